@@ -1,0 +1,1 @@
+"""Width theory for neural networks: constructions, bounds, exact analysis and fits, side by side."""

@@ -1,0 +1,102 @@
+"""Shape vocabulary, and the three small records that theorems return.
+
+Shapes live in annotations and are checked under test (jaxtyping + beartype); docstrings do not repeat them.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+Points = Float[np.ndarray, "num_points input_dim"]
+Values = Float[np.ndarray, "num_points"]
+Outputs = Float[np.ndarray, "num_points output_dim"]
+Rationals = Shaped[np.ndarray, "num_points output_dim"]  # dtype object, entries fractions.Fraction
+
+Norm = Literal["sup", "l1", "l2"]
+
+
+@dataclass(frozen=True)
+class Certified:
+    """A number that a theorem gives, and the error of its own computation: |value - exact| <= error."""
+
+    value: float
+    error: float
+
+    @property
+    def lower(self) -> float:
+        """The largest number that is certainly below the exact one."""
+        return self.value - self.error
+
+    @property
+    def upper(self) -> float:
+        """The smallest number that is certainly above the exact one."""
+        return self.value + self.error
+
+
+@dataclass(frozen=True)
+class Guarantee:
+    """What a construction promises: ||network - target|| <= bound.
+
+    `norm` is taken under the construction's own law, the one `sample` draws from: "l1" is E|.|, "l2" is (E|.|^2)^(1/2),
+    "sup" the supremum over the law's support. `bound` is for exact arithmetic; floating point adds to it.
+    """
+
+    norm: Norm
+    bound: float
+
+
+@dataclass(frozen=True)
+class Size:
+    """Size of a fully connected network: `widths` of its hidden layers, weights and biases counted as `num_params`."""
+
+    input_dim: int
+    widths: tuple[int, ...]
+    output_dim: int = 1
+
+    @property
+    def width(self) -> int:
+        """Units in the widest hidden layer (0 for an affine map)."""
+        return max(self.widths, default=0)
+
+    @property
+    def depth(self) -> int:
+        """Number of hidden layers: 0 for an affine map, 1 for `affine, ReLU, affine`."""
+        return len(self.widths)
+
+    @property
+    def num_params(self) -> int:
+        """Entries of all dense weight matrices and bias vectors."""
+        fan_ins = (self.input_dim, *self.widths)
+        fan_outs = (*self.widths, self.output_dim)
+        return sum((i + 1) * o for i, o in zip(fan_ins, fan_outs, strict=True))
+
+
+@runtime_checkable
+class Construction(Protocol):
+    """A target function and the law it is measured under. Frozen dataclasses; modules list instances as `EXAMPLES`.
+
+    A construction whose theorem gives an explicit network also has `network() -> Network`, `error() -> Guarantee` and
+    `size() -> Size`; `size` counts by formula, so that it does not need the network.
+    """
+
+    @property
+    def input_dim(self) -> int:
+        """Dimension of the inputs of `target`."""
+        ...
+
+    def target(self, points: Points) -> Values:
+        """Values of the target function."""
+        ...
+
+    def sample(self, num_points: int, rng: np.random.Generator) -> Points:
+        """Independent draws from the law the theorem is stated for."""
+        ...
+
+
+def check_positive_int(name: str, value: Any, *, at_least: int = 1) -> int:
+    """Return `value` as an int, or raise ValueError naming the argument, its value and what is allowed."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < at_least:
+        raise ValueError(f"{name} must be an integer of at least {at_least}, got {value!r}")
+    return int(value)
