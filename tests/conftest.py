@@ -1,0 +1,21 @@
+"""Every test runs in float64, with shapes and types checked, on one thread."""
+
+import os
+
+for library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import hypothesis
+import jax
+from jaxtyping import install_import_hook
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "standard")  # under "strict", optax's Adam fails in float64
+
+install_import_hook("widththeory", "beartype.beartype")
+
+# A failure comes back, and a first call that compiles is not a slow example.
+hypothesis.settings.register_profile("widththeory", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("widththeory")
