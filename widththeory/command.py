@@ -1,0 +1,214 @@
+"""From a frozen dataclass and a function to a command: flags, folders, and what a person sees when something is wrong.
+
+An experiment, `experiments/<claim>.py`, has a frozen dataclass `Config` and `settings(config)`, `main(config)`; it ends
+
+    if __name__ == "__main__":
+        command.run(main)
+
+Its docstring is the text of `--help`, the fields of `Config` are the flags; `command.results_file` says where to write.
+A figure, `paper_figures/<claim>.py`, has `figure(table) -> Figure` and `caption(table) -> str`; it ends
+
+    if __name__ == "__main__":
+        command.draw(figure, caption, __file__)
+
+which gives it `--scale`, `--table` and `--out`. Nothing here imports jax.
+
+Exit status: 0 done; 2 wrong input or a file that cannot be used, said in one sentence on stderr; 130 interrupted. Any
+other exception is a defect and keeps its traceback.
+"""
+
+import contextlib
+import dis
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_type_hints
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+Scale = Literal["smoke", "laptop", "paper"]
+
+ConfigType = TypeVar("ConfigType")
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def results_file(script: str | Path, scale: Scale, out: Path | None = None, *, suffix: str = ".csv") -> Path:
+    """Where the experiment `script` keeps its rows: results/<scale>/<claim><suffix> beside the folder of the script.
+
+    The folder is made if it is missing; `out` replaces it.
+
+    Raises:
+        ValueError: `scale` is unknown.
+        OSError: the folder cannot be made or written to.
+    """
+    return _folder("results", script, scale, out) / f"{Path(script).stem}{suffix}"
+
+
+def figures_folder(script: str | Path, scale: Scale, out: Path | None = None) -> Path:
+    """Where the figure `script` puts its pictures: figures/<scale>, or `out`. Raises as `results_file` does."""
+    return _folder("figures", script, scale, out)
+
+
+def _folder(kind: str, script: str | Path, scale: Scale, out: Path | None) -> Path:
+    if scale not in get_args(Scale):
+        raise ValueError(f"scale must be one of {', '.join(get_args(Scale))}, got {scale!r}")
+    folder = Path(out) if out is not None else Path(script).resolve().parent.parent / kind / scale
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):  # the one check that also holds for root and read-only mounts
+            pass
+    except OSError as reason:
+        raise OSError(f"cannot write to the folder {_shown(folder)}: {reason.strerror}") from None
+    return folder
+
+
+def _shown(path: Path) -> str:
+    """`path` as a person standing in the working folder would write it."""
+    with contextlib.suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
+
+
+def parse(config: type[ConfigType], arguments: Sequence[str] | None = None, *, description: str = "") -> ConfigType:
+    """A `config` filled from flags (default: those of this process).
+
+    Raises:
+        ValueError: wrong flags, in one sentence; also what `config` itself refuses.
+        SystemExit: after printing the help text that was asked for.
+    """
+    import tyro  # here, so that scripts that only import a Config from each other need no flags
+
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(config, args=arguments, description=description)
+    except SystemExit as stop:
+        if stop.code in (None, 0):
+            raise
+        raise ValueError(_first_paragraph(said.getvalue())) from None
+
+
+def _first_paragraph(box: str) -> str:
+    """The message in the frame that tyro draws around it and its hints."""
+    words: list[str] = []
+    for line in box.splitlines():
+        text = line.strip("│ ")
+        if words and text.startswith("──"):
+            break
+        if text and not text.startswith(("╭", "╰", "──")):
+            words.append(text)
+    return f"{' '.join(words).rstrip('.')} (see --help)"
+
+
+def run(main: Callable[[Any], None], arguments: Sequence[str] | None = None) -> None:
+    """Run `main(config: Config)` as a command; its one argument's annotation is the dataclass that holds the flags."""
+    (config,) = (hint for name, hint in get_type_hints(main).items() if name != "return")
+    text = sys.modules[main.__module__].__doc__ or ""
+    with plain_errors():
+        main(parse(config, arguments, description=text))
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Flags of every figure."""
+
+    scale: Scale = "laptop"
+    """Which scale's table to draw."""
+    table: Path | None = None
+    """The table, instead of results/<scale>/<claim>.csv."""
+    out: Path | None = None
+    """The folder to write to, instead of figures/<scale>."""
+
+
+def draw(
+    figure: "Callable[[pd.DataFrame], Figure]",
+    caption: "Callable[[pd.DataFrame], str]",
+    script: str | Path,
+    arguments: Sequence[str] | None = None,
+    *,
+    drawn: "Callable[[pd.DataFrame], pd.DataFrame] | None" = None,
+) -> None:
+    """Draw the table of the claim that `script` is named after, as a command.
+
+    Args:
+        figure: the picture, from the table; `table.attrs["scale"]` tells the scale.
+        caption: the text under it, from the same table; a sentence naming the scale is added.
+        script: `__file__` of the figure.
+        arguments: the flags; default those of this process.
+        drawn: the numbers shown, when they are not the rows themselves but come from them.
+    """
+    with plain_errors():
+        options = parse(Drawing, arguments, description=sys.modules[figure.__module__].__doc__ or "")
+        claim = Path(script).stem
+        source = options.table or Path(script).resolve().parent.parent / "results" / options.scale / f"{claim}.csv"
+        if not source.is_file():
+            raise ValueError(
+                f"there is no table {_shown(source)}: `make results SCALE={options.scale}` computes it, "
+                f"and so does `python experiments/{claim}.py --scale {options.scale}`"
+            )
+        folder = figures_folder(script, options.scale, options.out)
+
+        import pandas as pd
+
+        from widththeory import plotting
+
+        try:
+            table = pd.read_csv(source, float_precision="round_trip")
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as reason:
+            raise ValueError(f"{_shown(source)} is not a table of comma-separated values: {reason}") from None
+        if table.empty:
+            raise ValueError(f"the table {_shown(source)} has no rows")
+        table.attrs["scale"] = options.scale
+        with plotting.style():
+            picture = figure(table)
+            plotting.say_scale(picture, options.scale)
+            text = f"{caption(table).strip()} Scale: {options.scale}."
+            plotting.save(picture, folder, claim, table if drawn is None else drawn(table), text)
+        print(f"{claim}: {_shown(folder / claim)}.pdf")
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Say in one sentence what the caller can mend, and end with status 2; leave defects their traceback.
+
+    A `ValueError` counts as the caller's when this package or the script raised it on purpose. One that NumPy or JAX
+    raised on being called wrongly is a defect of ours.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("interrupted; what is finished is kept, and the same command goes on from there", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # else the interpreter complains once more at exit
+        raise SystemExit(141) from None
+    except (ValueError, OSError) as error:
+        if isinstance(error, ValueError) and not _raised_on_purpose(error.__traceback__):
+            raise
+        text = str(error)
+        if isinstance(error, OSError) and error.strerror:
+            text = ": ".join(filter(None, (error.filename and _shown(Path(error.filename)), error.strerror)))
+        print(f"{Path(sys.argv[0]).name}: {' '.join(text.split())}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _raised_on_purpose(trace: TracebackType | None) -> bool:
+    """Whether the innermost frame is this package's or a script's, and stands at a `raise` statement."""
+    if trace is None:
+        return False
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    here = Path(code.co_filename).resolve()
+    ours = here.is_relative_to(_PACKAGE) or here.parent.name in ("experiments", "paper_figures")
+    return ours and dis.opname[code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"

@@ -1,0 +1,175 @@
+"""Numbers that a figure draws from a table of fits: medians with intervals, the chosen learning rate, fitted exponents.
+
+A table is a pandas frame with one row a fit; settings and measurements are columns, and `status` is "done" or "failed".
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import least_squares
+from scipy.stats import bootstrap
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A statistic with the interval around it, and the number of values behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+NOTHING = Interval(float("nan"), float("nan"), float("nan"), 0)
+
+
+def bootstrap_interval(
+    values: Any, statistic: Callable[..., Any] = np.median, *, confidence: float = 0.95, seed: int = 0
+) -> Interval:
+    """`statistic` of `values` over seeds, with its bias-corrected bootstrap interval (percentile where that fails).
+
+    The interval covers what another draw of seeds would give, nothing else. One value has no interval: NaN.
+
+    Raises:
+        ValueError: no values, or not finite ones.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 1 or not values.size or not np.all(np.isfinite(values)):
+        raise ValueError(f"values must be a non-empty list of finite numbers, got shape {values.shape}")
+    value = float(statistic(values))
+    if len(values) == 1:
+        return Interval(value, float("nan"), float("nan"), 1)
+    if np.ptp(values) == 0:
+        return Interval(value, value, value, len(values))
+    for method in ("BCa", "percentile"):  # BCa fails when all jackknife values agree
+        with np.errstate(all="ignore"), _quiet():
+            found = bootstrap(
+                (values,),
+                statistic,
+                confidence_level=confidence,
+                n_resamples=2000,
+                method=method,
+                rng=np.random.default_rng(seed),
+            ).confidence_interval
+        if np.all(np.isfinite([found.low, found.high])):
+            break
+    return Interval(value, float(found.low), float(found.high), len(values))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def finished(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose fit was measured and stayed finite."""
+    good = pd.Series(True, index=table.index)
+    if "status" in table:
+        good &= table["status"] == "done"
+    if "diverged" in table:
+        good &= ~(table["diverged"].fillna(0).astype(float) > 0)
+    return table[good]
+
+
+def cells_note(table: pd.DataFrame) -> str:
+    """ "n = 20", or "n = 18 of 20" when cells failed or diverged: a loss of cells is said, never a thinner band."""
+    done = len(finished(table))
+    return f"n = {done}" if done == len(table) else f"n = {done} of {len(table)}"
+
+
+def select_learning_rate(
+    table: pd.DataFrame, by: Sequence[str], *, loss: str = "train_mse", learning_rate: str = "learning_rate"
+) -> pd.DataFrame:
+    """The rows of the learning rate with the least median training loss, chosen for each value of the columns `by`.
+
+    The test error has no say, so that the errors drawn are not the least of several. Cells that failed or diverged
+    count as an infinite loss, and those at the chosen rate stay in the result: `cells_note` counts them. Of equal rates
+    the smaller one is taken.
+
+    Raises:
+        ValueError: a column is missing.
+    """
+    missing = [name for name in (*by, loss, learning_rate) if name not in table]
+    if missing:
+        raise ValueError(f"the table must have the columns {', '.join(missing)}, got {', '.join(map(str, table))}")
+    losses = table[loss].where(table.index.isin(finished(table).index), np.inf).fillna(np.inf)
+    keys = [*by, learning_rate]
+    medians = losses.groupby([table[key] for key in keys], dropna=False).median().rename("median").reset_index()
+    ordered = medians.sort_values(["median", learning_rate], kind="stable")
+    chosen = ordered.groupby(list(by), dropna=False).head(1) if by else ordered.head(1)
+    return table.merge(chosen[keys], on=keys, how="inner").reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """y = coefficient * x**exponent + floor, with the bootstrap interval of the exponent."""
+
+    coefficient: float
+    exponent: float
+    floor: float
+    low: float
+    high: float
+    n: int
+
+    def __call__(self, x: Any) -> np.ndarray:
+        return self.coefficient * np.asarray(x, dtype=np.float64) ** self.exponent + self.floor
+
+
+def fit_power_law(
+    x: Any, y: Any, *, with_floor: bool = True, confidence: float = 0.95, num_resamples: int = 500, seed: int = 0
+) -> PowerLaw:
+    """Fit y = c x^p + e to positive data, e >= 0, by least squares of log y; interval of p by resampling the points.
+
+    A straight line through log y against log x ignores the error floor e, and so reads too small an |p|.
+
+    Args:
+        with_floor: fit e too; else e = 0.
+
+    Raises:
+        ValueError: lengths differ, numbers that are not positive, or fewer distinct x than parameters.
+    """
+    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if x.shape != y.shape or x.ndim != 1:
+        raise ValueError(f"x and y must be lists of one length, got shapes {x.shape} and {y.shape}")
+    if not (np.all(np.isfinite(x)) and np.all(np.isfinite(y)) and np.all(x > 0) and np.all(y > 0)):
+        raise ValueError("x and y must hold positive finite numbers")
+    parameters = 3 if with_floor else 2
+    if len(np.unique(x)) < parameters:
+        raise ValueError(f"x must hold at least {parameters} different numbers, got {len(np.unique(x))}")
+    best = _power_law(x, y, with_floor)
+    rng = np.random.default_rng(seed)
+    exponents = []
+    for _ in range(num_resamples):
+        chosen = rng.integers(len(x), size=len(x))
+        if len(np.unique(x[chosen])) >= parameters:
+            exponents.append(_power_law(x[chosen], y[chosen], with_floor)[1])
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(exponents, (tail, 1 - tail)) if exponents else (np.nan, np.nan)
+    return PowerLaw(*best, float(low), float(high), len(x))
+
+
+def _power_law(x: np.ndarray, y: np.ndarray, with_floor: bool) -> tuple[float, float, float]:
+    """Least squares in (log c, p, e), with x centred and y scaled so that the problem is well conditioned."""
+    centre, unit = np.exp(np.mean(np.log(x))), np.exp(np.mean(np.log(y)))
+    log_x, log_y = np.log(x / centre), np.log(y / unit)
+    slope, level = np.polyfit(log_x, log_y, 1)
+    if not with_floor:
+        return float(unit * np.exp(level) * centre**-slope), float(slope), 0.0
+
+    def residual(parameters: np.ndarray) -> np.ndarray:
+        log_c, power, floor = parameters
+        return np.log(np.exp(np.clip(log_c + power * log_x, -300, 300)) + floor) - log_y
+
+    top = float(np.exp(log_y.min()))  # the floor lies under the data, up to their noise
+    starts = [(level, slope, 0.0), (level, 1.5 * slope, 0.5 * top), (level, 3 * slope, 0.9 * top)]
+    bounds = ([-np.inf, -np.inf, 0.0], [np.inf, np.inf, 2 * top])
+    found = min((least_squares(residual, start, bounds=bounds) for start in starts), key=lambda fit: fit.cost)
+    log_c, power, floor = found.x
+    return float(unit * np.exp(log_c) * centre**-power), float(power), float(unit * floor)

@@ -1,0 +1,189 @@
+"""What the figures share: one style, one look for floor, construction and fit, a band over seeds, safe saving.
+
+No TeX, no Type 3 fonts, no jax. Two builds from one table give the same bytes.
+"""
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from widththeory.estimates import NOTHING, bootstrap_interval, finished
+
+COLUMN_WIDTH = 3.4  # inches
+TEXT_WIDTH = 7.0
+
+# Okabe and Ito's eight colours, dark and light in turn, so that neighbours differ in grey too.
+COLORS = {
+    "blue": "#0072B2",
+    "orange": "#E69F00",
+    "green": "#009E73",
+    "vermilion": "#D55E00",
+    "purple": "#CC79A7",
+    "sky": "#56B4E9",
+    "yellow": "#F0E442",
+    "black": "#000000",
+}
+SERIES = ("blue", "orange", "green", "vermilion", "purple", "sky")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
+
+# The three things every figure compares; the same look in all of them.
+FLOOR: dict[str, Any] = {"color": COLORS["black"], "linestyle": "-", "linewidth": 1.6, "label": "certified floor"}
+CONSTRUCTION: dict[str, Any] = {
+    "color": COLORS["vermilion"],
+    "linestyle": (0, (5, 1.5)),
+    "marker": "*",
+    "markersize": 6,
+    "label": "explicit construction",
+}
+TRAINED: dict[str, Any] = {"color": COLORS["blue"], "linestyle": "none", "marker": "o", "label": "trained"}
+
+_STYLE: dict[str, Any] = {
+    "font.family": "STIXGeneral",
+    "mathtext.fontset": "stix",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "legend.handlelength": 2.4,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "image.cmap": "viridis",
+    "figure.figsize": (COLUMN_WIDTH, 2.5),
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 150,
+    "savefig.dpi": 300,
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.fonttype": "none",
+    "text.usetex": False,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Matplotlib's settings for a paper, for the length of a `with` block; whatever the user's own settings are."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)  # type: ignore[arg-type]
+        yield
+
+
+def series(index: int) -> dict[str, Any]:
+    """Colour, marker and line of the `index`-th of several curves; no two of the first 36 look alike, in grey too."""
+    if index < 0:
+        raise ValueError(f"index must be at least 0, got {index}")
+    turn, place = divmod(index, len(SERIES))
+    return {
+        "color": COLORS[SERIES[place]],
+        "marker": MARKERS[(place + turn) % len(MARKERS)],
+        "linestyle": LINES[(place + turn) % len(LINES)],
+    }
+
+
+def say_scale(figure: Figure, scale: str) -> None:
+    """Write the scale, small and grey, in the corner under the axes: figures of different scales are never mistaken."""
+    height = 0.11 / figure.get_figheight()
+    layout = figure.get_layout_engine()
+    if isinstance(layout, ConstrainedLayoutEngine):
+        layout.set(rect=(0, height, 1, 1 - height))
+    figure.text(0.995, 0.005, f"scale: {scale}", ha="right", va="bottom", fontsize=6, color="0.35")
+
+
+def band(
+    axes: Axes,
+    table: pd.DataFrame,
+    x: str,
+    y: str,
+    *,
+    confidence: float = 0.95,
+    statistic: Callable[..., Any] = np.median,
+    **look: Any,
+) -> pd.DataFrame:
+    """Draw `statistic` of `y` at each `x` with its bootstrap interval over seeds, and "18 of 20" where cells failed.
+
+    Returns:
+        What was drawn, a row an x: the x, `value`, `low`, `high`, `n`, `cells`; for the caption, see `interval_note`.
+    """
+    rows = []
+    for place, cells in table.groupby(x, sort=True):
+        values = finished(cells)[y]
+        good = values[np.isfinite(values)]
+        found = bootstrap_interval(good, statistic, confidence=confidence) if len(good) else NOTHING
+        rows.append({x: place, **vars(found), "cells": len(cells)})
+    drawn = pd.DataFrame(rows, columns=[x, "value", "low", "high", "n", "cells"])
+    drawn.attrs.update(statistic=statistic.__name__, confidence=confidence)
+    look = {"marker": "o", **look}
+    (line,) = axes.plot(drawn[x], drawn["value"], **look)
+    low, high = drawn["low"].fillna(drawn["value"]), drawn["high"].fillna(drawn["value"])
+    axes.fill_between(drawn[x], low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    for row in drawn[drawn["n"] < drawn["cells"]].itertuples(index=False):
+        axes.annotate(
+            f"{row.n} of {row.cells}",
+            (row[0], row.value),
+            xytext=(0, 5),
+            textcoords="offset points",
+            ha="center",
+            fontsize=6,
+            color=line.get_color(),
+        )
+    return drawn
+
+
+def interval_note(drawn: pd.DataFrame, *, over: str = "seeds") -> str:
+    """The sentence that a caption needs about what `band` drew: the statistic, its interval, and n."""
+    counts, total, cells = drawn["n"], int(drawn["n"].sum()), int(drawn["cells"].sum())
+    a_point = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
+    lost = "" if total == cells else f" ({total} of {cells} cells in all, the others failed or diverged)"
+    what, confidence = drawn.attrs["statistic"], drawn.attrs["confidence"]
+    return f"Line: {what} over {over}; band: {confidence:.0%} bootstrap interval; n = {a_point} a point{lost}."
+
+
+def save(figure: Figure, folder: str | Path, claim: str, table: pd.DataFrame, caption: str) -> Path:
+    """Write <claim>.csv (the numbers drawn), .txt (caption), .png and .pdf, each whole or not at all.
+
+    The PDF comes last: where it is new, so are the others. Dates are left out, so that equal figures are equal files.
+
+    Returns:
+        The path of the PDF.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / f"{claim}.csv", table.to_csv(index=False, lineterminator="\n").encode())
+    _write(folder / f"{claim}.txt", f"{caption.strip()}\n".encode())
+    undated: dict[str, dict[str, Any]] = {"png": {}, "pdf": {"CreationDate": None, "ModDate": None}}
+    for kind, metadata in undated.items():
+        picture = io.BytesIO()
+        with style():
+            figure.savefig(picture, format=kind, metadata=metadata)
+        _write(folder / f"{claim}.{kind}", picture.getvalue())
+    return folder / f"{claim}.pdf"
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replace `path` in one step that survives a crash."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(part, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
