@@ -29,11 +29,12 @@ def ball_radius(dim: int) -> float:
 class RadialLaw:
     """Law of the dimensionless radius t of a point x with density |phi(x)|^2, phi the transform of a bump on a ball.
 
-    With nu = dim/2 and m = order, phi is the Fourier transform of (1 - |w|^2/R^2)_+^m up to a constant and t = 2 pi R |x|;
-    its density is p(t) = J_{nu+m}(t)^2 t^(-1-2m) / Z with Z = Gamma(1+2m) Gamma(nu) / (2^(1+2m) Gamma(1+m)^2
-    Gamma(nu+2m+1)). The characteristic function of the law vanishes for |w| >= 2R, whatever m is: this is what the bounds
-    rest on. Tails fall as t^(-2-2m), so E t^(2m) is finite and E t^(2m+1) is not. Order 0 is the law of Eldan and Shamir,
-    under which every ReLU network that grows has infinite mean square; order 2 is meant for training.
+    With nu = dim/2 and m = order, phi is, up to a constant, the Fourier transform of (1 - |w|^2/R^2)_+^m, and
+    t = 2 pi R |x|. The density of t is p(t) = J_{nu+m}(t)^2 t^(-1-2m) / Z with
+    Z = Gamma(1+2m) Gamma(nu) / (2^(1+2m) Gamma(1+m)^2 Gamma(nu+2m+1)).
+    The characteristic function of x vanishes for |w| >= 2R, whatever m is. Tails fall as t^(-2-2m), so E t^(2m) is
+    finite and E t^(2m+1) is not: under order 0, the law of Eldan and Shamir, every ReLU network that grows has infinite
+    mean square; order 2 is meant for training.
 
     Args:
         dim: input dimension, at least 2.
@@ -146,7 +147,9 @@ class RadialLaw:
         while excess(top) < 0:
             top *= 2
             if top > 1e6:
-                raise ValueError(f"probability must have a radius below 1e6 in dimension {self.dim}, got {probability!r}")
+                raise ValueError(
+                    f"probability must have a radius below 1e6 in dimension {self.dim}, got {probability!r}"
+                )
         return float(opt.brentq(excess, 0.0, top, xtol=1e-12, rtol=1e-10))
 
     def sample_radii(self, num_points: int, rng: np.random.Generator, *, above: float = 0.0) -> Radii:
