@@ -1,0 +1,102 @@
+# One claim is experiments/<claim>.py -> results/<scale>/<claim>.csv -> paper_figures/<claim>.py -> figures/<scale>/<claim>.pdf
+# (with its .png, .csv and .txt). Claims are found by name: a new one is two new files and no edit here.
+
+SCALE ?= laptop
+PYTHON ?= python3
+
+ifeq ($(filter $(SCALE),smoke laptop paper),)
+$(error SCALE must be smoke, laptop or paper, got '$(SCALE)')
+endif
+
+claims := $(patsubst experiments/%.py,%,$(wildcard experiments/*.py))
+pictured := $(patsubst paper_figures/%.py,%,$(wildcard paper_figures/*.py))
+tables := $(claims:%=results/$(SCALE)/%.csv)
+stamps := $(claims:%=results/$(SCALE)/%.stamp)
+pictures := $(pictured:%=figures/$(SCALE)/%.pdf)
+
+python := .venv/bin/python
+drawing := widththeory/plotting.py widththeory/estimates.py
+bounds := $(wildcard widththeory/bounds/*.py)
+library := $(filter-out $(drawing),$(wildcard widththeory/*.py widththeory/*/*.py))
+
+# A copied clone brings its .venv along, which would import the package from the old place.
+export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL: # an experiment uses all cores by itself
+.PHONY: help figures results test lint bench plan data clean
+
+help: ## Show this list.
+	@echo 'Targets (SCALE=smoke, laptop or paper; now $(SCALE)):'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# Each claim has a make of its own: one that fails is named at the end, and the others are still made.
+define each
+@failed=; for claim in $(1); do \
+	$(MAKE) --silent --no-print-directory $(2)/$(SCALE)/$$claim.$(3) || failed="$$failed $$claim"; \
+done; \
+if test -n "$$failed"; then echo "$@: not made at scale $(SCALE):$$failed (the reasons are above)" >&2; exit 1; fi; \
+echo "$@: $(words $(1)) of $(words $(1)) up to date in $(2)/$(SCALE)"
+endef
+
+figures: .venv/requirements.txt ## Draw every figure; below paper scale, first fit what is missing.
+	$(call each,$(pictured),figures,pdf)
+
+results: .venv/requirements.txt ## Fit what is missing, at paper scale too, and write the tables.
+	$(call each,$(claims),results,stamp)
+
+test: .venv/requirements-dev.txt ## Run the tests.
+	$(python) -m pytest -n 2
+
+lint: .venv/requirements-dev.txt ## Check format, rules and types.
+	$(python) -m ruff format --check .
+	$(python) -m ruff check .
+	$(python) -m mypy
+
+bench: .venv/requirements-bench.txt ## Time the fit engine beside PyTorch; BENCH=--quick for a part of the grid.
+	for script in benchmarks/*.py; do $(python) $$script $(BENCH) || exit; done
+
+plan: .venv/requirements.txt ## List the fits that are missing, and the time they will take.
+	@$(python) -m widththeory plan --scale $(SCALE)
+
+data: ## Fetch data sets: none is needed, every target here comes from a theorem.
+	@echo 'data: nothing to fetch'
+
+clean: ## Remove the figures of SCALE and all caches; tables, ledgers and .venv stay.
+	rm -rf figures/$(SCALE) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	find . -path ./.venv -prune -o -name __pycache__ -exec rm -rf {} +
+
+# The installed requirements, copied when pip has done: a .venv without the copy is not ready. A new date without a new
+# content (another branch checked out, say) does not run pip again.
+.venv/requirements.txt: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11' >&2; exit 1; }
+	@cmp -s $< $@ || { echo 'installing $< in .venv (a minute or two)' && \
+		$(PYTHON) -m venv .venv && \
+		$(python) -m pip install --quiet --requirement $< && \
+		$(python) -m pip install --quiet --no-deps --no-build-isolation --editable .; }
+	@cp $< $@.part && mv $@.part $@
+
+.venv/requirements-%.txt: requirements-%.txt .venv/requirements.txt
+	@cmp -s $< $@ || { echo 'installing $< in .venv' && $(python) -m pip install --quiet --requirement $<; }
+	@cp $< $@.part && mv $@.part $@
+
+# The stamp is the date of the last run; the table changes only when its numbers do, and with it the figure.
+$(stamps): results/$(SCALE)/%.stamp: experiments/%.py $(library) | .venv/requirements.txt
+	@echo '$*: fitting what is missing at scale $(SCALE)'
+	@$(python) $< --scale $(SCALE)
+	@test -f results/$(SCALE)/$*.csv || { echo '$<: wrote no results/$(SCALE)/$*.csv' >&2; exit 1; }
+	@touch $@.part && mv $@.part $@
+
+ifeq ($(SCALE),paper)
+# Paper-scale tables come with the repository; only `make results` computes them.
+$(tables):
+	@echo '$@ is not there: `make results SCALE=paper` computes it, `make plan SCALE=paper` says how long' >&2; exit 1
+else
+$(tables): %.csv: %.stamp
+	@test -f $@ || { rm $< && $(MAKE) --silent --no-print-directory $<; }
+endif
+
+$(pictures): figures/$(SCALE)/%.pdf: paper_figures/%.py results/$(SCALE)/%.csv $(drawing) $(bounds) | .venv/requirements.txt
+	@$(python) $< --scale $(SCALE)

@@ -1,0 +1,233 @@
+"""The Makefile's promises, on a tree of tiny scripts: what runs, what does not run again, what survives a failure."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+EXPERIMENT = """
+import pathlib, sys
+name, scale = pathlib.Path(sys.argv[0]).stem, sys.argv[2]
+print(f"ran {name}", file=open("log", "a"))
+if pathlib.Path(f"{name}.broken").exists():
+    sys.exit("no data set")
+table = pathlib.Path("results") / scale / f"{name}.csv"
+table.parent.mkdir(parents=True, exist_ok=True)
+content = pathlib.Path("content").read_text()
+if not table.exists() or table.read_text() != content:
+    table.write_text(content)
+"""
+
+FIGURE = """
+import pathlib, sys
+name, scale = pathlib.Path(sys.argv[0]).stem, sys.argv[2]
+print(f"drew {name}", file=open("log", "a"))
+picture = pathlib.Path("figures") / scale / f"{name}.pdf"
+picture.parent.mkdir(parents=True, exist_ok=True)
+picture.write_text((pathlib.Path("results") / scale / f"{name}.csv").read_text())
+"""
+
+# Stands for python3: `-m venv` makes a .venv whose python notes what pip is asked, and dies where the test says so.
+INTERPRETER = """#!/bin/sh
+case "$*" in
+  *"-m venv"*) echo venv >> log; mkdir -p .venv/bin; cp "$0" .venv/bin/python;;
+  *"-m pip"*) echo "pip $*" >> log; if test -e kill-pip; then kill -9 $$; fi;;
+  *) exec {python} "$@";;
+esac
+"""
+
+
+class Tree:
+    """A clone with two claims, `first` and `second`, and its own make."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        for folder in ("experiments", "paper_figures", "widththeory/bounds"):
+            (root / folder).mkdir(parents=True)
+        shutil.copy(ROOT / "Makefile", root)
+        self.write("requirements.txt", "jax==1\n")
+        self.write("requirements-dev.txt", "pytest==1\n")
+        self.write("widththeory/fit.py", "")
+        self.write("widththeory/plotting.py", "")
+        self.write("widththeory/estimates.py", "")
+        self.write("content", "width,error\n1,0.5\n")
+        for claim in ("first", "second"):
+            self.write(f"experiments/{claim}.py", EXPERIMENT)
+            self.write(f"paper_figures/{claim}.py", FIGURE)
+        interpreter = self.write("interpreter", INTERPRETER.replace("{python}", sys.executable))
+        interpreter.chmod(0o755)
+
+    def write(self, name: str, content: str) -> Path:
+        path = self.root / name
+        path.write_text(content)
+        os.utime(path, (1e9, 1e9))  # long ago: older than anything that make writes
+        return path
+
+    def touch(self, name: str) -> None:
+        """Make `name` newer than all that is there, and older than all that is made next: the past is moved back."""
+        for path in self.root.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                os.utime(path, (path.stat().st_mtime - 100,) * 2)
+        os.utime(self.root / name, (time.time() - 50,) * 2)
+
+    def make(self, *arguments: str, status: int = 0) -> str:
+        environment = {
+            k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "SCALE", "PYTHONPATH"))
+        }
+        done = subprocess.run(
+            ["make", f"PYTHON={self.root / 'interpreter'}", *arguments],
+            cwd=self.root,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def log(self) -> list[str]:
+        """What ran since the last call."""
+        path = self.root / "log"
+        lines = path.read_text().splitlines() if path.exists() else []
+        path.unlink(missing_ok=True)
+        return lines
+
+
+@pytest.fixture
+def tree(tmp_path):
+    return Tree(tmp_path)
+
+
+@pytest.fixture
+def made(tree):
+    tree.make("figures")
+    tree.log()
+    return tree
+
+
+def test_figures_from_nothing(tree):
+    said = tree.make("figures")
+    log = tree.log()
+    assert log[0] == "venv"
+    assert [line.split()[0] for line in log[1:3]] == ["pip", "pip"]
+    assert log[3:] == ["ran first", "drew first", "ran second", "drew second"]
+    assert (tree.root / "figures/laptop/second.pdf").read_text() == "width,error\n1,0.5\n"
+    assert "2 of 2 up to date" in said
+
+
+def test_second_run_does_nothing(made):
+    made.make("figures")
+    made.make("figures")
+    assert made.log() == []
+
+
+def test_new_style_redraws_without_fitting(made):
+    made.touch("widththeory/plotting.py")
+    made.make("figures")
+    assert made.log() == ["drew first", "drew second"]
+
+
+def test_new_library_fits_again_and_same_numbers_are_not_redrawn(made):
+    made.touch("widththeory/fit.py")
+    made.make("figures")
+    assert made.log() == ["ran first", "ran second"]
+    made.make("figures")
+    assert made.log() == []
+
+
+def test_new_numbers_are_redrawn(made):
+    made.touch("experiments/first.py")
+    (made.root / "content").write_text("width,error\n1,0.25\n")
+    made.make("figures")
+    assert made.log() == ["ran first", "drew first"]
+
+
+def test_lost_table_is_made_again(made):
+    (made.root / "results/laptop/first.csv").unlink()
+    made.make("figures")
+    assert made.log() == ["ran first", "drew first"]
+
+
+def test_failed_claim_is_named_and_the_others_are_made(tree):
+    (tree.root / "first.broken").touch()
+    said = tree.make("figures", status=2)
+    assert "not made at scale laptop: first (" in said
+    assert (tree.root / "figures/laptop/second.pdf").exists()
+    assert not (tree.root / "figures/laptop/first.pdf").exists()
+    (tree.root / "first.broken").unlink()
+    tree.log()
+    tree.make("figures")
+    assert tree.log() == ["ran first", "drew first"]
+
+
+def test_a_new_claim_needs_no_edit(made):
+    made.write("experiments/third.py", EXPERIMENT)
+    made.write("paper_figures/third.py", FIGURE)
+    made.make("figures")
+    assert made.log() == ["ran third", "drew third"]
+
+
+def test_scales_are_apart(made):
+    made.make("figures", "SCALE=smoke")
+    assert made.log() == ["ran first", "drew first", "ran second", "drew second"]
+    assert (made.root / "results/smoke/first.csv").exists()
+    assert "SCALE must be smoke, laptop or paper, got 'big'" in made.make("figures", "SCALE=big", status=2)
+
+
+def test_paper_scale_draws_what_is_committed_and_never_fits(tree):
+    (tree.root / "results/paper").mkdir(parents=True)
+    tree.write("results/paper/first.csv", "width,error\n1,0.1\n")
+    said = tree.make("figures", "SCALE=paper", status=2)
+    assert "results/paper/second.csv is not there" in said
+    assert "not made at scale paper: second (" in said
+    assert tree.log()[3:] == ["drew first"]
+    tree.make("results", "SCALE=paper")
+    assert tree.log() == ["ran first", "ran second"]
+    tree.make("figures", "SCALE=paper")
+    assert tree.log() == ["drew first", "drew second"]  # the fake rows are not those that were committed
+
+
+def test_killed_installation_is_not_ready(tree):
+    (tree.root / "kill-pip").touch()
+    tree.make("figures", status=2)
+    assert not (tree.root / ".venv/requirements.txt").exists()
+    assert [line.split()[0] for line in tree.log()] == ["venv", "pip"]
+    (tree.root / "kill-pip").unlink()
+    tree.make("figures")
+    assert [line.split()[0] for line in tree.log()[:3]] == ["venv", "pip", "pip"]
+
+
+def test_pip_runs_again_only_for_new_requirements(made):
+    made.touch("requirements.txt")
+    made.make("figures")
+    assert made.log() == []
+    made.write("requirements.txt", "jax==2\n")
+    made.touch("requirements.txt")
+    made.make("figures")
+    assert [line.split()[0] for line in made.log()] == ["venv", "pip", "pip"]
+
+
+def test_development_requirements_come_after_the_others(tree):
+    tree.make(".venv/requirements-dev.txt")
+    assert [line.split()[-1] for line in tree.log()] == ["venv", "requirements.txt", ".", "requirements-dev.txt"]
+
+
+def test_clean_keeps_rows_and_installation(made):
+    made.make("clean")
+    assert not (made.root / "figures/laptop").exists()
+    made.make("figures")
+    assert made.log() == ["drew first", "drew second"]
+
+
+def test_help_lists_every_target(tree):
+    said = tree.make("help")
+    for target in ("figures", "results", "test", "lint", "bench", "plan", "data", "clean"):
+        assert f"make {target} " in said
+    assert tree.make() == said
