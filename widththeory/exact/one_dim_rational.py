@@ -1,0 +1,119 @@
+"""Pieces of a scalar-input ReLU network in exact rational arithmetic: every tie is decided."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from widththeory.exact.one_dim_float import kinks_after_relu, kinks_of_preactivations
+from widththeory.network import Affine
+
+try:
+    import flint
+except ModuleNotFoundError:  # the same numbers with fractions alone, some ten times slower
+    flint = None  # type: ignore[assignment]
+
+
+class RationalPieces(NamedTuple):
+    """Knots and values after merging, as Fractions."""
+
+    knots: tuple[Fraction, ...]
+    values: tuple[Fraction, ...]
+
+
+def _number(value: Any) -> Any:
+    value = Fraction(value)
+    return value if flint is None else flint.fmpq(value.numerator, value.denominator)
+
+
+def _fraction(number: Any) -> Fraction:
+    return number if isinstance(number, Fraction) else Fraction(int(number.p), int(number.q))
+
+
+_numbers = np.frompyfunc(_number, 1, 1)
+_sign = np.frompyfunc(lambda number: (number > 0) - (number < 0), 1, 1)
+
+
+def rational_pieces(layers: Sequence[Affine], low: Any, high: Any) -> RationalPieces:
+    """Knots of the network on [low, high] and its values there, knots without change of slope left out.
+
+    Args:
+        layers: affine maps with Fraction or float entries (a float is the dyadic rational it stores).
+        low, high: ends of the interval, Fractions, ints or floats.
+    """
+    zero = _number(0)
+    knots = _objects([_number(low), _number(high)])
+    hidden, kinked = knots[None, :], np.zeros((1, 2), dtype=bool)
+    for weight, bias in layers[:-1]:
+        values = _affine(weight, bias, hidden)
+        kinked = kinks_of_preactivations(weight, kinked)
+        signs = _sign(values).astype(np.int8)
+        rows, columns = np.nonzero(signs[:, :-1] * signs[:, 1:] < 0)
+        if len(rows):
+            left, right = values[rows, columns], values[rows, columns + 1]
+            born = sorted(set(zip(columns.tolist(), left / (left - right), strict=True)))  # ties become one knot
+            columns, fractions = np.array([column for column, _ in born]), _objects([t for _, t in born])
+            between = values[:, columns] + fractions * (values[:, columns + 1] - values[:, columns])
+            new_knots = knots[columns] + fractions * (knots[columns + 1] - knots[columns])
+            at = columns + 1
+            knots, values = np.insert(knots, at, new_knots), np.insert(values, at, between, axis=1)
+            signs = np.insert(signs, at, _sign(between).astype(np.int8), axis=1)
+            kinked = np.insert(kinked, at, False, axis=1)
+        hidden = np.where(signs > 0, values, zero)
+        kinked = kinks_after_relu(signs, kinked)
+        keep = np.asarray(np.any(kinked, axis=0))
+        keep[0] = keep[-1] = True
+        knots, hidden, kinked = knots[keep], hidden[:, keep], kinked[:, keep]
+    weight, bias = layers[-1]
+    output = _affine(weight, bias, hidden)[0]
+    keep = kinks_of_preactivations(weight, kinked)[0]
+    keep[0] = keep[-1] = True
+    knots, output = knots[keep], output[keep]
+    steps, rises = np.diff(knots), np.diff(output)
+    keep = np.ones(len(knots), dtype=bool)
+    keep[1:-1] = rises[:-1] * steps[1:] != rises[1:] * steps[:-1]
+    return RationalPieces(tuple(map(_fraction, knots[keep])), tuple(map(_fraction, output[keep])))
+
+
+def rational_distance(first: RationalPieces, second: RationalPieces) -> tuple[Fraction, Fraction, Fraction]:
+    """Exact (L1 distance, squared L2 distance, sup distance) of two continuous piecewise-affine functions."""
+    knots = sorted(set(first.knots) | set(second.knots))
+    gaps = [a - b for a, b in zip(_resample(first, knots), _resample(second, knots), strict=True)]
+    l1 = l2_squared = Fraction(0)
+    for x, y, a, b in zip(knots, knots[1:], gaps, gaps[1:], strict=False):
+        if a * b >= 0:
+            l1 += (y - x) * (abs(a) + abs(b)) / 2
+        else:
+            l1 += (y - x) * (a * a + b * b) / (2 * (abs(a) + abs(b)))
+        l2_squared += (y - x) * (a * a + a * b + b * b) / 3
+    return l1, l2_squared, max(map(abs, gaps))
+
+
+def _resample(pieces: RationalPieces, knots: Sequence[Fraction]) -> list[Fraction]:
+    """Values at `knots`, which are sorted and contain the function's own."""
+    result, piece = [], 0
+    for x in knots:
+        while piece < len(pieces.knots) - 2 and x > pieces.knots[piece + 1]:
+            piece += 1
+        (x0, x1), (y0, y1) = pieces.knots[piece : piece + 2], pieces.values[piece : piece + 2]
+        result.append(y0 + (y1 - y0) * (x - x0) / (x1 - x0))
+    return result
+
+
+def _objects(numbers: Sequence[Any]) -> np.ndarray:
+    result = np.empty(len(numbers), dtype=object)
+    result[:] = numbers
+    return result
+
+
+def _affine(weight: np.ndarray, bias: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    weight, bias = _numbers(weight), _numbers(bias)
+    if flint is None:
+        return weight @ hidden + bias[:, None]
+    rows, inner = weight.shape
+    columns = hidden.shape[1]
+    product = flint.fmpq_mat(rows, inner, weight.ravel().tolist()) * flint.fmpq_mat(
+        inner, columns, hidden.ravel().tolist()
+    )
+    return _objects(product.entries()).reshape(rows, columns) + bias[:, None]
