@@ -9,6 +9,7 @@ import scipy.optimize as opt
 import scipy.special as sp
 from jaxtyping import Float
 
+from widththeory.bounds.quadrature import panel_edges, panel_nodes
 from widththeory.bounds.radial_law import RadialLaw
 from widththeory.typing import Certified, check_positive_int
 
@@ -80,12 +81,12 @@ class Spectrum:
     @property
     def frequencies(self) -> Array:
         """The nodes rho."""
-        return _panel_nodes(self.edges, self.density.shape[1])[0]
+        return panel_nodes(self.edges, self.density.shape[1])[0]
 
     @property
     def masses(self) -> Array:
         """S(rho) drho at the nodes: they sum to the second moment, less the mass beyond `max_frequency`."""
-        return self.density * _panel_nodes(self.edges, self.density.shape[1])[1]
+        return self.density * panel_nodes(self.edges, self.density.shape[1])[1]
 
     @property
     def mass_beyond(self) -> float:
@@ -136,13 +137,11 @@ def spectrum(
         np.linspace(a, b, int(np.ceil((b - a) / step)) + 1) for a, b in ((0.0, 1.0), (1.0, float(max_frequency)))
     )
     edges = np.concatenate([below, above[1:]])
-    rho = _panel_nodes(edges, _NUM_NODES)[0]
+    rho = panel_nodes(edges, _NUM_NODES)[0]
 
     def quadrature(width: float, num_nodes: int) -> tuple[Array, float, float]:
-        t_edges = np.unique(
-            np.concatenate([np.arange(0, support_end, width), [support_end], _inside(breaks, support_end)])
-        )
-        t, weight = (part.ravel() for part in _panel_nodes(t_edges, num_nodes))
+        t_edges = panel_edges(support_end, width, breaks)
+        t, weight = (part.ravel() for part in panel_nodes(t_edges, num_nodes))
         values = profile(t)
         keep = values != 0
         t, weight, values = t[keep], weight[keep], values[keep]
@@ -156,7 +155,7 @@ def spectrum(
     coarse, coarse_moment, _ = quadrature(5 / (max_frequency + 2), 10)
     fine, moment, total = quadrature(4.6 / (max_frequency + 2), 11)
     slip = np.abs(fine - coarse) + _ROUNDOFF * total
-    _, weights = _panel_nodes(edges, _NUM_NODES)
+    _, weights = panel_nodes(edges, _NUM_NODES)
     density_error = float(np.sum(weights * rho * (2 * np.abs(fine) + slip) * slip) / law.normaliser)
     certified_moment = Certified(moment, abs(moment - coarse_moment) + _ROUNDOFF * moment)
     return Spectrum(law.dim, edges, rho * fine**2 / law.normaliser, certified_moment, density_error, leftover)
@@ -303,15 +302,3 @@ def _legendre_coefficients(values: Array) -> Array:
 
 def _interpolate(values: Array, positions: Array) -> Array:
     return np.polynomial.legendre.legval(positions, _legendre_coefficients(values))
-
-
-def _panel_nodes(edges: Array, num_nodes: int) -> tuple[Array, Array]:
-    """Composite Gauss-Legendre nodes and weights, (panels, nodes)."""
-    nodes, weights = np.polynomial.legendre.leggauss(num_nodes)
-    half = np.diff(edges)[:, None] / 2
-    return edges[:-1, None] + half * (1 + nodes), half * weights
-
-
-def _inside(breaks: Sequence[float], end: float) -> Array:
-    points = np.asarray(breaks, dtype=np.float64)
-    return points[(points > 0) & (points < end)]
