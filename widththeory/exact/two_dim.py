@@ -1,0 +1,250 @@
+"""The polygonal complex of a ReLU network on a convex polygon: vertices, edges, and faces with their affine maps.
+
+A face is a maximal polygon on which every neuron keeps its activation: active where its pre-activation is positive,
+inactive where it is negative or vanishes identically. Faces and activation patterns that occur on an open set are in
+one-to-one correspondence, so counting faces counts activation regions; `widththeory.exact.linear_regions` merges those
+on which the network is the same affine map.
+
+What is guaranteed. With arithmetic="rational" everything is exact, for the numbers that the network stores: a float is
+the dyadic rational it is, nothing is rounded, and vertices come out as Fractions. With arithmetic="float64" the
+combinatorics (vertices, edges, faces, activation patterns, and their numbering) are the same as in rational
+arithmetic, ties included; coordinates and values are floats, with rigorous bounds of their errors beside them. For this
+the magnitudes of weights and values must stay clear of overflow and underflow (1e-100 to 1e100 is safe). Both use the
+edges' ends only, as in edge subdivision, so each vertex is made once and shared by its faces.
+
+Source: [berzins2023] Section 3, for subdividing edges instead of clipping cells. Differs: faces are tracked through
+their edges instead of sign vectors, and signs are exact.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+
+from widththeory.exact.affine_maps import affine_maps
+from widththeory.exact.polygons import convex_corners, fan, triangle_areas
+from widththeory.exact.subdivision import Subdivision
+from widththeory.exact.vertex_values import FilteredValues, RationalValues
+from widththeory.network import Network, compose
+
+Arithmetic = Literal["float64", "rational"]
+Polygon = Sequence[Any] | np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class PolygonalComplex:
+    """A convex polygon, subdivided by the break lines of a network. Made by `subdivide`.
+
+    Numbers are float64, or Fractions in arrays of dtype object. Face i has the vertices
+    cycles[offsets[i]:offsets[i + 1]], counter-clockwise, and is strictly convex. `edge_faces` holds the faces on the
+    left and right of each edge, -1 for the outside; `edge_neurons` the neuron whose break line made the edge (hidden
+    neurons are counted through all layers), -1 on the boundary. `patterns` tells which neurons are active on each face,
+    `values` what the network returns at each vertex. The two arrays of errors bound those of `vertices` and `values`;
+    they are zero in rational arithmetic.
+    """
+
+    network: Network
+    vertices: Shaped[np.ndarray, "num_vertices 2"]
+    values: Shaped[np.ndarray, "num_vertices output_dim"]
+    edges: Int[np.ndarray, "num_edges 2"]
+    edge_faces: Int[np.ndarray, "num_edges 2"]
+    edge_neurons: Int[np.ndarray, "num_edges"]
+    offsets: Int[np.ndarray, "num_faces+1"]
+    cycles: Int[np.ndarray, "num_corners"]
+    patterns: Bool[np.ndarray, "num_faces num_neurons"]
+    vertex_errors: Float[np.ndarray, "num_vertices 2"]
+    value_errors: Float[np.ndarray, "num_vertices output_dim"]
+
+    @property
+    def num_faces(self) -> int:
+        """Number of activation regions."""
+        return len(self.offsets) - 1
+
+    @property
+    def is_rational(self) -> bool:
+        """Whether the numbers are Fractions."""
+        return self.vertices.dtype == object
+
+    def polygon(self, face: int) -> Shaped[np.ndarray, "num_corners 2"]:
+        """Corners of a face, counter-clockwise."""
+        return self.vertices[self.cycles[self.offsets[face] : self.offsets[face + 1]]]
+
+    @cached_property
+    def triangles(self) -> tuple[np.ndarray, np.ndarray]:
+        """Fan triangulation of all faces: corner indices (num_triangles, 3), and the face of each."""
+        return fan(self.offsets, self.cycles)
+
+    @cached_property
+    def areas(self) -> Shaped[np.ndarray, "num_faces"]:
+        """Area of each face."""
+        corners, _ = self.triangles
+        return np.add.reduceat(
+            triangle_areas(self.vertices, corners), self.offsets[:-1] - 2 * np.arange(self.num_faces)
+        )
+
+    @cached_property
+    def affine_maps(self) -> Shaped[np.ndarray, "num_faces output_dim 3"]:
+        """The network on each face: gradient of each output, then its intercept."""
+        if not self.is_rational:
+            return affine_maps(self.network, self.patterns)[0]
+        # Exact, from three corners: no three corners of a strictly convex polygon lie on a line.
+        first, second, third = (self.cycles[self.offsets[:-1] + i] for i in range(3))
+        origin, value = self.vertices[first], self.values[first]
+        (ux, uy), (vx, vy) = (self.vertices[second] - origin).T, (self.vertices[third] - origin).T
+        along_u, along_v = (self.values[second] - value).T, (self.values[third] - value).T
+        determinant = ux * vy - uy * vx
+        gradient_x, gradient_y = (
+            (along_u * vy - along_v * uy) / determinant,
+            (along_v * ux - along_u * vx) / determinant,
+        )
+        intercept = value.T - gradient_x * origin[:, 0] - gradient_y * origin[:, 1]
+        return np.stack([gradient_x.T, gradient_y.T, intercept.T], axis=2)
+
+
+def planar_network(network: Any) -> Network:
+    """The argument, if it is a ReLU network on the plane.
+
+    Raises:
+        ValueError: it is something else, or its input dimension is not 2.
+    """
+    if not isinstance(network, Network):
+        raise ValueError(
+            f"network must be a widththeory.network.Network, affine maps with ReLU between them, got {type(network)}"
+        )
+    if network.input_dim != 2:
+        raise ValueError(f"network must have input_dim 2, got {network.input_dim}; see restrict_to_plane for slices")
+    return network
+
+
+def restrict_to_plane(network: Network, origin: Any, directions: Any) -> Network:
+    """The network on a plane in its input space: (s, t) -> network(origin + s directions[0] + t directions[1]).
+
+    Args:
+        origin: a point, input_dim numbers.
+        directions: two vectors of input_dim numbers each, linearly independent if areas are to mean anything.
+
+    Raises:
+        ValueError: other shapes, or NaN.
+    """
+    origin, directions = np.asarray(origin), np.asarray(directions)
+    if origin.shape != (network.input_dim,) or directions.shape != (2, network.input_dim):
+        raise ValueError(
+            f"origin and directions must have shapes ({network.input_dim},) and (2, {network.input_dim}), "
+            f"got {origin.shape} and {directions.shape}"
+        )
+    return compose(network, Network([(directions.T, origin)]))
+
+
+def subdivide(network: Network, polygon: Polygon, arithmetic: Arithmetic = "float64") -> PolygonalComplex:
+    """The polygonal complex of a network on a convex polygon.
+
+    Args:
+        network: input dimension 2, any output dimension; float or Fraction weights.
+        polygon: corners in order along the boundary (see `polygons.convex_corners` and `polygons.box`).
+        arithmetic: "float64", or "rational" for Fractions throughout.
+
+    Size: time and memory grow as faces times neurons, and no faster.
+
+    Raises:
+        ValueError: input dimension other than 2, or a polygon that is empty, flat, not convex or not finite.
+
+    Source: derived for this project.
+    """
+    return _subdivide(planar_network(network), polygon, arithmetic)[0]
+
+
+def _subdivide(
+    network: Network, polygon: Polygon, arithmetic: Arithmetic, cut_outputs: bool = False
+) -> tuple[PolygonalComplex, np.ndarray]:
+    """The complex, cut along the zero lines of the outputs too if asked for, and the signs of the outputs."""
+    corners = convex_corners(polygon)
+    if arithmetic not in ("float64", "rational"):
+        raise ValueError(f"arithmetic must be 'float64' or 'rational', got {arithmetic!r}")
+    values = (FilteredValues if arithmetic == "float64" else RationalValues)(network, corners)
+    subdivision = Subdivision(len(corners), values)
+    last = network.size.depth
+    for layer in range(last):
+        subdivision.activate(subdivision.cut_by_layer(layer))
+    output_signs = subdivision.cut_by_layer(last) if cut_outputs else values.enter(last, decide=False)
+    vertices, outputs = values.outputs()
+    vertex_errors, value_errors = values.errors()
+    offsets, cycles = subdivision.cycles()
+    patterns = [pattern.array for pattern in subdivision.patterns]
+    result = PolygonalComplex(
+        network,
+        vertices,
+        outputs,
+        subdivision.edges,
+        subdivision.edge_faces,
+        subdivision.edge_neurons,
+        offsets,
+        cycles,
+        np.concatenate(patterns, axis=1) if patterns else np.zeros((1, 0), dtype=bool),
+        vertex_errors,
+        value_errors,
+    )
+    return result, output_signs
+
+
+class LevelSet(NamedTuple):
+    """Where a function has a given value: segments (num_segments, ends, coordinates), and polygons where it is flat."""
+
+    segments: Shaped[np.ndarray, "num_segments 2 2"]
+    flat: tuple[np.ndarray, ...]
+
+
+def level_set(network: Network, polygon: Polygon, level: Any = 0, arithmetic: Arithmetic = "float64") -> LevelSet:
+    """The set {x in polygon: network(x) = level}.
+
+    It is the union of the segments, of the flat polygons, and of vertices at which alone the level is attained. Which
+    segments there are is decided exactly; in float arithmetic their ends are rounded.
+
+    Args:
+        network: input dimension 2, one output.
+        level: a Fraction, an integer or a float.
+
+    Raises:
+        ValueError: as `subdivide`, or several outputs.
+    """
+    if planar_network(network).output_dim != 1:
+        raise ValueError(f"network must have output_dim 1 for a level set, got {network.output_dim}")
+    exact = network if level == 0 else network.rational().then([[Fraction(1)]], [-Fraction(level)])
+    cut, sign = _subdivide(exact, polygon, arithmetic, cut_outputs=True)
+    on_level = sign[:, 0] == 0
+    flat = np.logical_and.reduceat(on_level[cut.cycles], cut.offsets[:-1])
+    segments = cut.vertices[cut.edges[on_level[cut.edges].all(axis=1)]]
+    return LevelSet(segments, tuple(cut.polygon(int(face)) for face in np.flatnonzero(flat)))
+
+
+def decision_regions(
+    network: Network, polygon: Polygon, arithmetic: Arithmetic = "float64"
+) -> tuple[PolygonalComplex, Int[np.ndarray, "num_faces"]]:
+    """Faces, cut further where a classifier changes its mind, and the class on each: the largest output.
+
+    A network of one output decides between class 0 (negative, or identically zero) and class 1. Where outputs tie on a
+    whole face the first of them wins.
+    """
+    outputs = planar_network(network).output_dim
+    rows, columns = np.triu_indices(outputs, 1)
+    identity = np.eye(outputs, dtype=np.int64).astype(object)
+    differences = (identity[columns] - identity[rows], np.zeros(len(rows), dtype=object))
+    margins = network if outputs == 1 else network.rational().then(*differences)
+    cut, sign = _subdivide(margins, polygon, arithmetic, cut_outputs=True)
+    wins = np.maximum.reduceat(sign[cut.cycles], cut.offsets[:-1], axis=0) > 0  # the later class of each pair
+    if outputs == 1:
+        return cut, wins[:, 0].astype(np.int64)
+    losses = np.zeros((cut.num_faces, outputs), dtype=np.int64)
+    for pair, (row, column) in enumerate(zip(rows, columns, strict=True)):
+        losses[:, row] += wins[:, pair]
+        losses[:, column] += ~wins[:, pair]
+    return cut, np.argmin(losses, axis=1)
+
+
+def lipschitz_constant(complex_: PolygonalComplex) -> float:
+    """Largest spectral norm of the Jacobian over all faces: the Lipschitz constant on the polygon, which is convex."""
+    jacobians = complex_.affine_maps[:, :, :2].astype(np.float64)
+    return float(np.linalg.norm(jacobians, ord=2, axis=(1, 2)).max())
