@@ -4,7 +4,7 @@ A network with affine maps A_0, ..., A_L computes A_L ∘ relu ∘ A_{L-1} ∘ .
 hidden layers. Weights are (fan-out, fan-in), as papers write them; only `models` transposes, for Flax.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -18,7 +18,7 @@ from widththeory.typing import Outputs, Points, Rationals, Size, check_positive_
 try:
     import flint
 except ModuleNotFoundError:  # exact results are the same with fractions alone, some ten times slower
-    flint = None
+    flint = None  # type: ignore[assignment]
 
 
 class Affine(NamedTuple):
@@ -28,24 +28,56 @@ class Affine(NamedTuple):
     bias: Shaped[np.ndarray, "fan_out"]
 
 
-_as_fraction = np.frompyfunc(Fraction, 1, 1)
+_ZERO = np.array(Fraction(0), dtype=object)
+
+
+def _fraction(entry: Any) -> Fraction:
+    """`entry` as it is stored; parts are Python ints, since Fraction keeps NumPy's, which overflow in silence."""
+    if type(entry) is Fraction and type(entry.numerator) is int and type(entry.denominator) is int:
+        return entry
+    fraction = Fraction(entry.item() if isinstance(entry, np.generic) else entry)
+    return Fraction(int(fraction.numerator), int(fraction.denominator))
+
+
+_as_fraction = np.frompyfunc(_fraction, 1, 1)
+
+
+def _fractions(name: str, array: Any) -> np.ndarray:
+    """Object array of Fractions."""
+    try:
+        array = np.asarray(array, dtype=object)
+        return np.asarray(_as_fraction(array), dtype=object).reshape(array.shape)
+    except (TypeError, ValueError, OverflowError) as reason:
+        raise ValueError(f"{name} must hold finite real numbers or Fractions: {reason}") from None
+
+
+def _floats(name: str, array: np.ndarray) -> np.ndarray:
+    """Float64 copy; each Fraction is rounded once."""
+    try:
+        return array.astype(np.float64)
+    except OverflowError:
+        raise ValueError(f"{name} has entries too large for float64; `exact` can still evaluate the network") from None
 
 
 def _entries(name: str, array: Any) -> np.ndarray:
-    """Float64 array, or an object array of Fractions when any entry is a Fraction."""
-    array = np.asarray(array)
+    """Read-only float64 copy, or an object array of Fractions when any entry is not a plain number."""
+    try:
+        array = np.asarray(array)
+    except ValueError as reason:  # rows of different lengths
+        raise ValueError(f"{name} must be an array of numbers: {reason}") from None
     if array.dtype == object:
-        try:
-            return np.asarray(_as_fraction(array), dtype=object)
-        except (TypeError, ValueError, OverflowError) as reason:
-            raise ValueError(f"{name} must hold finite numbers or Fractions: {reason}") from None
-    array = array.astype(np.float64)
-    if not np.all(np.isfinite(array)):
-        raise ValueError(f"{name} must hold finite numbers, got NaN or infinity")
+        array = _fractions(name, array)
+    elif not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer) or array.dtype == bool):
+        raise ValueError(f"{name} must hold real numbers or Fractions, got dtype {array.dtype}")
+    else:
+        array = array.astype(np.float64)
+        if not np.all(np.isfinite(array)):
+            raise ValueError(f"{name} must hold finite numbers, got NaN or infinity")
+    array.setflags(write=False)
     return array
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Network:
     """A fully connected ReLU network, given by its affine maps.
 
@@ -54,12 +86,13 @@ class Network:
             lists) of `Fraction` for a network that is exact in rational arithmetic.
 
     Raises:
-        ValueError: no layers, shapes that do not chain, NaN or infinite entries.
+        ValueError: no layers, shapes that do not chain, entries that are not finite real numbers.
     """
 
     layers: tuple[Affine, ...]
 
     def __init__(self, layers: Sequence[tuple[Any, Any]]):
+        layers = list(layers)
         if not layers:
             raise ValueError("layers must hold at least one affine map, got none")
         maps: list[Affine] = []
@@ -77,6 +110,12 @@ class Network:
                 )
             maps.append(Affine(weight, bias))
         object.__setattr__(self, "layers", tuple(maps))
+
+    def __repr__(self) -> str:
+        entries = "rational" if self.is_rational else "float64"
+        return (
+            f"Network(input_dim={self.input_dim}, widths={self.size.widths}, output_dim={self.output_dim}, {entries})"
+        )
 
     @property
     def input_dim(self) -> int:
@@ -98,18 +137,22 @@ class Network:
 
     @cached_property
     def _float_layers(self) -> tuple[Affine, ...]:
-        return tuple(Affine(w.astype(np.float64), b.astype(np.float64)) for w, b in self.layers)
+        return tuple(Affine(*_named(_floats, index, layer)) for index, layer in enumerate(self.layers))
 
     @cached_property
     def _fraction_layers(self) -> tuple[Affine, ...]:
-        return tuple(Affine(*(_fractions(part) for part in layer)) for layer in self.layers)
+        return tuple(Affine(*_named(_fractions, index, layer)) for index, layer in enumerate(self.layers))
 
     def rational(self) -> "Network":
         """The same network with Fraction entries; a float becomes the dyadic rational it stores."""
         return Network(self._fraction_layers)
 
     def float64(self) -> "Network":
-        """The same network with float64 entries (each Fraction rounded once)."""
+        """The same network with float64 entries, each Fraction rounded once.
+
+        Raises:
+            ValueError: an entry is too large for float64.
+        """
         return Network(self._float_layers)
 
     def __call__(self, points: Points) -> Outputs:
@@ -122,15 +165,20 @@ class Network:
         return (weight @ hidden + bias[:, None]).T
 
     def jax(self, points: Float[Any, "num_points input_dim"]) -> Float[Any, "num_points output_dim"]:
-        """Values in JAX, in the dtype of `points`; differentiable, and safe under jit, vmap and grad."""
-        import jax.numpy as jnp  # here, so that importing a construction starts no device work
+        """Values in JAX, in the dtype of `points`; differentiable (relu'(0) = 0), and safe under jit, vmap and grad."""
+        import jax  # here, so that importing a construction starts no device work
+        import jax.numpy as jnp
 
+        points = jnp.asarray(points)
         self._check_input(points.shape)
+        if not jnp.issubdtype(points.dtype, jnp.floating):
+            raise ValueError(f"points must have a floating dtype, got {points.dtype}")
         hidden = points
-        last = len(self._float_layers) - 1
         for index, (weight, bias) in enumerate(self._float_layers):
-            hidden = hidden @ jnp.asarray(weight.T, points.dtype) + jnp.asarray(bias, points.dtype)
-            hidden = hidden if index == last else jnp.maximum(hidden, 0)
+            hidden = jax.nn.relu(hidden) if index else hidden
+            # Accelerators would otherwise round the factors of float32 products to fewer bits.
+            hidden = jnp.matmul(hidden, jnp.asarray(weight.T, points.dtype), precision="highest")
+            hidden = hidden + jnp.asarray(bias, points.dtype)[None, :]
         return hidden
 
     def exact(self, points: Any) -> Rationals:
@@ -139,13 +187,13 @@ class Network:
         Args:
             points: (num_points, input_dim) nested list or array of Fractions, ints or floats, taken as they are stored.
         """
-        rows = _fractions(np.asarray(points, dtype=object))
+        rows = _fractions("points", points)
         self._check_input(rows.shape)
         hidden = rows.T
         for index, (weight, bias) in enumerate(self._fraction_layers):
             hidden = _rational_matmul(weight, hidden) + bias[:, None]
             if index < len(self.layers) - 1:
-                hidden = np.where(hidden > 0, hidden, Fraction(0))
+                hidden = np.where(hidden > 0, hidden, _ZERO)
         return hidden.T
 
     def _check_input(self, shape: tuple[int, ...]) -> None:
@@ -173,8 +221,9 @@ class Network:
         return Network([*split, *carry, (both.T, zero[: self.output_dim])])
 
 
-def _fractions(array: np.ndarray) -> np.ndarray:
-    return np.asarray(_as_fraction(array), dtype=object).reshape(array.shape)
+def _named(convert: Callable[[str, np.ndarray], np.ndarray], index: int, layer: Affine) -> Iterator[np.ndarray]:
+    """Both parts of layer `index`, converted under the names that error messages give them."""
+    return (convert(f"layers[{index}].{field}", part) for field, part in zip(layer._fields, layer, strict=True))
 
 
 def _rational_matmul(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -184,7 +233,7 @@ def _rational_matmul(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
     def matrix(array: np.ndarray) -> Any:
         entries = [flint.fmpq(entry.numerator, entry.denominator) for entry in array.ravel()]
-        return flint.fmpq_mat(*array.shape, entries)
+        return flint.fmpq_mat(array.shape[0], array.shape[1], entries)
 
     product = matrix(left) * matrix(right)
     entries = [Fraction(int(entry.p), int(entry.q)) for entry in product.entries()]
@@ -192,18 +241,23 @@ def _rational_matmul(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def compose(outer: Network, inner: Network) -> Network:
-    """The network x -> outer(inner(x)), exactly: the two affine maps that meet are multiplied out.
+    """The network x -> outer(inner(x)): the two affine maps that meet are multiplied out, and depths add up.
 
-    Depth is the sum of the two depths. Raises ValueError when the dimensions do not meet.
+    Exact when a Fraction is involved on either side of the meeting; in float64 the product rounds.
+
+    Raises:
+        ValueError: the dimensions do not meet.
     """
     if outer.input_dim != inner.output_dim:
         raise ValueError(f"outer takes {outer.input_dim} inputs, but inner has {inner.output_dim} outputs")
-    (first_weight, first_bias), (last_weight, last_bias) = outer.layers[0], inner.layers[-1]
-    if first_weight.dtype != last_weight.dtype:  # a rational and a float meet: keep the rational exact
-        first_weight, first_bias, last_weight, last_bias = map(
-            _fractions, (first_weight, first_bias, last_weight, last_bias)
-        )
-    meeting = (first_weight @ last_weight, first_weight @ last_bias + first_bias)
+    first, last = outer.layers[0], inner.layers[-1]
+    if any(part.dtype == object for part in (*first, *last)):  # a product of a Fraction and a float would be a float
+        first = Affine(*_named(_fractions, 0, first))
+        last = Affine(*_named(_fractions, inner.size.depth, last))
+        weight = _rational_matmul(first.weight, last.weight)
+    else:
+        weight = first.weight @ last.weight
+    meeting = (weight, first.weight @ last.bias + first.bias)
     return Network([*inner.layers[:-1], meeting, *outer.layers[1:]])
 
 
@@ -233,17 +287,23 @@ def stack(networks: Sequence[Network]) -> Network:
 
 
 def linear_combination(coefficients: Any, networks: Sequence[Network]) -> Network:
-    """The network x -> sum_i c_i f_i(x), from `stack`. Raises ValueError unless there is one coefficient a network."""
-    stacked = stack(networks)
-    outputs = networks[0].output_dim
-    if len(coefficients) != len(networks) or any(network.output_dim != outputs for network in networks):
+    """The network x -> sum_i c_i f_i(x), from `stack`; a coefficient that is a Fraction stays exact.
+
+    Raises:
+        ValueError: not one coefficient a network, or networks of different input or output dimensions.
+    """
+    coefficients = _entries("coefficients", coefficients)
+    if coefficients.shape != (len(networks),):
         raise ValueError(
-            f"coefficients must hold one number for each of the {len(networks)} networks of equal output dimension, "
-            f"got {len(coefficients)}"
+            f"coefficients must hold one number for each of the {len(networks)} networks, "
+            f"got shape {coefficients.shape}"
         )
-    identity = np.eye(outputs, dtype=stacked.layers[-1].weight.dtype)
-    weight = np.hstack([np.asarray(c * identity) for c in coefficients])
-    return stacked.then(weight, np.zeros(outputs, dtype=identity.dtype))
+    stacked = stack(networks)
+    outputs = {network.output_dim for network in networks}
+    if len(outputs) != 1:
+        raise ValueError(f"networks must share one output dimension, got {sorted(outputs)}")
+    identity = np.eye(networks[0].output_dim, dtype=np.int64)
+    return stacked.then(np.kron(coefficients, identity), np.zeros(len(identity)))
 
 
 def _block_diagonal(blocks: Sequence[np.ndarray]) -> np.ndarray:

@@ -3,6 +3,7 @@
 Shapes live in annotations and are checked under test (jaxtyping + beartype); docstrings do not repeat them.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -24,15 +25,19 @@ class Certified:
     value: float
     error: float
 
+    def __post_init__(self) -> None:
+        if not self.error >= 0:
+            raise ValueError(f"error must be at least 0, got {self.error!r}")
+
     @property
     def lower(self) -> float:
-        """The largest number that is certainly below the exact one."""
-        return self.value - self.error
+        """A number certainly not above the exact one: value - error, rounded down."""
+        return math.nextafter(self.value - self.error, -math.inf) if self.error else self.value
 
     @property
     def upper(self) -> float:
-        """The smallest number that is certainly above the exact one."""
-        return self.value + self.error
+        """A number certainly not below the exact one: value + error, rounded up."""
+        return math.nextafter(self.value + self.error, math.inf) if self.error else self.value
 
 
 @dataclass(frozen=True)
