@@ -54,7 +54,7 @@ def max_min_string(slopes: Any, offsets: Any, is_max: Sequence[bool]) -> Network
         ValueError: lengths that do not match.
 
     Source:
-        [haninsellke2017] Definition 1 and Proposition 2, as recalled.
+        [haninsellke2017], max-min strings, as recalled.
     """
     _check_planes(slopes, offsets)
     if len(is_max) != len(slopes) - 1:

@@ -29,7 +29,7 @@ def interpolating_network(grid_values: Any) -> Network:
         ValueError: the array is not a cube of at least two values along each axis.
 
     Source:
-        Derived for this project; universality at constant width is [haninsellke2017] Theorem 1 (width d + 1).
+        Derived for this project; universality at constant width is [haninsellke2017] (width d + 1).
     """
     values = np.asarray(grid_values, dtype=object)
     if values.ndim == 0 or len(set(values.shape)) != 1 or values.shape[0] < 2:
