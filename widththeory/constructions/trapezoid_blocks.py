@@ -99,10 +99,12 @@ class TrapezoidBlocks:
 
     def target(self, points: Points) -> Values:
         lower, upper = (np.array(corners, dtype=np.float64) for corners in self._corners(exact=False))
-        margin, values = float(self.margin), np.zeros(len(points))
+        margin, values, columns = float(self.margin), np.zeros(len(points)), np.ascontiguousarray(points.T)
         for low, high, coefficient in zip(lower, upper, self.coefficients, strict=True):
-            ramps = np.maximum((points - high + margin) / margin, 0) + np.maximum((low + margin - points) / margin, 0)
-            values += float(coefficient) * np.maximum(1 - ramps.sum(axis=1), 0)
+            inside = np.logical_and.reduce([(x > a) & (x < b) for x, a, b in zip(columns, low, high, strict=True)])
+            near = points[inside]
+            ramps = np.maximum((near - high + margin) / margin, 0) + np.maximum((low + margin - near) / margin, 0)
+            values[inside] += float(coefficient) * np.maximum(1 - ramps.sum(axis=1), 0)
         return values
 
     def sample(self, num_points: int, rng: np.random.Generator) -> Points:
