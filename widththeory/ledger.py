@@ -48,6 +48,12 @@ class Row:
     seconds: float | None = None
     weights: bytes | None = field(default=None, repr=False)
 
+    def check(self) -> None:
+        """Raise ValueError if the row could not be kept."""
+        identity.encode(self.settings)
+        _metrics_json(self)
+        json.dumps(dict(self.provenance))
+
 
 class Ledger:
     """An open ledger; use it in a `with` statement or close it.
@@ -88,9 +94,12 @@ class Ledger:
         """Names of the experiments that have rows here."""
         return [name for (name,) in self._read("SELECT DISTINCT experiment FROM rows ORDER BY 1")]
 
-    def statuses(self, experiment: str) -> dict[str, str]:
-        """Status of every row of an experiment by its key."""
-        return dict(self._read("SELECT key, status FROM rows WHERE experiment = ?", experiment))
+    def statuses(self, experiment: str, keys: Sequence[str] | None = None) -> dict[str, str]:
+        """Status of the rows of an experiment by their keys; of all rows, or of some keys."""
+        query = "SELECT key, status FROM rows WHERE experiment = ?"
+        if keys is None:
+            return dict(self._read(query, experiment))
+        return dict(self._read(query + " AND key IN (SELECT value FROM json_each(?))", experiment, json.dumps(keys)))
 
     def counts(self, experiment: str) -> dict[str, int]:
         """Number of rows done and failed."""
@@ -121,10 +130,11 @@ class Ledger:
         query = "SELECT weights FROM rows WHERE experiment = ? AND key = ?"
         return next((blob for (blob,) in self._read(query, experiment, identity.key(settings))), None)
 
-    def record(self, experiment: str, rows: Sequence[Row]) -> int:
+    def record(self, experiment: str, rows: Sequence[Row], *, chunk: tuple[str, float, float] | None = None) -> int:
         """Write rows in one transaction and give up the claims on them; the number of rows that were new is returned.
 
-        A row that is there already stays as it is, unless it is a failed one.
+        A row that is there already stays as it is, unless it is a failed one. `chunk` is the program that made them,
+        its cost and its seconds, kept for later estimates.
 
         Raises:
             LedgerError: the disk is full (nothing of the chunk is written, nothing older lost), or a settings class
@@ -155,17 +165,14 @@ class Ledger:
             self.connection.executemany(
                 "DELETE FROM claims WHERE experiment = ? AND key = ?", [(experiment, key) for key, _, _ in entries]
             )
+            if chunk is not None:
+                self.connection.execute(
+                    "INSERT INTO throughput VALUES (?, 1, ?, ?) ON CONFLICT (program) DO UPDATE SET"
+                    " chunks = chunks + 1, cost = cost + excluded.cost, seconds = seconds + excluded.seconds",
+                    chunk,
+                )
         self._known_classes.update(type(row.settings) for row in rows)
         return written
-
-    def note_throughput(self, program: str, cost: float, seconds: float) -> None:
-        """Remember that a chunk of a program took so long, for later estimates."""
-        with plain_errors(self.path), transaction(self.connection):
-            self.connection.execute(
-                "INSERT INTO throughput VALUES (?, 1, ?, ?) ON CONFLICT (program) DO UPDATE SET chunks = chunks + 1,"
-                " cost = cost + excluded.cost, seconds = seconds + excluded.seconds",
-                (program, cost, seconds),
-            )
 
     def throughputs(self) -> dict[str, tuple[int, float, float]]:
         """Chunks, their cost and their seconds, summed, of every program that ran here."""

@@ -74,7 +74,9 @@ def flatten(entries: Iterable[Entry], *, volatile: bool) -> tuple[list[str], lis
         metrics.update(entry.metrics)
         made.update(provenance)
         record |= entry.metrics | provenance
-        record |= {"status": entry.status, "error": _last_line(entry.error), "key": entry.key}
+        record |= {"status": entry.status, "key": entry.key}
+        if entry.error:
+            record["error"] = entry.error.strip().rsplit("\n", 1)[-1]
         if volatile:
             record |= {"seconds": entry.seconds, "created": entry.created}
         records.append(record)
@@ -227,10 +229,6 @@ def _as_text(text: str) -> str | None:
         text.encode()  # a lone surrogate is no text
         return text
     return None if text == "None" else text
-
-
-def _last_line(error: str | None) -> str | None:
-    return error.strip().rsplit("\n", 1)[-1] if error else None
 
 
 def _tuple(value: Any) -> Any:

@@ -1,0 +1,161 @@
+"""Where chunks run: in this process, in a pool of one-thread processes, or in any `concurrent.futures.Executor`.
+
+What crosses the seam is `work(measure, settings, chunk_size)`: a measuring function by its name, frozen dataclasses,
+and back an `Outcome` of plain data. An exception in a chunk comes back as text, so that one that cannot be pickled does
+not take the pool down with it.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any
+
+from widththeory import provenance
+from widththeory.processes import usable_cores
+from widththeory.typing import check_positive_int
+
+Measure = Callable[[Sequence[Any], int], Sequence[Any]]
+
+# Processes side by side beat threads on narrow networks, and must not fight for the cores with threads of their own.
+_ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "JAX_NUM_CPU_DEVICES": "1",
+}
+_XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
+_OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "MemoryError", "Out of memory", "out of memory")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one part of a chunk: measurements in the order of its settings, or the traceback."""
+
+    measurements: list[Any] = field(default_factory=list)
+    error: str | None = None
+    out_of_memory: bool = False
+    seconds: float = 0.0
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def work(measure: Measure, settings: Sequence[Any], chunk_size: int) -> Outcome:
+    """Measure some settings of one program, wherever this runs."""
+    started = time.perf_counter()
+    try:
+        measurements = list(measure(settings, chunk_size))
+        if len(measurements) != len(settings):
+            raise ValueError(f"measure returned {len(measurements)} measurements for {len(settings)} settings")
+        seconds = time.perf_counter() - started
+        made_by = provenance.here()
+    except Exception as error:
+        text = "".join(traceback.format_exception(error))
+        full = isinstance(error, MemoryError) or any(sign in str(error) for sign in _OUT_OF_MEMORY)
+        return Outcome([], text, full, time.perf_counter() - started, provenance.here())
+    return Outcome(measurements, None, False, seconds, made_by)
+
+
+class InProcess(Executor):
+    """Runs each task when it is submitted, in the caller's own thread."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """The finished future of `fn(*args, **kwargs)`."""
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class SpawnPool(Executor):
+    """Fresh one-thread processes, one a core; `restart` replaces them after one has died.
+
+    Workers end at once when the pool is shut down or its owner dies, even by kill -9: each watches the other end of a
+    pipe that only the owner holds. Ctrl-C reaches the owner alone.
+
+    Args:
+        jobs: number of processes.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = check_positive_int("jobs", jobs)
+        self._environment = {name: os.environ.get(name) for name in (*_ONE_THREAD, "XLA_FLAGS")}
+        flags = f"{self._environment['XLA_FLAGS'] or ''} {_XLA_ONE_THREAD}".strip()
+        # Set here and not in the worker: a library may read it while the worker imports the main script.
+        os.environ.update(_ONE_THREAD | {"XLA_FLAGS": flags})
+        self._start()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        ours, self._leash = context.Pipe(duplex=False)
+        self._ours = ours
+        self._pool = ProcessPoolExecutor(
+            self.jobs, mp_context=context, initializer=_begin, initargs=(ours, context.Value("i", 0), self.jobs)
+        )
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Have a worker call `fn`; the first calls start the workers."""
+        return self._pool.submit(fn, *args, **kwargs)
+
+    def restart(self) -> None:
+        """Give up the processes and what they were doing, and start new ones."""
+        self._stop()
+        self._start()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the workers, at once, and put the environment back."""
+        self._stop()
+        for name, value in self._environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+    def _stop(self) -> None:
+        self._leash.close()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._ours.close()
+
+
+def check_portable(measure: Measure, settings: Any) -> None:
+    """Say now, and once, that another process could not be told what to do.
+
+    Raises:
+        ValueError: `measure` or the settings cannot be sent.
+    """
+    try:
+        pickle.dumps((measure, settings))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"measure and settings must be importable by name in another process, or jobs must be 1: {error}"
+        ) from error
+
+
+def _begin(leash: Connection, counter: Any, jobs: int) -> None:
+    """First thing in a worker: ignore Ctrl-C, watch the owner, take a core."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_watch, args=(leash,), name="leash", daemon=True).start()
+    with counter.get_lock():
+        index = counter.value
+        counter.value += 1
+    # On its own core XLA starts a single thread. With cores to spare, the system places the processes better than we
+    # could: another pool may be running.
+    if jobs == usable_cores() and hasattr(os, "sched_setaffinity"):
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[index % jobs]})
+
+
+def _watch(leash: Connection) -> None:
+    with contextlib.suppress(EOFError, OSError):
+        leash.recv_bytes()
+    os._exit(1)

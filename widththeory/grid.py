@@ -1,0 +1,250 @@
+"""A grid is a list of settings: `plan` says what measuring it would take, `run` measures what the ledger lacks.
+
+    settings = [Regression(..., seed=seed, learning_rate=rate) for seed in range(5) for rate in (1e-3, 3e-3)]
+    with Ledger.open("results/laptop/claim.sqlite") as ledger:
+        grid.run(settings, fit.measure, ledger, experiment="claim", chunk_size=fit.default_chunk_size)
+        table = ledger.table("claim")
+
+Calling it again costs nothing; after a crash it goes on where it was; with more seeds it measures only the new ones.
+"""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from widththeory import provenance
+from widththeory.driver import Driver, GridError, Written
+from widththeory.executors import InProcess, Measure, SpawnPool, check_portable
+from widththeory.leases import Lease
+from widththeory.ledger import Ledger
+from widththeory.packing import ChunkSize, Packing, pack
+from widththeory.processes import default_jobs, usable_cores
+from widththeory.progress import Estimate, Reporter, State, Style, duration, reporter
+from widththeory.typing import check_positive_int
+
+__all__ = ["GridError", "Plan", "Summary", "plan", "run"]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did: cells measured, cells newly marked failed, cells that were settled without it, and its time."""
+
+    done: int
+    failed: int
+    skipped: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is there and what a run would do; `seconds` from the ledger's history, None where it has none."""
+
+    total: int
+    done: int
+    failed: int
+    missing: int
+    chunks: int
+    programs: int
+    jobs: int
+    seconds: float | None
+
+    def text(self) -> str:
+        """One line."""
+        said = f"{self.done} of {self.total} cells done"
+        if self.failed:
+            said += f", {self.failed} failed"
+        if not self.missing:
+            return said + ", nothing missing"
+        needed = "time unknown before a first run" if self.seconds is None else duration(self.seconds)
+        said += f", {self.missing} missing: {self.chunks} chunks of {self.programs} programs, {needed}"
+        return f"{said} with {self.jobs} job{'s' if self.jobs > 1 else ''}"
+
+
+def plan(
+    settings: Sequence[Any],
+    ledger: Ledger,
+    *,
+    experiment: str,
+    jobs: int | None = None,
+    chunk_size: ChunkSize = None,
+    retry_failed: bool = False,
+) -> Plan:
+    """What `run` with the same arguments would do, and how long it would take.
+
+    Raises:
+        ValueError: an empty grid, or jobs or chunk size less than 1.
+    """
+    jobs = check_positive_int("jobs", default_jobs() if jobs is None else jobs)
+    packing = pack(settings, ledger.statuses(experiment), chunk_size=chunk_size, retry_failed=retry_failed)
+    estimate = _history(ledger)
+    costs: dict[str, list[float]] = {}
+    for chunk in packing.chunks:
+        costs.setdefault(chunk.program, []).append(chunk.cost)
+    history = ledger.throughputs()
+    seconds: float | None = 0.0
+    for program, of_chunks in costs.items():
+        if program in history:
+            _, cost, took = history[program]
+            part: float | None = took * sum(of_chunks) / max(cost, 1e-300)
+        else:
+            part = estimate.seconds(len(of_chunks), sum(of_chunks))
+        seconds = None if seconds is None or part is None else seconds + part
+    missing = sum(len(chunk.keys) for chunk in packing.chunks)
+    workers = max(1, min(jobs, len(packing.chunks)))
+    return Plan(
+        total=packing.total,
+        done=packing.done,
+        failed=packing.failed,
+        missing=missing,
+        chunks=len(packing.chunks),
+        programs=len(costs),
+        jobs=jobs,
+        seconds=None if seconds is None else seconds / workers,
+    )
+
+
+def run(
+    settings: Sequence[Any],
+    measure: Measure,
+    ledger: Ledger,
+    *,
+    experiment: str,
+    jobs: int | None = None,
+    executor: Executor | None = None,
+    chunk_size: ChunkSize = None,
+    progress: Style | Reporter = "auto",
+    retry_failed: bool = False,
+) -> Summary:
+    """Measure every cell of a grid that has no row in the ledger yet.
+
+    Args:
+        settings: frozen dataclasses with `program_key` and `cost`; the whole grid, not only what is missing.
+        measure: `measure(settings, chunk_size)` for settings of one program, returning for each an object with
+            `metrics`, a flat dictionary, and perhaps `weights`, bytes; a function that other processes can import.
+        ledger: where rows go. Several drivers may work on one ledger; they share the cells.
+        experiment: name of the table.
+        jobs: worker processes; 1 measures in this process. Default: one a core, one with an accelerator. Beside an
+            `executor`, the number of its workers.
+        executor: any `concurrent.futures.Executor` instead of worker processes; it is not shut down.
+        chunk_size: see `packing.pack`.
+        progress: "auto", "rich", "plain", "json", "none", or an object like those of `progress`.
+        retry_failed: whether failed cells are measured again.
+
+    Raises:
+        ValueError: an empty grid, numbers below 1, or a `measure` that workers could not import.
+        GridError: workers die whatever they are given.
+        LedgerError: the ledger cannot be written, for instance since the disk is full; what it has is kept.
+        KeyboardInterrupt: passed on after workers have been stopped; every finished chunk is in the ledger.
+    """
+    began = time.perf_counter()
+    packing = pack(settings, ledger.statuses(experiment), chunk_size=chunk_size, retry_failed=retry_failed)
+    if jobs is not None:
+        check_positive_int("jobs", jobs)
+    watch = _Watch(experiment, packing, reporter(progress), began)
+    if not packing.chunks:
+        return watch.summary()
+    if executor is not None:
+        workers = jobs or getattr(executor, "_max_workers", None) or usable_cores()
+        pool = None
+    else:
+        workers = jobs or default_jobs()
+        if workers > 1:
+            check_portable(measure, packing.chunks[0].cells[0])
+        # The last chunk of many still goes to a worker: its float32 result may depend on the number of threads.
+        executor = pool = InProcess() if workers == 1 else SpawnPool(min(workers, len(packing.chunks)))
+    watch.begin(ledger, 1 if isinstance(executor, InProcess) else workers)
+    try:
+        with Lease(ledger, experiment) as lease:
+            driver = Driver(
+                packing.chunks,
+                measure,
+                ledger,
+                lease,
+                executor,
+                # A worker finds its next chunk waiting; no more, so that little is lost and other drivers get theirs.
+                in_flight=1 if isinstance(executor, InProcess) else 2 * workers,
+                tell=watch.tell,
+                retry_failed=retry_failed,
+            )
+            try:
+                driver.run()
+            except KeyboardInterrupt:
+                driver.rescue()
+                raise
+    finally:
+        if pool is not None:
+            pool.shutdown()
+        watch.end()
+    return watch.summary()
+
+
+class _Watch:
+    """Counts what is written and tells the reporter."""
+
+    def __init__(self, experiment: str, packing: Packing, out: Reporter, began: float) -> None:
+        missing = sum(len(chunk.keys) for chunk in packing.chunks)
+        failed = packing.total - packing.done - missing
+        self.state = State(experiment, packing.total, packing.total - missing, failed)
+        self.out = out
+        self.began = began
+        self.done = self.failed = 0
+        self.skipped = self.state.settled
+        self._chunks = len(packing.chunks)
+        self._cost = sum(chunk.cost for chunk in packing.chunks)
+        self._programs = {chunk.program for chunk in packing.chunks}
+
+    def begin(self, ledger: Ledger, workers: int) -> None:
+        """Tell what there is to do, and whether older rows were made by something else."""
+        self._workers = workers
+        self._estimate = _history(ledger)
+        self.state.remaining = self._remaining()
+        self.out.start(self.state)
+        for made_by, rows in ledger.provenances(self.state.experiment):
+            changed = [
+                f"{name} {made_by[name]} (now {now})"
+                for name, now in provenance.here().items()
+                if name not in provenance.VOLATILE and made_by.get(name, now) != now
+            ]
+            if changed:
+                self.out.note(f"{rows} older rows of {self.state.experiment} were made by {', '.join(changed)}")
+
+    def tell(self, written: Written) -> None:
+        """Count a settled chunk."""
+        chunk = written.chunk
+        self._chunks -= 1
+        self._cost -= chunk.cost
+        if written.elsewhere:
+            self.skipped += len(chunk.keys)
+        else:
+            self._estimate.observe(chunk.program, chunk.cost, written.seconds)
+            self.done += written.done
+            self.failed += written.failed
+        self._programs.discard(chunk.program)
+        self.state.settled += len(chunk.keys)
+        self.state.failed += written.failed
+        self.state.measured = self.done + self.failed
+        self.state.elapsed = time.perf_counter() - self.began
+        self.state.remaining = self._remaining()
+        self.out.advance(self.state, written)
+
+    def end(self) -> None:
+        """Tell how it ended."""
+        self.state.elapsed = time.perf_counter() - self.began
+        self.out.finish(self.state)
+
+    def summary(self) -> Summary:
+        """What was done."""
+        return Summary(self.done, self.failed, self.skipped, time.perf_counter() - self.began)
+
+    def _remaining(self) -> float | None:
+        seconds = self._estimate.seconds(self._chunks, max(self._cost, 0.0), len(self._programs))
+        return None if seconds is None else seconds / max(1, min(self._workers, self._chunks))
+
+
+def _history(ledger: Ledger) -> Estimate:
+    estimate = Estimate()
+    for program, (chunks, cost, seconds) in ledger.throughputs().items():
+        estimate.know(program, cost / chunks, seconds / chunks)
+    return estimate

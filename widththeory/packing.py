@@ -1,0 +1,118 @@
+"""What is to be measured, in which order, and packed how: cells of one program in chunks of one size.
+
+The packing depends only on the declared grid and on which rows are there, never on timing. Chunks are written whole, so
+a run that was killed packs what is left exactly as the first run would have, and float32 results stay the same to the
+bit. When a grid grows, its new cells are packed among themselves: no old row is measured again.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from widththeory import identity
+from widththeory.typing import check_positive_int
+
+DEFAULT_CHUNK_SIZE = 16
+
+ChunkSize = int | Callable[[Any], int] | None
+
+
+class Settings(Protocol):
+    """Settings of one fit: a frozen dataclass that also knows its program and its cost."""
+
+    @property
+    def program_key(self) -> Any:
+        """Equal for fits that may share one compiled program."""
+        ...
+
+    @property
+    def cost(self) -> float:
+        """Work of the fit, in any unit that grows like time."""
+        ...
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Cells for one call of `measure`.
+
+    Args:
+        cells: their settings.
+        keys: their identities, in the same order.
+        program: hash of their program key.
+        chunk_size: number of places in the compiled program; at least the number of cells.
+        cost: of all places, filled or not.
+    """
+
+    cells: tuple[Any, ...]
+    keys: tuple[str, ...]
+    program: str
+    chunk_size: int
+    cost: float
+
+
+@dataclass(frozen=True)
+class Packing:
+    """A grid against its ledger: what is left to do, longest first, and how many cells are settled."""
+
+    chunks: list[Chunk]
+    total: int
+    done: int
+    failed: int
+
+
+def pack(
+    settings: Sequence[Any], statuses: Mapping[str, str], *, chunk_size: ChunkSize = None, retry_failed: bool = False
+) -> Packing:
+    """Chunks of the cells that have no row yet.
+
+    Args:
+        settings: the whole grid; equal cells count once.
+        statuses: status of each row in the ledger by its key.
+        chunk_size: the most cells in a chunk, or a function that tells it from settings; default their own
+            `chunk_size`, else 16. The cells of a program are spread evenly over as few chunks as that allows.
+        retry_failed: whether a failed cell counts as missing.
+
+    Raises:
+        ValueError: an empty grid, or a chunk size less than 1.
+    """
+    cells = {identity.key(one): one for one in settings}
+    if not cells:
+        raise ValueError("the grid is empty: settings must hold at least one cell")
+    settled = {"done"} if retry_failed else {"done", "failed"}
+    programs: dict[Any, list[str]] = {}
+    for key, one in sorted(cells.items()):
+        programs.setdefault(one.program_key, []).append(key)
+    chunks = []
+    for program_key, keys in programs.items():
+        whole, rest, size = _split(keys, cells, statuses, settled, chunk_size)
+        program = hashlib.sha256(repr(program_key).encode()).hexdigest()[:16]
+        packed = whole + [rest[begin : begin + size] for begin in range(0, len(rest), size)]
+        cost = float(cells[keys[0]].cost) * size
+        chunks += [Chunk(tuple(cells[key] for key in one), tuple(one), program, size, cost) for one in packed]
+    chunks.sort(key=lambda chunk: (-chunk.cost, chunk.program, chunk.keys))
+    states = [statuses.get(key) for key in cells]
+    return Packing(chunks, len(cells), states.count("done"), states.count("failed"))
+
+
+def _split(
+    keys: list[str], cells: Mapping[str, Any], statuses: Mapping[str, str], settled: set[str], chunk_size: ChunkSize
+) -> tuple[list[list[str]], list[str], int]:
+    """Of a program's chunks those that are wholly missing, the missing cells of the others, and the chunk size."""
+    most = _most(cells[keys[0]], chunk_size)
+    size = -(-len(keys) // -(-len(keys) // most))
+    whole, rest = [], []
+    for begin in range(0, len(keys), size):
+        block = keys[begin : begin + size]
+        missing = [key for key in block if statuses.get(key) not in settled]
+        if len(missing) == len(block) and not any(key in statuses for key in block):
+            whole.append(block)
+        else:
+            rest += missing
+    return whole, rest, size
+
+
+def _most(one: Any, chunk_size: ChunkSize) -> int:
+    if chunk_size is None:
+        return check_positive_int("chunk_size", getattr(one, "chunk_size", DEFAULT_CHUNK_SIZE))
+    return check_positive_int("chunk_size", chunk_size(one) if callable(chunk_size) else chunk_size)
