@@ -98,5 +98,8 @@ $(tables): %.csv: %.stamp
 	@test -f $@ || { rm $< && $(MAKE) --silent --no-print-directory $<; }
 endif
 
-$(pictures): figures/$(SCALE)/%.pdf: paper_figures/%.py results/$(SCALE)/%.csv $(drawing) $(bounds) | .venv/requirements.txt
+# A claim may have further tables, results/<scale>/<claim>.<part>.csv.
+.SECONDEXPANSION:
+$(pictures): figures/$(SCALE)/%.pdf: paper_figures/%.py results/$(SCALE)/%.csv $(drawing) $(bounds) \
+		$$(wildcard results/$(SCALE)/$$*.*.csv) | .venv/requirements.txt
 	@$(python) $< --scale $(SCALE)

@@ -149,6 +149,15 @@ def test_new_numbers_are_redrawn(made):
     assert made.log() == ["ran first", "drew first"]
 
 
+def test_new_numbers_in_a_further_table_are_redrawn(made):
+    made.write("results/laptop/first.floor.csv", "width,floor\n1,0.1\n")
+    made.make("figures")
+    assert made.log() == []
+    made.touch("results/laptop/first.floor.csv")
+    made.make("figures")
+    assert made.log() == ["drew first"]
+
+
 def test_lost_table_is_made_again(made):
     (made.root / "results/laptop/first.csv").unlink()
     made.make("figures")

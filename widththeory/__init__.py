@@ -1,1 +1,17 @@
-"""Width theory for neural networks: constructions, bounds, exact analysis and fits, side by side."""
+"""Width theory for neural networks: explicit constructions, certified bounds, exact analysis and fits, side by side.
+
+A construction is a target function and, where its theorem gives one, an explicit network with a guaranteed error. A
+bound is a theorem as a number, with the error of its own computation. A grid of settings becomes rows of a ledger, rows
+become a table, a table becomes a figure. Modules are the interface; constructions, bounds and models are found by
+walking their folders, and listed nowhere.
+
+Layers. A module imports only from its own layer and from those above it (a test reads this table):
+
+    typing, network, bounds
+    constructions, exact, models
+    metrics, optimizers, ensemble, compiled, polish, fit
+    identity, processes, provenance, storage, tables, ledger, leases, packing, executors, driver, progress, grid
+    estimates, plotting, command, experiment
+
+Only `models` imports Flax; `bounds` needs no JAX. Importing starts no device.
+"""

@@ -19,6 +19,7 @@ other exception is a defect and keeps its traceback.
 
 import contextlib
 import dis
+import inspect
 import io
 import os
 import sys
@@ -129,58 +130,73 @@ class Drawing:
 
 
 def draw(
-    figure: "Callable[[pd.DataFrame], Figure]",
-    caption: "Callable[[pd.DataFrame], str]",
+    figure: "Callable[..., Figure]",
+    caption: Callable[..., str],
     script: str | Path,
     arguments: Sequence[str] | None = None,
     *,
-    drawn: "Callable[[pd.DataFrame], pd.DataFrame] | None" = None,
+    drawn: "Callable[..., pd.DataFrame] | None" = None,
 ) -> None:
     """Draw the table of the claim that `script` is named after, as a command.
 
     Args:
-        figure: the picture, from the table; `table.attrs["scale"]` tells the scale.
-        caption: the text under it, from the same table; a sentence naming the scale is added.
+        figure: the picture, from the table; `table.attrs["scale"]` tells the scale. Further arguments are further tables
+            of the experiment: `figure(table, floor)` is given results/<scale>/<claim>.floor.csv too.
+        caption: the text under it, from the same tables; a sentence naming the scale is added.
         script: `__file__` of the figure.
         arguments: the flags; default those of this process.
-        drawn: the numbers shown, when they are not the rows themselves but come from them.
+        drawn: the numbers shown, when they are not the rows of the table but come from the tables.
     """
     with plain_errors():
         options = parse(Drawing, arguments, description=sys.modules[figure.__module__].__doc__ or "")
         claim = Path(script).stem
         source = options.table or Path(script).resolve().parent.parent / "results" / options.scale / f"{claim}.csv"
-        if not source.is_file():
-            raise ValueError(
-                f"there is no table {_shown(source)}: `make results SCALE={options.scale}` computes it, "
-                f"and so does `python experiments/{claim}.py --scale {options.scale}`"
-            )
-        folder = figures_folder(script, options.scale, options.out)
+        read: dict[str, pd.DataFrame] = {}
 
-        import pandas as pd
+        def given(function: Callable[..., Any]) -> Any:
+            _, *parts = inspect.signature(function).parameters
+            for part in parts:
+                if part not in read:
+                    read[part] = _table(source.with_suffix(f".{part}.csv"), claim, options.scale)
+            return function(read[""], *(read[part] for part in parts))
+
+        read[""] = _table(source, claim, options.scale)
+        folder = figures_folder(script, options.scale, options.out)
 
         from widththeory import plotting
 
-        try:
-            table = pd.read_csv(source, float_precision="round_trip")
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as reason:
-            raise ValueError(f"{_shown(source)} is not a table of comma-separated values: {reason}") from None
-        if table.empty:
-            raise ValueError(f"the table {_shown(source)} has no rows")
-        table.attrs["scale"] = options.scale
         with plotting.style():
-            picture = figure(table)
+            picture = given(figure)
             plotting.say_scale(picture, options.scale)
-            text = f"{caption(table).strip()} Scale: {options.scale}."
-            plotting.save(picture, folder, claim, table if drawn is None else drawn(table), text)
+            text = f"{given(caption).strip()} Scale: {options.scale}."
+            plotting.save(picture, folder, claim, given(drawn) if drawn else read[""], text)
         print(f"{claim}: {_shown(folder / claim)}.pdf")
+
+
+def _table(path: Path, claim: str, scale: Scale) -> "pd.DataFrame":
+    import pandas as pd
+
+    if not path.is_file():
+        raise ValueError(
+            f"there is no table {_shown(path)}: `python experiments/{claim}.py --scale {scale}` computes it, "
+            f"and `make results SCALE={scale}` all tables"
+        )
+    try:
+        table = pd.read_csv(path, float_precision="round_trip")
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as reason:
+        raise ValueError(f"{_shown(path)} is not a table of comma-separated values: {reason}") from None
+    if table.empty:
+        raise ValueError(f"the table {_shown(path)} has no rows")
+    table.attrs["scale"] = scale
+    return table
 
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
     """Say in one sentence what the caller can mend, and end with status 2; leave defects their traceback.
 
-    A `ValueError` counts as the caller's when this package or the script raised it on purpose. One that NumPy or JAX
-    raised on being called wrongly is a defect of ours.
+    A `ValueError` or `RuntimeError` is the caller's matter when this package or the script raised it on purpose. One
+    that NumPy or JAX raised on being called wrongly is a defect of ours.
     """
     try:
         yield
@@ -192,8 +208,8 @@ def plain_errors() -> Iterator[None]:
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
         )  # else the interpreter complains once more at exit
         raise SystemExit(141) from None
-    except (ValueError, OSError) as error:
-        if isinstance(error, ValueError) and not _raised_on_purpose(error.__traceback__):
+    except (ValueError, RuntimeError, OSError) as error:
+        if not isinstance(error, OSError) and not _raised_on_purpose(error.__traceback__):
             raise
         text = str(error)
         if isinstance(error, OSError) and error.strerror:
