@@ -248,6 +248,7 @@ def test_bad_input_gets_one_sentence():
         (lambda: piecewise(network, 1.0, 1.0), "low < high"),
         (lambda: piecewise(network, float("nan"), 1.0), "finite"),
         (lambda: piecewise(network, 0.0, float("inf")), "finite"),
+        (lambda: piecewise(network, 0.0, 1.0, "fast"), "arithmetic must be"),
         (lambda: Polynomial((float("nan"),)), "finite"),
         (lambda: CosineSum((1.0,), (), ()), "frequencies must hold 1"),
         (lambda: Piecewise((0.0,), (Polynomial((1.0,)),)), "one fewer"),

@@ -10,7 +10,7 @@ Example:
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -30,8 +30,6 @@ __all__ = [
     "crossing_number",
     "piecewise",
 ]
-
-Arithmetic = Literal["filtered", "rational", "float"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +117,7 @@ class PiecewiseLinear:
             raise ValueError(f"target must be given on [{mine[0]}, {mine[1]}], got [{theirs[0]}, {theirs[1]}]")
 
 
-def piecewise(network: Network, low: Any, high: Any, arithmetic: Arithmetic = "filtered") -> PiecewiseLinear:
+def piecewise(network: Network, low: Any, high: Any, arithmetic: str = "filtered") -> PiecewiseLinear:
     """The restriction of a scalar network to [low, high], as knots and values; knots without change of slope left out.
 
     Args:
