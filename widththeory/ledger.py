@@ -194,7 +194,7 @@ class Ledger:
         """Write the table, without what differs from run to run, to a CSV file; whether the file changed is returned.
 
         Equal rows give equal bytes. A reader sees the old file or the new one, never a part; a file that would stay
-        the same is not touched. Read it with `pd.read_csv(path, float_precision="round_trip")`.
+        the same is not touched.
 
         Raises:
             LedgerError: an experiment without rows, or a file that cannot be written.

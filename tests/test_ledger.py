@@ -1,0 +1,384 @@
+"""Rows come back exactly, equal rows give equal tables, and what is not ours is refused in one sentence."""
+
+import json
+import math
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from fake_fits import FakeFit, grid
+from hypothesis import given
+from hypothesis import strategies as st
+
+from widththeory import identity, storage
+from widththeory.ledger import Ledger, LedgerError, Row
+
+FIT = FakeFit("lu.Wide", (("k", 3), ("seed", 1)), 8, 2, 1e-3)
+METRICS = {"loss": 0.1 + 0.2, "tiny": 5e-324, "worst": math.inf, "lost": math.nan, "pieces": 2**60, "kind": 'x, "y"\n'}
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger.open(tmp_path / "ledger.sqlite") as opened:
+        yield opened
+
+
+def _rows(settings):
+    made_by = {"jax": "0.10.2", "host": "here", "commit": "abc", "chunk_size": 16}
+    return [Row(one, "done", METRICS, made_by, None, 0.25) for one in settings]
+
+
+def _same(one, other):
+    return one == other or (one != one and other != other)
+
+
+# Identity
+
+
+def test_identity_is_stable():
+    # Literal: a change of this key would orphan every row that anybody has measured.
+    assert identity.key(FIT) == "cc89742b7a2163e5abf7122a2f2c302b"
+
+
+def test_a_new_field_without_effect_keeps_the_key():
+    @dataclass(frozen=True)
+    class FakeFit:
+        target: str
+        target_args: tuple
+        width: int
+        seed: int
+        learning_rate: float
+        optimizer: str = "adam"
+        millis: float = 0.0
+        trouble: str = ""
+        momentum: float | None = None
+
+    same = FakeFit("lu.Wide", (("k", 3), ("seed", 1)), 8, 2, 1e-3)
+    assert identity.key(same) == identity.key(FIT)
+    assert identity.key(replace(same, momentum=0.5)) != identity.key(FIT)
+
+
+def test_equal_settings_have_equal_keys():
+    assert identity.key(replace(FIT, learning_rate=1)) == identity.key(replace(FIT, learning_rate=1.0))
+    assert identity.key(replace(FIT, width=np.int64(8))) == identity.key(FIT)
+    assert identity.key(replace(FIT, millis=0)) == identity.key(FIT)
+    assert len({identity.key(one) for one in grid(seeds=20)}) == len(grid(seeds=20))
+
+
+def test_settings_that_are_not_plain_data_are_refused():
+    for bad in (math.nan, {1: 2}, object(), np.arange(2)):
+        with pytest.raises(ValueError, match=r"FakeFit\.target_args must be"):
+            identity.key(replace(FIT, target_args=(("k", bad),)))
+
+
+# Rows
+
+
+def test_rows_come_back_exactly(ledger):
+    ledger.record("claim", _rows([FIT]))
+    ledger.close()
+    with Ledger.open(ledger.path) as again:
+        table = again.table("claim")
+        assert again.counts("claim") == {"done": 1, "failed": 0}
+    found = table.iloc[0]
+    assert all(_same(found[name], value) for name, value in METRICS.items())
+    assert [found["target"], found["target.k"], found["width"], found["learning_rate"]] == ["lu.Wide", 3, 8, 1e-3]
+    assert [found["made.jax"], found["made.host"], found["status"], found["seconds"]] == [
+        "0.10.2",
+        "here",
+        "done",
+        0.25,
+    ]
+
+
+def test_the_first_result_stays_and_a_failure_gives_way(ledger):
+    ledger.record("claim", [Row(FIT, "failed", error="Traceback\nZeroDivisionError: poison")])
+    assert ledger.failures("claim")[0][1].endswith("poison")
+    assert ledger.missing("claim", [FIT]) == []
+    assert ledger.missing("claim", [FIT], retry_failed=True) == [FIT]
+    assert ledger.record("claim", [Row(FIT, "done", {"loss": 1.0}, weights=b"w")]) == 1
+    assert ledger.record("claim", [Row(FIT, "done", {"loss": 2.0})]) == 0
+    assert ledger.record("claim", [Row(FIT, "failed", error="late")]) == 0
+    assert ledger.table("claim")["loss"].tolist() == [1.0]
+    assert ledger.weights("claim", FIT) == b"w"
+    assert ledger.failures("claim") == []
+
+
+def test_experiments_do_not_share_rows(ledger):
+    ledger.record("one", _rows([FIT]))
+    assert ledger.missing("two", [FIT]) == [FIT]
+    assert ledger.experiments() == ["one"]
+
+
+def test_a_chunk_is_written_whole_or_not_at_all(ledger):
+    bad = Row(replace(FIT, seed=3), "done", {"width": 1.0})
+    with pytest.raises(ValueError, match="name of its own"):
+        ledger.record("claim", [*_rows([FIT]), bad])
+    with pytest.raises(ValueError, match="metric loss must be"):
+        ledger.record("claim", [*_rows([FIT]), Row(FIT, "done", {"loss": [1]})])
+    assert ledger.counts("claim") == {"done": 0, "failed": 0}
+
+
+def test_a_changed_default_is_refused(ledger):
+    def kind(default):
+        @dataclass(frozen=True)
+        class Fit:
+            width: int
+            num_steps: int = default
+
+        return Fit
+
+    ledger.record("claim", [Row(kind(100)(3))])
+    with pytest.raises(LedgerError, match=r"default of num_steps was 100.*200 now"):
+        ledger.record("claim", [Row(kind(200)(3))])
+
+
+def test_rows_older_than_a_field_show_its_default(ledger):
+    @dataclass(frozen=True)
+    class FakeFit:
+        target: str
+        target_args: tuple
+        width: int
+        seed: int
+        learning_rate: float
+        optimizer: str = "adam"
+        millis: float = 0.0
+        trouble: str = ""
+        momentum: float = 0.5
+
+    ledger.record("claim", _rows([FIT]))
+    ledger.record("claim", _rows([FakeFit("lu.Wide", (("k", 3), ("seed", 1)), 8, 3, 1e-3, momentum=0.9)]))
+    assert ledger.table("claim")["momentum"].tolist() == [0.5, 0.9]
+
+
+def test_a_backup_holds_what_was_recorded(ledger, tmp_path):
+    ledger.record("claim", _rows(grid()))
+    ledger.backup(tmp_path / "copy.sqlite")
+    with Ledger.open(tmp_path / "copy.sqlite") as copy:
+        assert copy.statuses("claim") == ledger.statuses("claim")
+
+
+# Tables
+
+
+def test_equal_rows_give_equal_bytes(tmp_path):
+    settings = grid(seeds=3)
+    for name, order in (("a", settings), ("b", settings[::-1])):
+        with Ledger.open(tmp_path / f"{name}.sqlite") as ledger:
+            for row in _rows(order):
+                ledger.record("claim", [replace(row, seconds=time.perf_counter())])
+            assert ledger.export_csv(tmp_path / f"{name}.csv", "claim")
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    read = pd.read_csv(tmp_path / "a.csv")
+    assert read["loss"].tolist() == [METRICS["loss"]] * len(settings)
+    assert read[["target", "width", "seed"]].equals(
+        read[["target", "width", "seed"]].sort_values(["target"], kind="stable")
+    )
+    assert not {"seconds", "created", "made.host", "made.commit"} & set(read)
+
+
+def test_an_unchanged_table_is_not_touched(ledger, tmp_path):
+    ledger.record("claim", _rows([FIT]))
+    path = tmp_path / "claim.csv"
+    assert ledger.export_csv(path, "claim")
+    before = path.stat()
+    assert not ledger.export_csv(path, "claim")
+    assert (path.stat().st_mtime_ns, path.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+    assert [entry.name for entry in tmp_path.glob("*.part")] == []
+
+
+def test_a_table_fills_an_empty_ledger(ledger, tmp_path):
+    odd = [
+        replace(FIT, optimizer=text, target_args=(("flag", True), ("name", text), ("none", None), ("rate", 1e300)))
+        for text in ("", "1", "1.5", "nan", "True", "None", '"', "[1]", "a,b", "a\r\nb", "é", "-inf", " 1")
+    ]
+    ledger.record("claim", [*_rows([FIT, *grid(), *odd]), Row(replace(FIT, seed=9), "failed", error="E: 1")])
+    ledger.export_csv(tmp_path / "claim.csv", "claim")
+    with Ledger.open(tmp_path / "new.sqlite") as new:
+        assert new.import_csv(tmp_path / "claim.csv", FakeFit, "claim") == len(grid()) + len(odd) + 2
+        assert new.import_csv(tmp_path / "claim.csv", FakeFit, "claim") == 1  # the failed one, replaced by itself
+        assert new.statuses("claim") == ledger.statuses("claim")
+        assert not new.export_csv(tmp_path / "claim.csv", "claim")
+
+
+@given(
+    st.one_of(
+        st.floats(),
+        st.integers(),
+        st.booleans(),
+        st.none(),
+        st.text(st.characters(exclude_categories=["Cs"])),
+        st.tuples(st.integers(), st.text('ab[,"')),
+    )
+)
+def test_any_value_survives_a_cell(value):
+    from widththeory import tables
+
+    text = tables._text(value, object())
+    again = tables._value(text)
+    assert type(again) is type(value)
+    assert _same(again, value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.replace("lu.Wide", "lu.Evil"), "line 2 is not a row: its settings have key"),
+        (lambda t: t.replace(",done,", ",dome,"), "line 2 is not a row: status must be"),
+        (lambda t: t.replace("target,", "goal,", 1), "no column 'target'"),
+        (lambda t: t + "1,2\n", "line 3 is not a row: 2 cells"),
+        (lambda t: t.replace("lu.Wide", "[" * 100_000), "line 2 is not a row"),
+        (lambda t: t.replace("lu.Wide", "9" * 5000), "line 2 is not a row"),
+        (lambda t: t.replace("lu.Wide", '"' + "x" * 200_000 + '"'), "not a CSV file"),
+        (lambda t: t.replace("lu.Wide", "a\0b"), "line"),
+        (lambda t: "", "no column"),
+        (lambda t: t.replace("loss", "other.loss"), "nothing that column 'other.loss' could be"),
+    ],
+)
+def test_a_malformed_table_is_refused_with_its_line(ledger, tmp_path, change, said):
+    ledger.record("claim", [Row(FIT, "done", {"loss": 1.0})])
+    path = tmp_path / "claim.csv"
+    ledger.export_csv(path, "claim")
+    path.write_text(change(path.read_text()))
+    with Ledger.open(tmp_path / "new.sqlite") as new:
+        with pytest.raises(LedgerError, match=r"claim\.csv") as caught:
+            new.import_csv(path, FakeFit, "claim")
+        assert said in str(caught.value)
+        assert new.experiments() == []
+
+
+def test_a_table_in_another_encoding_or_missing_is_refused(ledger, tmp_path):
+    (tmp_path / "claim.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(LedgerError, match="not a CSV file"):
+        ledger.import_csv(tmp_path / "claim.csv", FakeFit, "claim")
+    with pytest.raises(LedgerError, match="cannot be read"):
+        ledger.import_csv(tmp_path / "none.csv", FakeFit, "claim")
+    with pytest.raises(LedgerError, match="no rows of experiment 'claim'"):
+        ledger.export_csv(tmp_path / "claim.csv", "claim")
+
+
+# Files that cannot be used
+
+
+def test_files_that_are_not_ledgers_are_left_alone(tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("these are my notes, and they are longer than an SQLite header " * 20)
+    foreign = tmp_path / "foreign.sqlite"
+    other = sqlite3.connect(foreign)
+    other.execute("CREATE TABLE mine (x)")
+    other.commit()
+    other.close()
+    newer = tmp_path / "newer.sqlite"
+    Ledger.open(newer).close()
+    other = sqlite3.connect(newer)
+    other.execute("PRAGMA user_version = 99")
+    other.close()
+    for path, said in ((text, "not an SQLite file"), (foreign, "of another program"), (newer, "newer version.* 99")):
+        before = path.read_bytes()
+        with pytest.raises(LedgerError, match=said):
+            Ledger.open(path)
+        assert path.read_bytes() == before
+
+
+def test_a_damaged_ledger_is_said_to_be(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    with Ledger.open(path) as ledger:
+        ledger.record("claim", _rows(grid(seeds=20)))
+    content = bytearray(path.read_bytes())
+    content[4096 : len(content)] = b"\x5a" * (len(content) - 4096)
+    path.write_bytes(content)
+    with pytest.raises(LedgerError, match="is damaged"), Ledger.open(path) as ledger:
+        ledger.table("claim")
+
+
+def test_folders_that_cannot_be_written_are_said_to_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LedgerError, match="cannot be made"):
+        Ledger.open(tmp_path / "file" / "ledger.sqlite")
+    with pytest.raises(LedgerError, match="cannot be opened"):
+        Ledger.open(tmp_path)
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        ledger.record("claim", _rows([FIT]))
+        with pytest.raises(LedgerError, match="cannot be written"):
+            ledger.export_csv(tmp_path / "file" / "claim.csv", "claim")
+        (tmp_path / "taken.csv").mkdir()
+        with pytest.raises(LedgerError, match="cannot be written"):
+            ledger.export_csv(tmp_path / "taken.csv", "claim")
+
+
+def test_a_full_disk_loses_nothing(ledger):
+    ledger.record("claim", _rows([FIT]))
+    (pages,) = ledger.connection.execute("PRAGMA page_count").fetchone()
+    ledger.connection.execute(f"PRAGMA max_page_count = {pages + 1}")
+    with pytest.raises(LedgerError, match=r"the disk is full: .* kept"):
+        ledger.record("claim", _rows(grid(seeds=30)))
+    assert ledger.counts("claim") == {"done": 1, "failed": 0}
+    ledger.connection.execute("PRAGMA max_page_count = 1000000")
+    assert ledger.record("claim", _rows(grid(seeds=30))) == len(grid(seeds=30))
+
+
+def test_an_older_schema_is_brought_up_to_date(tmp_path):
+    path = tmp_path / "old.sqlite"
+    old = sqlite3.connect(path)
+    old.executescript(storage.SCHEMA[0])
+    old.execute("INSERT INTO provenance VALUES (1, '{}')")
+    fields = identity.defaults(FakeFit)
+    old.execute("INSERT INTO classes VALUES ('FakeFit', ?)", (fields,))
+    old.execute(
+        "INSERT INTO rows VALUES (1, 'claim', ?, 'done', 'FakeFit', ?, '{\"loss\": 0.5}', NULL, 1, 1.0, 1.0, NULL)",
+        (identity.key(FIT), identity.encode(FIT)),
+    )
+    old.execute(f"PRAGMA application_id = {storage.APPLICATION_ID}")
+    old.execute("PRAGMA user_version = 1")
+    old.commit()
+    old.close()
+    with Ledger.open(path) as ledger:
+        assert ledger.table("claim")["loss"].tolist() == [0.5]
+        assert ledger.throughputs() == {}
+        assert ledger.connection.execute("PRAGMA user_version").fetchone() == (len(storage.SCHEMA),)
+
+
+def test_the_journal_suits_the_file_system(tmp_path, monkeypatch):
+    mounts = ["/dev/a / ext4 rw", "server:/x /home nfs4 rw", "tmpfs /home/me/scratch tmpfs rw", "odd"]
+    assert storage.journal_for(Path("/work/a.sqlite"), mounts) == "wal"
+    assert storage.journal_for(Path("/home/me/a.sqlite"), mounts) == "delete"
+    assert storage.journal_for(Path("/home/me/scratch/a.sqlite"), mounts) == "wal"
+    with Ledger.open(tmp_path / "a.sqlite", journal_mode="delete") as ledger:
+        ledger.record("claim", _rows([FIT]))
+        assert ledger.connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    monkeypatch.setenv(storage.JOURNAL_VARIABLE, "truncate")
+    with Ledger.open(tmp_path / "b.sqlite") as ledger:
+        assert ledger.connection.execute("PRAGMA journal_mode").fetchone() == ("truncate",)
+    with pytest.raises(ValueError, match="journal_mode must be"):
+        Ledger.open(tmp_path / "c.sqlite", journal_mode="none")
+
+
+def test_many_rows_are_quick(ledger, tmp_path):
+    settings = grid(widths=range(1, 26), seeds=20, rates=[10.0**-i for i in range(10)])
+    assert len(settings) == 10_000
+    rows = _rows(settings)
+    began = time.perf_counter()
+    for begin in range(0, len(rows), 50):
+        ledger.record("claim", rows[begin : begin + 50])
+    wrote = time.perf_counter()
+    assert ledger.missing("claim", settings) == []
+    ledger.export_csv(tmp_path / "claim.csv", "claim")
+    # Some 2 s and 2 s with types checked; a row that costs a millisecond would be too many for short fits.
+    assert wrote - began < 10
+    assert time.perf_counter() - wrote < 10
+
+
+def test_opening_a_ledger_loads_no_heavy_library(tmp_path):
+    script = (
+        "import sys; from widththeory import grid, ledger; ledger.Ledger.open(sys.argv[1]).close();"
+        "print([name for name in ('jax', 'pandas', 'flax', 'rich') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "ledger.sqlite")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout.replace("'", '"')) == []
