@@ -1,0 +1,74 @@
+"""The ball indicator: its network in rationals, its error against an integral, and the law."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import scipy.integrate
+
+from widththeory.constructions.safran_shamir import BallIndicator, RadialControl
+
+
+def ramp_of_interpolant(example, point):
+    """The network by its definition: chords of x^2, then a clipped ramp."""
+    step = Fraction(4, example.num_pieces)
+    total = Fraction(0)
+    for z in point:
+        left = -2 + int((z + 2) / step) * step
+        total += (2 * left + step) * z - left * (left + step) - step**2 / 8
+    e = 2 * Fraction(example.input_dim) / example.num_pieces**2
+    return min(Fraction(1), max(Fraction(0), (1 + 2 * e - total) / (4 * e)))
+
+
+@pytest.mark.parametrize(("dim", "pieces"), [(1, 3), (2, 5), (4, 8)])
+def test_network_is_the_ramp_exactly(dim, pieces):
+    example = BallIndicator(dim, pieces)
+    rng = np.random.default_rng(0)
+    points = [[Fraction(int(n), 29) for n in row] for row in rng.integers(-40, 41, (40, dim)) // dim]
+    values = example.network().exact(points)[:, 0]
+    assert list(values) == [ramp_of_interpolant(example, point) for point in points]
+    assert example.network().size == example.size()
+
+
+@pytest.mark.parametrize(("dim", "pieces"), [(1, 4), (3, 16), (20, 64)])
+def test_error_is_the_integral_and_bounds_the_sample(dim, pieces):
+    example = BallIndicator(dim, pieces)
+    e = float(example.slack)
+    worst, _ = scipy.integrate.quad(
+        lambda r: max(0.0, 3 * e - abs(r * r - 1)) ** 2 / (4 * e) ** 2 / 2,
+        0,
+        2,
+        points=[np.sqrt(1 - 3 * e), 1, np.sqrt(1 + 3 * e)],
+    )
+    assert example.error().bound ** 2 == pytest.approx(worst, rel=1e-9)  # cancellation of order (3 e)^-3 eps
+    points = example.sample(20_000, np.random.default_rng(1))
+    gaps = np.abs(example.network()(points)[:, 0] - example.target(points))
+    radii = (points**2).sum(axis=1)
+    # point by point; a distance within roundoff of the sphere may fall on either side, hence the 1e-9
+    assert np.all(gaps <= np.maximum(0, 3 * e - np.abs(radii - 1)) / (4 * e) + 1e-9)
+    assert 0 < np.mean(gaps**2) < example.error().bound ** 2
+
+
+def test_square_of_the_error_falls_with_the_square_of_the_pieces():
+    coarse, fine = BallIndicator(2, 200).error().bound, BallIndicator(2, 400).error().bound
+    # to leading order (9/16) e each side times density 1/4 in r^2; corrections are of order e < 1e-3
+    assert coarse**2 / fine**2 == pytest.approx(4, rel=1e-3)
+    assert coarse**2 == pytest.approx(2 * 9 / 16 * 1e-4 / 4, rel=1e-3)
+
+
+def test_law():
+    points = RadialControl(7).sample(20_000, np.random.default_rng(2))
+    radii = RadialControl(7).target(points)
+    # uniform on [0, 2]: mean 1, variance 1/3; five standard errors
+    assert abs(radii.mean() - 1) < 5 * np.sqrt(1 / 3 / 20_000)
+    assert radii.max() <= 2 + 1e-12
+    inside = BallIndicator(7, 8).target(points)
+    assert abs(inside.mean() - 0.5) < 5 * 0.5 / np.sqrt(20_000)
+    np.testing.assert_array_equal(points, BallIndicator(7, 8).sample(20_000, np.random.default_rng(2)))
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match="num_pieces must have a square above 6 input_dim = 24, got 4"):
+        BallIndicator(4, 4)
+    with pytest.raises(ValueError, match="input_dim"):
+        RadialControl(0)
