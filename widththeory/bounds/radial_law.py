@@ -22,7 +22,7 @@ def ball_radius(dim: int) -> float:
     """Radius R_d = pi^(-1/2) Gamma(d/2 + 1)^(1/d) of the ball of volume one in dimension d.
 
     Source:
-        [eldan2016] Section 2, Lemma 6: sqrt(d)/5 <= R_d <= sqrt(d)/2.
+        [eldanshamir2016] Section 2, Lemma 6: sqrt(d)/5 <= R_d <= sqrt(d)/2.
     """
     return float(np.exp(sp.gammaln(check_positive_int("dim", dim) / 2 + 1) / dim) / np.sqrt(np.pi))
 
@@ -49,7 +49,7 @@ class RadialLaw:
         ValueError: dim or order out of range, or so large that Z underflows float64.
 
     Source:
-        [eldan2016] Section 2 for m = 0.
+        [eldanshamir2016] Section 2 for m = 0.
         Differs: stated in t; orders m > 0 and their distribution function are derived for this project.
     """
 
@@ -86,6 +86,24 @@ class RadialLaw:
     def normaliser(self) -> float:
         """Z, which makes the density integrate to one."""
         return float(np.exp(self._log_normaliser()))
+
+    def moment(self, power: int | float) -> float:
+        """E t^power in closed form, for 0 <= power < 1 + 2 m, beyond which it is infinite.
+
+        With a = nu + m and q = 1 + 2m - power it is Gamma(q) Gamma(a + (1-q)/2) / (2^q Gamma((1+q)/2)^2
+        Gamma(a + (1+q)/2)) / Z.
+
+        Raises:
+            ValueError: power out of range.
+        """
+        if not 0 <= power < 1 + 2 * self.order:
+            raise ValueError(
+                f"power must be at least 0 and below {1 + 2 * self.order} for order {self.order}, got {power!r}"
+            )
+        a, q = self.bessel_order, 1 + 2 * self.order - power
+        log_integral = sp.gammaln(q) + sp.gammaln(a + (1 - q) / 2) - 2 * sp.gammaln((1 + q) / 2)
+        log_integral -= q * np.log(2) + sp.gammaln(a + (1 + q) / 2)
+        return float(np.exp(log_integral - self._log_normaliser()))
 
     def density(self, radii: Radii) -> Radii:
         """p(t), zero at t = 0 (dimension 2 and order 0 included: J_1(t)^2 / t vanishes there)."""

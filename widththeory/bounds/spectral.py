@@ -27,8 +27,8 @@ def log_tube_fraction(rho: Array, dim: int) -> Array:
     The logarithm is finite where cap itself underflows.
 
     Source:
-        derived for this project: 1 - <u,v>^2 has the law Beta((d-1)/2, 1/2) for uniform u; [eldan2016] Lemma 16 bounds
-        it at rho = 2.
+        derived for this project: 1 - <u,v>^2 has the law Beta((d-1)/2, 1/2) for uniform u;
+        [eldanshamir2016] Lemma 16 bounds it at rho = 2.
     """
     check_positive_int("dim", dim, at_least=2)
     a, inner = (dim - 1) / 2, np.minimum(np.maximum(rho, 1.0) ** -2.0, 1.0)
@@ -101,8 +101,8 @@ class Spectrum:
 def spectrum(
     profile: Callable[[Array], Array],
     law: RadialLaw,
-    support_end: float,
-    max_frequency: float,
+    support_end: int | float,
+    max_frequency: int | float,
     *,
     breaks: Sequence[float] = (),
     leftover: float = 0.0,
@@ -126,7 +126,7 @@ def spectrum(
         ValueError: support_end or max_frequency out of range.
 
     Source:
-        derived for this project: Hankel transform of order nu - 1, [eldan2016] Section 2 for m = 0.
+        derived for this project: Hankel transform of order nu - 1, [eldanshamir2016] Section 2 for m = 0.
     """
     if not (0 < support_end < math.inf):
         raise ValueError(f"support_end must be a positive number, got {support_end!r}")
@@ -161,7 +161,7 @@ def spectrum(
     return Spectrum(law.dim, edges, rho * fine**2 / law.normaliser, certified_moment, density_error, leftover)
 
 
-def floor(spectrum: Spectrum, num_neurons: float) -> Certified:
+def floor(spectrum: Spectrum, num_neurons: int | float) -> Certified:
     """Floor E_k under E(f - g)^2 for every network f with one hidden layer of k neurons, of any activation and weights.
 
     For f = sum_{i<=k} f_i(<v_i, x>), each f_i measurable of polynomial growth, and g radial and square-integrable under
@@ -180,7 +180,7 @@ def floor(spectrum: Spectrum, num_neurons: float) -> Certified:
         ValueError: num_neurons less than 1.
 
     Source:
-        [eldan2016] Proposition 13 for the method.
+        [eldanshamir2016] Proposition 13 for the method.
         Differs: derived for this project as a number, with the exact cap in place of Lemma 16 and no open constant.
     """
     if not num_neurons >= 1:
@@ -201,7 +201,7 @@ def _floor(spectrum: Spectrum, log_count: float) -> Certified:
     return Certified(value, error)
 
 
-def relative_floor(spectrum: Spectrum, num_neurons: float) -> Certified:
+def relative_floor(spectrum: Spectrum, num_neurons: int | float) -> Certified:
     """E_k divided by the second moment of g: the least relative squared error of k neurons. Between 0 and 1."""
     return _relative(spectrum, floor(spectrum, num_neurons))
 

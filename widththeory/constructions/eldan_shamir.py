@@ -50,7 +50,7 @@ class Cosine:
         D(t) = a bound on the change of L over a shift by -d q^2/6 to d q^2/12, by its slopes there;
         C^2 = P(t > window[1]) max |L|^2 over the last d q^2/6 before the last knot.
         V is exact for q <= pi: the first layer's error is a sum of functions of one coordinate each, of period q and
-        mean 0; the characteristic function of the law vanishes at all their frequencies and at those of products of two.
+        mean 0, and the characteristic function of the law vanishes at their frequencies and at those of their products.
 
     Size:
         widths (d (n + 1), 1 + ceil(window[1] frequency / phase_step)).
@@ -59,16 +59,16 @@ class Cosine:
         ValueError: an argument out of range.
 
     Source:
-        [eldan2016] Lemma 18 and Proposition 17 for the network; Section 2 for the law.
+        [eldanshamir2016] Lemma 18 and Proposition 17 for the network; Section 2 for the law.
         Differs: a wave in place of signed shells; widths d (n + 1) = O(d^2) and 4 d omega / phase_step in place of
         O(d^(19/4)); window, centring by h^2/6 and error derived for this project.
     """
 
     input_dim: int
-    frequency: float = 3.0
+    frequency: int | float = 3.0
     order: int = 0
     num_pieces: int | None = None
-    phase_step: float = 0.8
+    phase_step: int | float = 0.8
 
     def __post_init__(self) -> None:
         RadialLaw(self.input_dim, self.order)
