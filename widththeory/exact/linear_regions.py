@@ -62,11 +62,11 @@ def _difference_reaches_output(network: Network, one: np.ndarray, other: np.ndar
     return np.any(changed @ (network.layers[-1].weight != 0).T.astype(np.float64) > 0, axis=1)
 
 
-def count_activation_regions(network: Network, polygon: Polygon, arithmetic: Arithmetic = "float64") -> int:
+def count_activation_regions(network: Network, polygon: Polygon, arithmetic: Arithmetic = "filtered") -> int:
     """Number of activation patterns that occur on an open part of the polygon; exact in either arithmetic."""
     return subdivide(network, polygon, arithmetic).num_faces
 
 
-def count_linear_regions(network: Network, polygon: Polygon, arithmetic: Arithmetic = "float64") -> int:
+def count_linear_regions(network: Network, polygon: Polygon, arithmetic: Arithmetic = "filtered") -> int:
     """Number of linear regions in the polygon; exact in either arithmetic."""
     return int(linear_regions(subdivide(network, polygon, arithmetic)).max()) + 1

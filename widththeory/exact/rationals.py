@@ -71,3 +71,13 @@ def stack_rows(rows: Sequence[np.ndarray]) -> np.ndarray:
     for index, row in enumerate(rows):
         stacked[index] = row
     return stacked
+
+
+def total(array: np.ndarray) -> Fraction:
+    """Sum of exact numbers, in pairs: added one after another, denominators would grow to full length at once."""
+    numbers = array.ravel()
+    while len(numbers) > 1:
+        if len(numbers) % 2:
+            numbers = np.append(numbers, 0 * numbers[:1])
+        numbers = numbers[::2] + numbers[1::2]
+    return _fraction(numbers[0])

@@ -6,7 +6,7 @@ one-to-one correspondence, so counting faces counts activation regions; `widthth
 on which the network is the same affine map.
 
 What is guaranteed. With arithmetic="rational" everything is exact, for the numbers that the network stores: a float is
-the dyadic rational it is, nothing is rounded, and vertices come out as Fractions. With arithmetic="float64" the
+the dyadic rational it is, nothing is rounded, and vertices come out as Fractions. With arithmetic="filtered" the
 combinatorics (vertices, edges, faces, activation patterns, and their numbering) are the same as in rational
 arithmetic, ties included; coordinates and values are floats, with rigorous bounds of their errors beside them. For this
 the magnitudes of weights and values must stay clear of overflow and underflow (1e-100 to 1e100 is safe). Both use the
@@ -31,7 +31,7 @@ from widththeory.exact.subdivision import Subdivision
 from widththeory.exact.vertex_values import FilteredValues, RationalValues
 from widththeory.network import Network, compose
 
-Arithmetic = Literal["float64", "rational"]
+Arithmetic = Literal["filtered", "rational"]
 Polygon = Sequence[Any] | np.ndarray
 
 
@@ -139,13 +139,13 @@ def restrict_to_plane(network: Network, origin: Any, directions: Any) -> Network
     return compose(network, Network([(directions.T, origin)]))
 
 
-def subdivide(network: Network, polygon: Polygon, arithmetic: Arithmetic = "float64") -> PolygonalComplex:
+def subdivide(network: Network, polygon: Polygon, arithmetic: Arithmetic = "filtered") -> PolygonalComplex:
     """The polygonal complex of a network on a convex polygon.
 
     Args:
         network: input dimension 2, any output dimension; float or Fraction weights.
         polygon: corners in order along the boundary (see `polygons.convex_corners` and `polygons.box`).
-        arithmetic: "float64", or "rational" for Fractions throughout.
+        arithmetic: "filtered", float64 with exact combinatorics, or "rational" for Fractions throughout.
 
     Size: time and memory grow as faces times neurons, and no faster.
 
@@ -162,9 +162,9 @@ def _subdivide(
 ) -> tuple[PolygonalComplex, np.ndarray]:
     """The complex, cut along the zero lines of the outputs too if asked for, and the signs of the outputs."""
     corners = convex_corners(polygon)
-    if arithmetic not in ("float64", "rational"):
-        raise ValueError(f"arithmetic must be 'float64' or 'rational', got {arithmetic!r}")
-    values = (FilteredValues if arithmetic == "float64" else RationalValues)(network, corners)
+    if arithmetic not in ("filtered", "rational"):
+        raise ValueError(f"arithmetic must be 'filtered' or 'rational', got {arithmetic!r}")
+    values = (FilteredValues if arithmetic == "filtered" else RationalValues)(network, corners)
     subdivision = Subdivision(len(corners), values)
     last = network.size.depth
     for layer in range(last):
@@ -197,7 +197,7 @@ class LevelSet(NamedTuple):
     flat: tuple[np.ndarray, ...]
 
 
-def level_set(network: Network, polygon: Polygon, level: Any = 0, arithmetic: Arithmetic = "float64") -> LevelSet:
+def level_set(network: Network, polygon: Polygon, level: Any = 0, arithmetic: Arithmetic = "filtered") -> LevelSet:
     """The set {x in polygon: network(x) = level}.
 
     It is the union of the segments, of the flat polygons, and of vertices at which alone the level is attained. Which
@@ -221,7 +221,7 @@ def level_set(network: Network, polygon: Polygon, level: Any = 0, arithmetic: Ar
 
 
 def decision_regions(
-    network: Network, polygon: Polygon, arithmetic: Arithmetic = "float64"
+    network: Network, polygon: Polygon, arithmetic: Arithmetic = "filtered"
 ) -> tuple[PolygonalComplex, Int[np.ndarray, "num_faces"]]:
     """Faces, cut further where a classifier changes its mind, and the class on each: the largest output.
 
