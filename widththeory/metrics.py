@@ -1,9 +1,11 @@
 """How far a network is from its target on a sample, in float64."""
 
 import math
+from typing import Any
 
 import numpy as np
 
+from widththeory.exact.one_dim import piecewise
 from widththeory.network import Network
 from widththeory.typing import Points, Values
 
@@ -34,4 +36,22 @@ def error_metrics(predicted: Values, target: Values) -> dict[str, float]:
         "target_second_moment": float(np.mean(target**2)),
         "relative_error": mse / variance if variance > 0 else math.nan,
         "sample_sup_error": float(np.max(np.abs(residual))),
+    }
+
+
+def exact_metrics(network: Network, construction: Any) -> dict[str, float]:
+    """Exact errors E|f - g|, (E|f - g|^2)^(1/2) and sup|f - g| under the uniform law on an interval, g the target.
+
+    Empty unless the target is known as a function of one variable: a construction with an `interval`, and a `network`
+    whose `error` is zero.
+    """
+    interval = getattr(construction, "interval", None)
+    if network.input_dim != 1 or interval is None or construction.error().bound != 0:
+        return {}
+    low, high = interval
+    distance = piecewise(network, low, high, "float").distance(construction.network())
+    return {
+        "exact_l1_error": distance.l1 / (high - low),
+        "exact_l2_error": distance.l2 / math.sqrt(high - low),
+        "exact_sup_error": distance.sup,
     }

@@ -56,6 +56,11 @@ class RandomWideNetwork:
     def sample(self, num_points: int, rng: np.random.Generator) -> Points:
         return rng.uniform(-1.0, 1.0, size=(num_points, self.input_dim))
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Sides of the domain, on which errors of one variable are measured exactly."""
+        return -1.0, 1.0
+
     def network(self) -> Network:
         return self._network
 

@@ -86,7 +86,7 @@ def from_network(network: Network, *, param_dtype: Any = jnp.float32) -> MLP:
 
 def initial_network(input_dim: int, widths: Sequence[int], *, init: str, seed: int) -> Network:
     """A network drawn from the law that `MLP` draws from, by NumPy: equal on every device, nothing to compile."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, *b"weights"])  # a stream of its own: targets are drawn from `seed` itself
     gain, fan = INITIALIZERS[check_initializer(init)]
     sizes = [input_dim, *widths, 1]
     layers = []

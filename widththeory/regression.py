@@ -1,0 +1,142 @@
+"""The settings of one fit of a ReLU network to the target of a construction."""
+
+import dataclasses
+import importlib
+import json
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import cast
+
+from widththeory.models.cost import forward_flops
+from widththeory.models.mlp import check_initializer
+from widththeory.optimizers import OPTIMIZERS, SCHEDULES
+from widththeory.typing import Construction, Size, check_positive_int
+
+Scalar = int | float | str | bool
+
+NUM_CHECKS = 20  # times a fit looks at its training loss
+NARROW = 12  # widest networks whose time goes into overheads rather than arithmetic
+_MAX_CHECK_POINTS = 2048
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Settings of one fit of a ReLU network to a construction's target, in mean square under the construction's law.
+
+    Args:
+        target: "module.Class" inside `widththeory.constructions`.
+        target_args: the class's arguments as sorted (name, value) pairs, "seed" included where the target is random.
+        width: units of each hidden layer.
+        depth: number of hidden layers, at least 1.
+        seed: of the initial weights.
+        learning_rate: positive; AdaDelta's customary one is 1.0.
+        num_steps: of the optimiser; 0 measures the initial network.
+        batch_size: points a step, drawn without replacement until the training points are used up.
+        num_train: training points.
+        num_test: points at which the error is measured.
+        optimizer: "adam" or "adadelta".
+        schedule: "cosine" (to zero at the last step) or "constant".
+        polish_steps: iterations of L-BFGS after an exact least-squares fit of the output layer; 0 for neither.
+        data_seed: of the points and their order.
+        init: "lecun", "he" or "glorot".
+        dtype: "float32" or "float64", of the training; errors are always measured in float64.
+        keep_weights: whether the measurement carries the weights.
+
+    Raises:
+        ValueError: an argument outside these ranges, or an unknown target.
+    """
+
+    target: str
+    target_args: tuple[tuple[str, Scalar], ...]
+    width: int
+    depth: int
+    seed: int
+    learning_rate: float
+    num_steps: int
+    batch_size: int
+    num_train: int
+    num_test: int
+    optimizer: str = "adam"
+    schedule: str = "cosine"
+    polish_steps: int = 0
+    data_seed: int = 0
+    init: str = "lecun"
+    dtype: str = "float32"
+    keep_weights: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("width", "depth", "batch_size", "num_train", "num_test"):
+            check_positive_int(name, getattr(self, name))
+        for name in ("seed", "num_steps", "polish_steps", "data_seed"):
+            check_positive_int(name, getattr(self, name), at_least=0)
+        if self.batch_size > self.num_train:
+            raise ValueError(f"batch_size must be at most num_train = {self.num_train}, got {self.batch_size}")
+        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
+            raise ValueError(f"learning_rate must be positive and finite, got {self.learning_rate!r}")
+        check_initializer(self.init)
+        for name, allowed in (
+            ("optimizer", tuple(OPTIMIZERS)),
+            ("schedule", SCHEDULES),
+            ("dtype", ("float32", "float64")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {list(allowed)}, got {getattr(self, name)!r}")
+        object.__setattr__(self, "target_args", tuple(sorted((str(k), v) for k, v in self.target_args)))
+        self.construction  # noqa: B018  an unknown target or argument is said here, before anything runs
+
+    @property
+    def construction(self) -> Construction:
+        """The target and its law."""
+        return _construct(self.target, self.target_args)
+
+    @property
+    def size(self) -> Size:
+        """Size of the network that is fitted."""
+        return Size(self.construction.input_dim, (self.width,) * self.depth)
+
+    @property
+    def num_check_points(self) -> int:
+        """Training points at which the loss is checked on the way."""
+        return min(self.num_train, _MAX_CHECK_POINTS)
+
+    @property
+    def cost(self) -> float:
+        """Floating-point operations of the fit, by formula: training, its checks, polish and final measurement."""
+        checks = NUM_CHECKS * self.num_check_points
+        points = 3 * self.num_steps * self.batch_size + checks + self.num_train + self.num_test
+        points += 3 * self.polish_steps * self.num_train
+        return float(forward_flops(self.size) * points)
+
+    @property
+    def chunk_size(self) -> int:
+        """Networks to train side by side: narrow ones share overheads, wide ones are faster few at a time."""
+        return 16 if self.width <= NARROW else 5
+
+    @property
+    def program_key(self) -> str:
+        """Equal for fits that share their program and their points: all settings but the two seeds and the rate."""
+        values = dataclasses.asdict(self)
+        del values["seed"], values["learning_rate"]
+        values["target_args"] = [[name, value] for name, value in self.target_args if name != "seed"]
+        return json.dumps(values, sort_keys=True)
+
+
+@lru_cache(maxsize=1024)
+def _construct(target: str, target_args: tuple[tuple[str, Scalar], ...]) -> Construction:
+    module_name, _, class_name = target.partition(".")
+    try:
+        if not (module_name.isidentifier() and class_name.isidentifier()):
+            raise ModuleNotFoundError
+        kind = getattr(importlib.import_module(f"widththeory.constructions.{module_name}"), class_name)
+    except (ModuleNotFoundError, AttributeError) as reason:
+        if isinstance(reason, ModuleNotFoundError) and not (reason.name or "widththeory").startswith("widththeory"):
+            raise  # the construction is there, but a library that it needs is not
+        kind = None
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        raise ValueError(f"target must be 'module.Class' with a construction of that name, got {target!r}")
+    try:
+        construction = kind(**dict(target_args))
+    except TypeError as reason:
+        raise ValueError(f"target_args do not suit {target}: {reason}") from None
+    return cast(Construction, construction)

@@ -1,0 +1,118 @@
+"""Train the members of one ensemble from their settings: points, order of the batches, program, best weights."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from jaxtyping import Float, Int
+
+from widththeory.compiled import compiled, start, unpack
+from widththeory.ensemble import Program, Segment
+from widththeory.models.mlp import initial_network
+from widththeory.network import Network
+from widththeory.optimizers import step_scalars
+from widththeory.regression import NARROW, NUM_CHECKS, Regression
+from widththeory.typing import Points, Values
+
+_MAX_SEGMENT = 500  # steps whose batches are sent to the device at a time
+_TRAIN, _TEST, _ORDER = range(3)  # streams of random numbers of a data seed
+_STACKED_DEPTH = 12  # of a program that serves all depths up to it; doubled as often as needed
+
+
+@dataclass(frozen=True)
+class Data:
+    """Points shared by all members, and each member's values there."""
+
+    train: Points
+    test: Points
+    train_values: Float[np.ndarray, "member num_train"]
+    test_values: list[Values]
+
+
+def sample_data(chunk: Sequence[Regression]) -> Data:
+    """The points, which depend on the settings that all members share, and the values of each member's target."""
+    one = chunk[0]
+    train_rng, test_rng = (np.random.default_rng([one.data_seed, part]) for part in (_TRAIN, _TEST))
+    train = one.construction.sample(one.num_train, train_rng)
+    test = one.construction.sample(one.num_test, test_rng)
+    distinct = {settings.target_args: settings.construction for settings in chunk}
+    values = {args: (target.target(train), target.target(test)) for args, target in distinct.items()}
+    rows = [values[settings.target_args] for settings in chunk]
+    return Data(train, test, np.stack([row[0] for row in rows]), [row[1] for row in rows])
+
+
+def batch_order(settings: Regression) -> Int[np.ndarray, "num_steps batch_size"]:
+    """Indices [num_steps, batch_size] into the training points: shuffled anew each time they are used up."""
+    rng = np.random.default_rng([settings.data_seed, _ORDER])
+    per_epoch = settings.num_train // settings.batch_size
+    epochs = -(-settings.num_steps // per_epoch)
+    order = np.empty((epochs * per_epoch, settings.batch_size), np.int32)
+    for epoch in range(epochs):
+        shuffled = rng.permutation(settings.num_train)[: per_epoch * settings.batch_size]
+        order[epoch * per_epoch : (epoch + 1) * per_epoch] = shuffled.reshape(per_epoch, settings.batch_size)
+    return order[: settings.num_steps]
+
+
+def choose_program(settings: Regression, ensemble: int) -> Program:
+    """The program for so many members: stacked on a CPU up to width `NARROW`, where it pays in fewer compilations."""
+    stacked = settings.width <= NARROW and jax.default_backend() == "cpu"
+    depth = settings.depth
+    if stacked:
+        depth = _STACKED_DEPTH * 2 ** max(0, math.ceil(math.log2(settings.depth / _STACKED_DEPTH)))
+    return Program(
+        ensemble=ensemble,
+        input_dim=settings.construction.input_dim,
+        width=settings.width,
+        depth=depth,
+        stacked=stacked,
+        optimizer=settings.optimizer,
+        batch_size=settings.batch_size,
+        segment=min(_MAX_SEGMENT, max(1, -(-settings.num_steps // NUM_CHECKS))),
+        num_eval=settings.num_check_points,
+        dtype=settings.dtype,
+    )
+
+
+def _segments(settings: Regression, program: Program, data: Data) -> Iterator[Segment]:
+    """First a segment of no steps, which measures the initial networks; then all steps."""
+    dtype = np.dtype(settings.dtype)
+    order = batch_order(settings)
+    scalars = step_scalars(settings.optimizer, settings.schedule, settings.num_steps).astype(dtype)
+    train, values = data.train.T.astype(dtype), data.train_values.astype(dtype)
+    for begin in range(-program.segment, settings.num_steps, program.segment):
+        taken = order[max(begin, 0) : max(begin + program.segment, 0)]
+        rows = np.zeros((program.segment, settings.batch_size), np.int32)
+        rows[: len(taken)] = taken
+        step_values = np.zeros((program.segment, 2), dtype)
+        step_values[: len(taken)] = scalars[max(begin, 0) : max(begin, 0) + len(taken)]
+        yield Segment(
+            np.ascontiguousarray(train[:, rows].transpose(1, 0, 2)),
+            np.ascontiguousarray(values[:, rows].transpose(1, 0, 2)),
+            step_values,
+            np.int32(len(taken)),
+            np.int32(max(begin, 0) + len(taken)),
+        )
+
+
+def train(chunk: Sequence[Regression], data: Data) -> tuple[list[Network], list[dict[str, float]]]:
+    """Each member's best network, and what is known of its training. Members share all but seeds and learning rate."""
+    one = chunk[0]
+    program = choose_program(one, len(chunk))
+    dtype = np.dtype(one.dtype)
+    networks = [initial_network(one.size.input_dim, one.size.widths, init=s.init, seed=s.seed) for s in chunk]
+    rates = np.array([settings.learning_rate for settings in chunk], dtype)
+    # Drawn points come in no order, so the first ones are a fair subset of the training points.
+    inputs, values = (part[:, : program.num_eval].astype(dtype) for part in (data.train.T, data.train_values))
+    with jax.enable_x64(one.dtype == "float64"):
+        run = compiled(program)
+        state = start(program, networks)
+        for segment in _segments(one, program, data):
+            state = run(state, rates, np.int32(one.depth), segment, inputs, values)
+        state = jax.device_get(state)
+    notes = [
+        {"best_step": float(step), "diverged": float(not np.isfinite(loss))}
+        for step, loss in zip(state.best_step, state.loss, strict=True)
+    ]
+    return unpack(program, state.best, one.depth), notes
