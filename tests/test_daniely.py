@@ -1,0 +1,70 @@
+"""The inner-product sine: its two layers in rationals, its error, and the floor for one hidden layer."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from widththeory.bounds.daniely_norm import neuron_norm_needed, polynomial_distance_squared
+from widththeory.constructions.daniely import InnerProductSine
+
+
+def test_inner_product_is_the_sum_of_centred_chords():
+    example = InnerProductSine(3, square_pieces=6)
+    rng = np.random.default_rng(0)
+    points = [[Fraction(int(n), 25) for n in row] for row in rng.integers(-25, 26, (30, 6))]
+    step = Fraction(4, 6)
+    for point, value in zip(points, example.inner_product_network().exact(points)[:, 0], strict=True):
+        total = Fraction(-1)
+        for z in (a + b for a, b in zip(point[:3], point[3:], strict=True)):
+            left = -2 + min(int((z + 2) / step), 5) * step
+            total += ((2 * left + step) * z - left * (left + step)) / 2 - step**2 / 16
+        assert value == total
+
+
+def test_inner_product_on_rational_points_of_the_sphere():
+    # (2, 3, 6) / 7 and (1, 4, 8) / 9 are unit vectors: the error is within d / square_pieces^2, exactly
+    points = [[Fraction(n, 7) for n in (2, 3, 6)] + [Fraction(n, 9) for n in (1, -4, 8)]]
+    inner = sum(a * b for a, b in zip(points[0][:3], points[0][3:], strict=True))
+    for pieces in (1, 4, 9):
+        value = InnerProductSine(3, square_pieces=pieces).inner_product_network().exact(points)[0, 0]
+        assert abs(value - inner) <= Fraction(3, pieces**2)
+
+
+@pytest.mark.parametrize(
+    "example", [InnerProductSine(3), InnerProductSine(8, order=1.5, square_pieces=64, sine_pieces=120)]
+)
+def test_size_and_error(example):
+    network = example.network()
+    assert network.size == example.size()
+    points = example.sample(2000, np.random.default_rng(1))
+    gap = np.abs(network(points)[:, 0] - example.target(points)).max()
+    assert gap <= example.error().bound
+
+
+def test_error_parts_fall_by_four():
+    fine, finer = (InnerProductSine(4, square_pieces=10 * n, sine_pieces=20 * n).error().bound for n in (1, 2))
+    assert fine / finer == pytest.approx(4, rel=1e-14)
+
+
+def test_sampled_square_norm_is_the_closed_form():
+    example = InnerProductSine(7, order=1.0)
+    points = example.sample(50_000, np.random.default_rng(2))
+    np.testing.assert_allclose((points[:, :7] ** 2).sum(axis=1), 1, rtol=0, atol=1e-14)
+    squares = example.target(points) ** 2
+    exact = polynomial_distance_squared(7, example.frequency, 0).value
+    assert abs(squares.mean() - exact) < 5 * squares.std() / np.sqrt(50_000)  # five standard errors
+
+
+def test_norm_needed_grows_with_dimension_and_order():
+    dims, orders = (6, 9, 12), (1.0, 2.0)
+    table = [[neuron_norm_needed(d, InnerProductSine(d, order=m).frequency, 0.1).value for m in orders] for d in dims]
+    assert all(a < b for row in table for a, b in zip(row, row[1:], strict=False))
+    assert all(a[1] * 2 < b[1] for a, b in zip(table, table[1:], strict=False))
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match="sphere_dim must be an integer of at least 3, got 2"):
+        InnerProductSine(2)
+    with pytest.raises(ValueError, match="order must be positive"):
+        InnerProductSine(3, order=-1.0)

@@ -1,0 +1,101 @@
+"""The norm certificate: closed forms against Gegenbauer quadrature, printed values, and monotonicity."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.special as sp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from widththeory.bounds.daniely_norm import (
+    error_floor,
+    harmonic_dimension,
+    neuron_norm_needed,
+    polynomial_distance_squared,
+)
+
+
+def test_dimension_of_harmonics():
+    assert [harmonic_dimension(3, n) for n in range(6)] == [1, 3, 5, 7, 9, 11]
+    assert [harmonic_dimension(2, n) for n in range(4)] == [1, 2, 2, 2]
+    for d in (4, 7, 12):
+        for n in range(1, 9):
+            product = (2 * n + d - 2) * math.factorial(n + d - 3)
+            assert harmonic_dimension(d, n) == product // (math.factorial(n) * math.factorial(d - 2))
+
+
+@pytest.mark.parametrize(("dim", "frequency"), [(3, 2.0), (4, 7.5), (8, 20.0), (16, 25.0)])
+def test_distance_equals_projection_by_quadrature(dim, frequency):
+    # independent route: Gauss-Gegenbauer nodes, orthonormal polynomials by QR of the weighted Vandermonde matrix
+    nodes, weights = sp.roots_jacobi(120, (dim - 3) / 2, (dim - 3) / 2)
+    weights = weights / weights.sum()
+    function = np.sin(frequency * nodes) * np.sqrt(weights)
+    basis, _ = np.linalg.qr(np.polynomial.legendre.legvander(nodes, 40) * np.sqrt(weights)[:, None])
+    for degree in (0, 1, 2, 5, 12, 30):
+        rest = function - basis[:, :degree] @ (basis[:, :degree].T @ function)
+        value = polynomial_distance_squared(dim, frequency, degree)
+        # the quadrature is exact to the roundoff of 120 terms and of the QR, some 1e-13
+        assert abs(value.value - rest @ rest) <= value.error + 1e-13
+        assert value.error < 1e-8
+
+
+@pytest.mark.parametrize(
+    ("dim", "order", "value"),
+    [(8, 1, 8.3), (8, 2, 63), (8, 4, 504), (12, 1, 37.5), (12, 2, 796), (12, 4, 2.4e4), (16, 1, 110), (16, 2, 7.4e3)],
+)
+def test_values_for_a_tenth(dim, order, value):
+    needed = neuron_norm_needed(dim, math.pi * math.sqrt(dim) * order, 0.1)
+    assert needed.value == pytest.approx(value, rel=0.02)  # the values are printed with two or three digits
+    assert needed.error < 1e-6 * needed.value
+
+
+def test_floor_and_norm_are_inverse():
+    dim, frequency = 10, 20.0
+    for eps in (0.05, 0.3, 0.7):
+        needed = neuron_norm_needed(dim, frequency, eps)
+        floor = error_floor(dim, frequency, needed.value)
+        assert floor.value == pytest.approx(eps, rel=1e-8)  # both are computed to about 1e-10
+    assert error_floor(dim, frequency, 0.0).value == pytest.approx(1.0, rel=1e-10)
+
+
+def test_floor_holds_for_random_features():
+    # least squares on random cosine features of the two inputs: the error of any combination is above the floor
+    rng, dim, frequency, samples = np.random.default_rng(0), 6, 2 * math.pi * math.sqrt(6), 20_000
+    first, second = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in rng.standard_normal((2, samples, dim)))
+    target = np.sin(frequency * (first * second).sum(axis=1))
+    features = np.cos(
+        frequency * (first @ rng.standard_normal((dim, 200)) + second @ rng.standard_normal((dim, 200))) / 2
+        + rng.uniform(0, 2 * math.pi, 200)
+    )
+    weights = np.linalg.lstsq(features, target, rcond=None)[0]
+    norms = np.abs(weights) * np.sqrt((features**2).mean(axis=0))
+    relative = np.mean((target - features @ weights) ** 2) / np.mean(target**2)
+    # the sample of 20000 determines the ratio to a few per cent
+    assert relative >= error_floor(dim, frequency, norms.sum()).lower - 0.05
+
+
+@given(st.integers(3, 30), st.floats(0.5, 60), st.floats(0.01, 0.9), st.floats(0.01, 0.9))
+def test_less_error_needs_more_norm(dim, frequency, one, other):
+    strict, loose = sorted((one, other))
+    strong, weak = neuron_norm_needed(dim, frequency, strict), neuron_norm_needed(dim, frequency, loose)
+    assert strong.upper >= weak.lower
+    distances = [polynomial_distance_squared(dim, frequency, n) for n in (0, 3, 6)]
+    assert distances[0].upper >= distances[1].lower
+    assert distances[1].upper >= distances[2].lower
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        lambda: harmonic_dimension(1, 2),
+        lambda: neuron_norm_needed(2, 1.0, 0.1),
+        lambda: neuron_norm_needed(4, 0.0, 0.1),
+        lambda: neuron_norm_needed(4, 1.0, 0.0),
+        lambda: error_floor(4, 1.0, -1.0),
+        lambda: polynomial_distance_squared(4, 1.0, -1),
+    ],
+)
+def test_bad_arguments_raise(bad):
+    with pytest.raises(ValueError, match="must be"):
+        bad()
