@@ -9,7 +9,7 @@ Layers. A module imports only from its own layer and from those above it (a test
 
     typing, network, bounds
     constructions, exact, models
-    metrics, optimizers, ensemble, compiled, polish, fit
+    metrics, optimizers, regression, ensemble, compiled, polish, training, fit
     identity, processes, provenance, storage, tables, ledger, leases, packing, executors, driver, progress, grid
     estimates, plotting, command, experiment
 

@@ -40,7 +40,7 @@ def main(flags: Flags) -> None:
 
 
 def _plan(script: Path, table: Path, scale: Scale) -> str:
-    from widththeory import fit, grid  # these import jax: not before the flags are known to be right
+    from widththeory import grid  # slow to import: not before the flags are known to be right
     from widththeory.ledger import Ledger
 
     experiment = _load(script)
@@ -50,7 +50,7 @@ def _plan(script: Path, table: Path, scale: Scale) -> str:
         with Ledger.open(kept if kept.exists() else Path(folder) / kept.name) as ledger:
             if not kept.exists() and committed.exists():
                 ledger.import_csv(committed, type(settings[0]), script.stem)
-            return grid.plan(settings, ledger, experiment=script.stem, chunk_size=fit.default_chunk_size).text()
+            return grid.plan(settings, ledger, experiment=script.stem).text()
 
 
 def _load(script: Path) -> ModuleType:

@@ -140,7 +140,7 @@ def draw(
     """Draw the table of the claim that `script` is named after, as a command.
 
     Args:
-        figure: the picture, from the table; `table.attrs["scale"]` tells the scale. Further arguments are further tables
+        figure: the picture, from the table; `table.attrs["scale"]` tells the scale. Further arguments are more tables
             of the experiment: `figure(table, floor)` is given results/<scale>/<claim>.floor.csv too.
         caption: the text under it, from the same tables; a sentence naming the scale is added.
         script: `__file__` of the figure.
@@ -182,7 +182,7 @@ def _table(path: Path, claim: str, scale: Scale) -> "pd.DataFrame":
             f"and `make results SCALE={scale}` all tables"
         )
     try:
-        table = pd.read_csv(path, float_precision="round_trip")
+        table = pd.read_csv(path)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as reason:
         raise ValueError(f"{_shown(path)} is not a table of comma-separated values: {reason}") from None
     if table.empty:

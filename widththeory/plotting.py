@@ -133,7 +133,7 @@ def band(
     (line,) = axes.plot(drawn[x], drawn["value"], **look)
     low, high = drawn["low"].fillna(drawn["value"]), drawn["high"].fillna(drawn["value"])
     axes.fill_between(drawn[x], low, high, color=line.get_color(), alpha=0.2, linewidth=0)
-    for row in drawn[drawn["n"] < drawn["cells"]].itertuples(index=False):
+    for row in drawn[(drawn["n"] < drawn["cells"]) & (drawn["n"] > 0)].itertuples(index=False):
         axes.annotate(
             f"{row.n} of {row.cells}",
             (row[0], row.value),

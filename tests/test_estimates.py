@@ -1,0 +1,168 @@
+"""Statistics against formulas, simulation and hand-made tables."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from widththeory.estimates import (
+    PowerLaw,
+    bootstrap_interval,
+    cells_note,
+    finished,
+    fit_power_law,
+    select_learning_rate,
+)
+
+
+def fits(**columns):
+    return pd.DataFrame({"status": "done", "diverged": 0.0, **columns})
+
+
+# --- intervals --------------------------------------------------------------------------------------------------------
+
+
+def test_interval_of_the_mean_is_that_of_the_formula():
+    values = np.random.default_rng(0).normal(2.0, 0.5, 400)
+    found = bootstrap_interval(values, np.mean)
+    half = 1.96 * values.std(ddof=1) / 20
+    # 2000 resamples know a 2.5 % quantile to about 3 % of the half-width; four times that is allowed.
+    assert found.low == pytest.approx(values.mean() - half, abs=0.12 * half)
+    assert found.high == pytest.approx(values.mean() + half, abs=0.12 * half)
+    assert (found.value, found.n) == (values.mean(), 400)
+
+
+def test_interval_covers_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    covered = [
+        found.low <= 0.0 <= found.high
+        for found in (bootstrap_interval(rng.normal(size=20), np.mean) for _ in range(200))
+    ]
+    # Nominal 95 %, some 93 % at n = 20 (the bootstrap's known small-sample loss); binomial deviation 1.8 %, times 3.
+    assert 0.87 <= np.mean(covered) <= 1.0
+
+
+def test_few_values():
+    alone = bootstrap_interval([3.0])
+    assert (alone.value, alone.n) == (3.0, 1)
+    assert np.isnan(alone.low)
+    assert np.isnan(alone.high)
+    equal = bootstrap_interval([2.0, 2.0, 2.0])
+    assert (equal.low, equal.value, equal.high, equal.n) == (2.0, 2.0, 2.0, 3)
+    two = bootstrap_interval([1.0, 3.0])
+    assert 1.0 <= two.low <= two.high <= 3.0
+
+
+def test_same_seed_same_interval():
+    values = np.random.default_rng(2).random(9)
+    assert bootstrap_interval(values) == bootstrap_interval(values)
+
+
+@pytest.mark.parametrize("values", [[], [1.0, np.nan], [[1.0]]])
+def test_values_without_an_interval(values):
+    with pytest.raises(ValueError, match="values must be a non-empty list of finite numbers"):
+        bootstrap_interval(values)
+
+
+# --- failed cells and learning rates ----------------------------------------------------------------------------------
+
+
+def test_failed_and_diverged_cells_are_counted():
+    table = fits(train_mse=[1.0, 1.0, np.nan, np.inf])
+    table["status"] = ["done", "done", "failed", "done"]
+    table["diverged"] = [0.0, 0.0, np.nan, 1.0]
+    assert list(finished(table).index) == [0, 1]
+    assert cells_note(table) == "n = 2 of 4"
+    assert cells_note(table.head(2)) == "n = 2"
+    table["diverged"] = [False, False, None, True]
+    assert list(finished(table).index) == [0, 1]
+
+
+def test_learning_rate_is_chosen_by_training_loss():
+    table = fits(
+        width=[4, 4, 4, 4, 8, 8, 8, 8],
+        seed=[0, 1, 0, 1, 0, 1, 0, 1],
+        learning_rate=[0.1, 0.1, 0.01, 0.01] * 2,
+        train_mse=[1.0, 2.0, 3.0, 4.0, 6.0, 5.0, 1.0, 2.0],
+        test_mse=[9.0, 9.0, 0.1, 0.1, 0.1, 0.1, 9.0, 9.0],  # the test error would choose the other rate
+    )
+    chosen = select_learning_rate(table, by=["width"])
+    assert chosen.groupby("width")["learning_rate"].unique().map(list).to_dict() == {4: [0.1], 8: [0.01]}
+    assert list(chosen["seed"]) == [0, 1, 0, 1]
+    overall = select_learning_rate(table, by=[])
+    assert set(overall["learning_rate"]) == {0.01}  # medians 3.5 and 2.5
+    assert len(overall) == 4
+
+
+def test_a_rate_that_loses_cells_loses():
+    table = fits(
+        width=4,
+        learning_rate=[0.1, 0.1, 0.1, 0.01, 0.01, 0.01],
+        train_mse=[0.1, np.nan, np.nan, 1.0, 1.0, np.nan],
+    )
+    table["status"] = ["done", "failed", "failed", "done", "done", "failed"]
+    chosen = select_learning_rate(table, by=["width"])
+    assert set(chosen["learning_rate"]) == {0.01}
+    assert cells_note(chosen) == "n = 2 of 3"  # the failed cell of the chosen rate is not hidden
+
+
+def test_equal_rates_give_the_smaller_one():
+    table = fits(width=4, learning_rate=[0.1, 0.01], train_mse=[1.0, 1.0])
+    assert list(select_learning_rate(table, by=["width"])["learning_rate"]) == [0.01]
+
+
+def test_missing_columns_are_named():
+    with pytest.raises(
+        ValueError, match="the table must have the columns depth, train_mse, learning_rate, got status, "
+    ):
+        select_learning_rate(fits(width=[1]), by=["depth"])
+
+
+# --- power laws -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.02])
+@pytest.mark.parametrize("exponent", [-1.5, -0.5, 2.0])
+def test_exact_data_gives_the_law(exponent, floor):
+    x = np.array([1.0, 2, 3, 5, 8, 12, 20, 30])
+    found = fit_power_law(x, 3.0 * x**exponent + floor, num_resamples=20)
+    # Without noise least squares stops at its tolerance of 1e-8 on the cost, about 1e-4 on flat directions.
+    assert found.exponent == pytest.approx(exponent, abs=1e-3)
+    assert found.coefficient == pytest.approx(3.0, rel=1e-3)
+    assert found.floor == pytest.approx(floor, abs=1e-3)
+    assert found(x) == pytest.approx(3.0 * x**exponent + floor, rel=1e-3)
+
+
+def test_a_straight_line_misreads_the_exponent():
+    x = np.geomspace(1, 100, 20)
+    y = x**-1.5 + 0.01
+    assert fit_power_law(x, y, num_resamples=10).exponent == pytest.approx(-1.5, abs=1e-3)
+    line = fit_power_law(x, y, with_floor=False, num_resamples=10)
+    assert line.exponent == pytest.approx(np.polyfit(np.log(x), np.log(y), 1)[0])
+    assert line.exponent > -1.2
+
+
+def test_interval_holds_the_exponent():
+    rng = np.random.default_rng(3)
+    x = np.repeat(np.geomspace(2, 64, 6), 5)
+    found = fit_power_law(x, 4.0 * x**-1.2 * np.exp(rng.normal(0, 0.1, len(x))), num_resamples=200)
+    assert found.low < -1.2 < found.high
+    assert found.high - found.low < 0.4
+    assert found.n == 30
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        ([1.0, 2.0], [1.0], "x and y must be lists of one length"),
+        ([1.0, 2.0, 3.0], [1.0, 0.0, 1.0], "x and y must hold positive finite numbers"),
+        ([1.0, 2.0, np.nan], [1.0, 1.0, 1.0], "x and y must hold positive finite numbers"),
+        ([1.0, 2.0, 2.0], [1.0, 1.0, 1.0], "x must hold at least 3 different numbers, got 2"),
+    ],
+)
+def test_data_without_a_law(x, y, message):
+    with pytest.raises(ValueError, match=message):
+        fit_power_law(x, y)
+
+
+def test_a_law_is_evaluated_as_written():
+    assert PowerLaw(2.0, -1.0, 0.5, -1.1, -0.9, 3)([1.0, 4.0]) == pytest.approx([2.5, 1.0])

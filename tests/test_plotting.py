@@ -1,0 +1,162 @@
+"""Figures: the same bytes from the same table, fonts that journals take, lost cells said."""
+
+import os
+import re
+import subprocess
+import sys
+import zlib
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import colors
+from matplotlib import pyplot as plt
+
+from widththeory import plotting
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def fits():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame([(width, seed) for width in (2, 4, 8, 16) for seed in range(20)], columns=["width", "seed"])
+    table["error"] = np.exp(rng.normal(size=len(table))) / table["width"]
+    table["status"] = "done"
+    table["diverged"] = 0.0
+    return table
+
+
+def drawing(table, *, scale="smoke"):
+    with plotting.style():
+        figure, axes = plt.subplots()
+        drawn = plotting.band(axes, table, "width", "error", label="trained")
+        axes.plot([2, 16], [0.2, 0.03], **plotting.FLOOR)
+        axes.plot([2, 16], [2, 0.5], **plotting.CONSTRUCTION)
+        axes.set(xscale="log", yscale="log", xlabel="width", ylabel=r"error $\|f - g\|_2$")
+        axes.legend()
+        plotting.say_scale(figure, scale)
+    return figure, drawn
+
+
+def test_saved_files(tmp_path):
+    figure, drawn = drawing(fits())
+    made = plotting.save(figure, tmp_path / "new", "claim", drawn, " A caption. ")
+    assert made == tmp_path / "new" / "claim.pdf"
+    assert sorted(path.name for path in made.parent.iterdir()) == ["claim.csv", "claim.pdf", "claim.png", "claim.txt"]
+    assert made.with_suffix(".txt").read_text() == "A caption.\n"
+    pd.testing.assert_frame_equal(pd.read_csv(made.with_suffix(".csv")), drawn, check_exact=True)
+    assert made.stat().st_mtime_ns == max(path.stat().st_mtime_ns for path in made.parent.iterdir())  # written last
+    assert made.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_pdf_has_no_type_3_fonts_even_outside_the_style(tmp_path):
+    figure, drawn = drawing(fits())
+    content = plotting.save(figure, tmp_path, "claim", drawn, "").read_bytes()
+    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", content, flags=re.DOTALL)
+    text = content + b"".join(zlib.decompress(part) for part in streams if part[:1] == b"x")
+    assert b"/Type3" not in text
+    assert b"/Type42" in text or b"/CIDFontType2" in text
+    assert b"/CreationDate" not in text
+
+
+def test_bytes_do_not_depend_on_the_run(tmp_path):
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from test_plotting import drawing, fits\n"
+        "from widththeory import plotting\n"
+        "figure, drawn = drawing(fits())\n"
+        "plotting.save(figure, sys.argv[2], 'claim', drawn, 'caption')\n"
+    )
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        subprocess.run(
+            [sys.executable, "-c", code, os.path.dirname(__file__), str(tmp_path / seed)], check=True, env=environment
+        )
+    for kind in ("pdf", "png", "csv", "txt"):
+        assert (tmp_path / "1" / f"claim.{kind}").read_bytes() == (tmp_path / "2" / f"claim.{kind}").read_bytes()
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    figure, drawn = drawing(fits())
+    plotting.save(figure, tmp_path, "claim", drawn, "old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        plotting.save(figure, tmp_path, "claim", drawn, "new")
+    assert (tmp_path / "claim.txt").read_text() == "old\n"
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_style_is_for_the_block_only():
+    before = dict(mpl.rcParams)
+    with plotting.style():
+        assert mpl.rcParams["pdf.fonttype"] == 42
+        assert mpl.rcParams["mathtext.fontset"] == "stix"
+        assert not mpl.rcParams["text.usetex"]
+        assert 8 <= mpl.rcParams["font.size"] <= 9
+    assert dict(mpl.rcParams) == before
+
+
+def luminance(color):
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colors.to_rgb(color))
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_series_differ_without_colour():
+    looks = [plotting.series(index) for index in range(36)]
+    assert len({(look["color"], look["marker"], str(look["linestyle"])) for look in looks}) == 36
+    for first, second in zip(looks[:5], looks[1:6], strict=True):
+        assert first["marker"] != second["marker"]
+        assert first["linestyle"] != second["linestyle"]
+    with pytest.raises(ValueError, match="index must be at least 0, got -1"):
+        plotting.series(-1)
+
+
+def test_floor_construction_and_fit_differ_in_grey():
+    looks = (plotting.FLOOR, plotting.CONSTRUCTION, plotting.TRAINED)
+    assert len({(str(look["linestyle"]), look.get("marker")) for look in looks}) == 3
+    assert luminance(plotting.FLOOR["color"]) == 0
+
+
+def test_band_draws_median_and_interval():
+    figure, drawn = drawing(fits())
+    table = fits()
+    for row in drawn.itertuples():
+        values = table.loc[table["width"] == row.width, "error"]
+        assert row.value == np.median(values)
+        assert values.min() <= row.low <= row.value <= row.high <= values.max()
+    assert list(drawn["n"]) == list(drawn["cells"]) == [20] * 4
+    assert not [text for text in figure.axes[0].texts if "of" in text.get_text()]
+    assert plotting.interval_note(drawn) == "Line: median over seeds; band: 95% bootstrap interval; n = 20 a point."
+
+
+def test_band_says_where_cells_failed():
+    table = fits()
+    table.loc[[40, 41], "status"] = "failed"
+    table.loc[[40, 41], "error"] = np.nan
+    table.loc[table["width"] == 16, "diverged"] = 1.0
+    figure, drawn = drawing(table)
+    assert list(drawn["n"]) == [20, 20, 18, 0]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["18 of 20"]
+    assert plotting.interval_note(drawn) == (
+        "Line: median over seeds; band: 95% bootstrap interval; "
+        "n = 0 to 20 a point (58 of 80 cells in all, the others failed or diverged)."
+    )
+    assert np.isnan(drawn["value"].iloc[-1])
+
+
+def test_the_scale_is_on_the_picture():
+    figure, _ = drawing(fits(), scale="laptop")
+    (label,) = figure.texts
+    assert label.get_text() == "scale: laptop"
+    figure.canvas.draw()
+    below = label.get_window_extent().y1
+    assert all(axes.get_tightbbox().y0 >= below for axes in figure.axes)  # under everything else
