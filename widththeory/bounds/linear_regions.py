@@ -1,0 +1,161 @@
+"""How many linear regions a ReLU network of given widths can have, must be able to have, and has at initialisation."""
+
+import math
+from collections.abc import Sequence
+
+from widththeory.typing import Certified, check_positive_int
+
+
+def _check(input_dim: int, widths: Sequence[int], *, at_least: int = 1) -> None:
+    check_positive_int("input_dim", input_dim)
+    if len(widths) == 0:
+        raise ValueError("widths must hold at least one hidden layer, got none")
+    for index, width in enumerate(widths):
+        check_positive_int(f"widths[{index}]", width, at_least=at_least)
+
+
+def _count(regions: int) -> Certified:
+    """An integer as a float, with the rounding as its error."""
+    try:
+        value = float(regions)
+    except OverflowError:
+        raise ValueError(
+            f"widths must give fewer than 1e308 regions, got a number of {len(str(regions))} digits"
+        ) from None
+    return Certified(value, float(abs(regions - int(value))))
+
+
+def _cells(input_dim: int, num_hyperplanes: int) -> int:
+    return sum(math.comb(num_hyperplanes, j) for j in range(input_dim + 1))
+
+
+def one_hidden_layer(input_dim: int, width: int) -> Certified:
+    """Regions of one hidden layer of `width` units in general position: sum_{j <= d} C(width, j), the largest number.
+
+    Args:
+        input_dim: d, at least 1.
+        width: at least 1.
+
+    Raises:
+        ValueError: an argument is not an integer of at least 1.
+
+    Source:
+        Zaslavsky's count of the cells of an arrangement, as in [montufar2014] Section 2, as recalled.
+    """
+    _check(input_dim, (width,))
+    return _count(_cells(input_dim, width))
+
+
+def montufar_lower(input_dim: int, widths: Sequence[int]) -> Certified:
+    """Some network of hidden widths n_l has at least prod_{l<L} floor(n_l / d)^d sum_{j <= d} C(n_L, j) regions.
+
+    `widththeory.constructions.montufar` builds one that has exactly this number in the open unit cube.
+
+    Args:
+        input_dim: d, at least 1.
+        widths: n_1, ..., n_L, each at least d.
+
+    Raises:
+        ValueError: an argument outside its range.
+
+    Source:
+        [montufar2014], as recalled.
+    """
+    check_positive_int("input_dim", input_dim)
+    _check(input_dim, widths, at_least=input_dim)
+    folds = math.prod(width // input_dim for width in widths[:-1])
+    return _count(folds**input_dim * _cells(input_dim, widths[-1]))
+
+
+def serra_lower(input_dim: int, widths: Sequence[int]) -> Certified:
+    """Some network has at least prod_{l<L} (floor(n_l / d) + 1)^d sum_{j <= d} C(n_L, j) regions, if all n_l >= 3 d.
+
+    Args:
+        input_dim: d, at least 1.
+        widths: n_1, ..., n_L, each at least 3 d.
+
+    Raises:
+        ValueError: an argument outside its range.
+
+    Source:
+        [serra2018], as recalled.
+    """
+    check_positive_int("input_dim", input_dim)
+    _check(input_dim, widths, at_least=3 * input_dim)
+    folds = math.prod(width // input_dim + 1 for width in widths[:-1])
+    return _count(folds**input_dim * _cells(input_dim, widths[-1]))
+
+
+def serra_upper(input_dim: int, widths: Sequence[int]) -> Certified:
+    """No network of hidden widths n_l has more regions than sum over J of prod_l C(n_l, j_l).
+
+    J holds the tuples with 0 <= j_l <= min(d, n_1 - j_1, ..., n_{l-1} - j_{l-1}, n_l). The minimum is the largest rank
+    that a layer can still see, so the sum runs over layers with that number as state.
+
+    Args:
+        input_dim: d, at least 1.
+        widths: n_1, ..., n_L, each at least 1.
+
+    Raises:
+        ValueError: an argument outside its range.
+
+    Source:
+        [serra2018] Theorem 1, as recalled.
+    """
+    _check(input_dim, widths)
+    sums = {input_dim: 1}
+    for width in widths:
+        following: dict[int, int] = {}
+        for rank, total in sums.items():
+            for j in range(min(rank, width) + 1):
+                left = min(rank, width - j)
+                following[left] = following.get(left, 0) + total * math.comb(width, j)
+        sums = following
+    return _count(sum(sums.values()))
+
+
+def one_dimension(widths: Sequence[int]) -> Certified:
+    """Largest number of affine pieces of a network of one input: exactly prod(n_l + 1).
+
+    Args:
+        widths: n_1, ..., n_L: the last at least 1, all others at least 3. (Narrower layers may attain less: with width
+            1 everywhere there are at most 3 pieces at any depth. The product remains an upper bound.)
+
+    Raises:
+        ValueError: an argument outside its range.
+
+    Source:
+        [serra2018], as recalled: `serra_lower` and `serra_upper` agree for input_dim 1.
+    """
+    _check(1, widths)
+    for index, width in enumerate(widths[:-1]):
+        check_positive_int(f"widths[{index}]", width, at_least=3)
+    return _count(math.prod(width + 1 for width in widths))
+
+
+def expected_at_initialisation(input_dim: int, widths: Sequence[int]) -> Certified:
+    """N^d / d!, N the number of all hidden units: the size of the expected number of regions at initialisation.
+
+    Whatever the depth, a random network has a number of regions of this order on a fixed domain, far below the maximum.
+    A baseline for plots, not a bound: the constant depends on the domain and on the law of weights and biases.
+
+    Args:
+        input_dim: d, at least 1.
+        widths: n_1, ..., n_L, each at least 1.
+
+    Raises:
+        ValueError: an argument outside its range.
+
+    Source:
+        [haninrolnick2019], as recalled.
+    """
+    _check(input_dim, widths)
+    units = int(sum(widths))
+    regions, divisor = units**input_dim, math.factorial(input_dim)
+    try:
+        value = regions / divisor
+    except OverflowError:
+        raise ValueError(
+            f"widths must give fewer than 1e308 regions, got {units} units in {input_dim} dimensions"
+        ) from None
+    return Certified(value, math.ulp(value))
