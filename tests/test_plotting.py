@@ -153,6 +153,15 @@ def test_band_says_where_cells_failed():
     assert np.isnan(drawn["value"].iloc[-1])
 
 
+def test_ticks_are_the_numbers_given():
+    figure, _ = drawing(fits())
+    (axes,) = figure.axes
+    plotting.number_ticks(axes.xaxis, (16, 2, 8, 4))
+    figure.canvas.draw()
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["2", "4", "8", "16"]
+    assert list(axes.get_xticks(minor=True)) == []
+
+
 def test_the_scale_is_on_the_picture():
     figure, _ = drawing(fits(), scale="laptop")
     (label,) = figure.texts

@@ -5,7 +5,7 @@ No TeX, no Type 3 fonts, no jax. Two builds from one table give the same bytes.
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
 from widththeory.estimates import NOTHING, bootstrap_interval, finished
 
@@ -104,6 +106,13 @@ def say_scale(figure: Figure, scale: str) -> None:
     if isinstance(layout, ConstrainedLayoutEngine):
         layout.set(rect=(0, height, 1, 1 - height))
     figure.text(0.995, 0.005, f"scale: {scale}", ha="right", va="bottom", fontsize=6, color="0.35")
+
+
+def number_ticks(axis: Axis, values: Iterable[float]) -> None:
+    """Tick `values` and nothing else, as plain numbers: on a log axis of widths 3, 4, 8 rather than 3 x 10^0."""
+    axis.set_major_locator(FixedLocator(sorted(values)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
 def band(

@@ -179,6 +179,7 @@ class TrapezoidBlocks:
 
 
 def check_variant(variant: str) -> None:
+    """Raise ValueError unless `variant` is one of VARIANTS."""
     if variant not in VARIANTS:
         raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
 
