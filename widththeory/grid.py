@@ -21,7 +21,7 @@ from widththeory.leases import Lease
 from widththeory.ledger import Ledger
 from widththeory.packing import ChunkSize, Packing, pack
 from widththeory.processes import default_jobs, usable_cores
-from widththeory.progress import Estimate, Reporter, State, Style, duration, reporter
+from widththeory.progress import Estimate, Reporter, State, duration, reporter
 from widththeory.typing import check_positive_int
 
 __all__ = ["GridError", "Plan", "Summary", "plan", "run"]
@@ -114,7 +114,7 @@ def run(
     jobs: int | None = None,
     executor: Executor | None = None,
     chunk_size: ChunkSize = None,
-    progress: Style | Reporter = "auto",
+    progress: str | Reporter = "auto",
     retry_failed: bool = False,
 ) -> Summary:
     """Measure every cell of a grid that has no row in the ledger yet.

@@ -4,11 +4,13 @@ import json
 import sys
 import time
 from dataclasses import dataclass
-from typing import IO, Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from widththeory.driver import Written
 
 Style = Literal["auto", "rich", "plain", "json", "none"]
+
+Stream = Any  # a text file, or what behaves like one
 
 _LINE_SECONDS = 10.0
 
@@ -91,6 +93,7 @@ class State:
         return f"{self.experiment}: {self.settled} of {self.total} cells{failed}{rate}{left}"
 
 
+@runtime_checkable
 class Reporter(Protocol):
     """What a run tells while it runs."""
 
@@ -111,7 +114,7 @@ class Reporter(Protocol):
         ...
 
 
-def reporter(style: Style | Reporter, stream: IO[str] | None = None) -> Reporter:
+def reporter(style: str | Reporter, stream: Stream = None) -> Reporter:
     """The reporter of a name; "auto" is a moving bar on a terminal and plain lines elsewhere."""
     if not isinstance(style, str):
         return style
@@ -130,7 +133,7 @@ def reporter(style: Style | Reporter, stream: IO[str] | None = None) -> Reporter
 class Lines:
     """The first and the last line, and at most one every ten seconds between."""
 
-    def __init__(self, stream: IO[str] | None) -> None:
+    def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self._last = -1e300
 
@@ -160,7 +163,7 @@ class Lines:
 class JsonLines:
     """One JSON object a line: `start`, one `chunk` each, `note`, `finish`."""
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: Stream) -> None:
         self.stream = stream
 
     def start(self, state: State) -> None:
@@ -193,7 +196,7 @@ class JsonLines:
 class Bar:
     """A bar that moves on a terminal."""
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: Stream) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 

@@ -1,0 +1,332 @@
+"""A grid is measured once, in fixed chunks, by whatever executor; a bad cell is found and the others are kept."""
+
+import concurrent.futures
+import io
+import json
+import multiprocessing
+import time
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from fake_fits import fake_measure, grid
+
+from widththeory import grid as engine
+from widththeory import identity, provenance
+from widththeory.executors import InProcess, SpawnPool
+from widththeory.grid import GridError, Summary
+from widththeory.ledger import Ledger
+from widththeory.packing import pack
+from widththeory.progress import Bar, Estimate, JsonLines, Lines, State, duration
+
+
+def run(settings, ledger, **more):
+    arguments = {"experiment": "claim", "jobs": 1, "chunk_size": 3, "progress": "none"} | more
+    return engine.run(settings, fake_measure, ledger, **arguments)
+
+
+def counts(summary):
+    return summary.done, summary.failed, summary.skipped
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger.open(tmp_path / "ledger.sqlite") as opened:
+        yield opened
+
+
+# What is measured
+
+
+def test_a_second_run_does_nothing(ledger):
+    settings = grid()
+    assert counts(run(settings, ledger)) == (48, 0, 0)
+    before = ledger.table("claim")
+    assert counts(engine.run(settings, None.__class__, ledger, experiment="claim")) == (0, 0, 48)
+    assert ledger.table("claim").equals(before)
+
+
+def test_more_seeds_keep_old_rows_and_measure_only_new_ones(ledger):
+    run(grid(seeds=3), ledger)
+    before = ledger.table("claim")
+    calls = []
+
+    def counting(settings, chunk_size):
+        calls.extend(settings)
+        return fake_measure(settings, chunk_size)
+
+    summary = engine.run(grid(seeds=5), counting, ledger, experiment="claim", jobs=1, chunk_size=4, progress="none")
+    assert counts(summary) == (24, 0, 36)
+    assert {one.seed for one in calls} == {3, 4}
+    after = ledger.table("claim")
+    assert after[after["seed"] < 3].reset_index(drop=True).equals(before)
+
+
+def test_equal_cells_count_once(ledger):
+    assert counts(run([*grid(), *grid()], ledger)) == (48, 0, 0)
+
+
+def test_the_chunk_that_made_a_row_is_recorded(ledger):
+    run(grid(), ledger, chunk_size=5)
+    # Eight cells a program in chunks of at most five: two chunks of four.
+    assert set(ledger.table("claim")["made.chunk_size"]) == {4}
+    [(made_by, rows)] = ledger.provenances("claim")
+    assert rows == 48
+    assert {"jax", "numpy", "widththeory", "host", "python"} <= set(made_by)
+
+
+def test_bad_arguments_are_said(ledger):
+    with pytest.raises(ValueError, match="the grid is empty"):
+        run([], ledger)
+    with pytest.raises(ValueError, match="chunk_size must be an integer of at least 1, got 0"):
+        run(grid(), ledger, chunk_size=0)
+    with pytest.raises(ValueError, match="jobs must be an integer of at least 1, got 0"):
+        run(grid(), ledger, jobs=0)
+    with pytest.raises(ValueError, match="progress must be"):
+        run(grid(), ledger, progress="loud")
+    with pytest.raises(ValueError, match="importable by name"):
+        engine.run(grid(), lambda settings, size: [], ledger, experiment="claim", jobs=2, progress="none")
+    with pytest.raises(ValueError, match="frozen dataclasses, got str"):
+        run(["width 3"], ledger)
+    assert ledger.experiments() == []
+
+
+# Packing
+
+
+def test_packing_is_longest_first_and_complete():
+    settings = grid(widths=(3, 8, 5), seeds=5)
+    chunks = pack(settings, {}, chunk_size=4).chunks
+    assert [chunk.cost for chunk in chunks] == sorted((chunk.cost for chunk in chunks), reverse=True)
+    assert sorted(key for chunk in chunks for key in chunk.keys) == sorted(map(identity.key, settings))
+    assert all(len({cell.program_key for cell in chunk.cells}) == 1 for chunk in chunks)
+    assert {chunk.chunk_size for chunk in chunks} == {4}
+    assert pack(settings[::-1], {}, chunk_size=4).chunks == chunks
+
+
+def test_what_is_left_is_packed_as_in_the_first_run():
+    settings = grid(seeds=9)
+    first = pack(settings, {}, chunk_size=lambda one: 2 * one.width).chunks
+    done = {key: "done" for chunk in first[::2] for key in chunk.keys}
+    assert pack(settings, done, chunk_size=lambda one: 2 * one.width).chunks == first[1::2]
+
+
+def test_growth_that_is_interrupted_is_packed_as_if_it_were_not():
+    old = {identity.key(one): "done" for one in grid(seeds=4)}
+    grown = pack(grid(seeds=9), old, chunk_size=4)
+    assert grown.done == len(old)
+    assert sum(len(chunk.keys) for chunk in grown.chunks) == 5 * 2 * 6
+    some = old | {key: "done" for chunk in grown.chunks[::3] for key in chunk.keys}
+    left = [chunk for index, chunk in enumerate(grown.chunks) if index % 3]
+    assert pack(grid(seeds=9), some, chunk_size=4).chunks == left
+
+
+# Executors
+
+
+def test_all_executors_make_the_same_table(tmp_path):
+    made = []
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        for name, how in (("one", {"jobs": 1}), ("pool", {"jobs": 2}), ("threads", {"executor": threads})):
+            with Ledger.open(tmp_path / f"{name}.sqlite") as ledger:
+                assert counts(run(grid(), ledger, **how)) == (48, 0, 0)
+                path = tmp_path / f"{name}.csv"
+                ledger.export_csv(path, "claim")
+                # The fake fits need no JAX: only this process has loaded it and can name the device.
+                made.append(pd.read_csv(path).drop(columns="made.device", errors="ignore").to_csv())
+    assert made[0] == made[1] == made[2]
+
+
+def test_a_poison_cell_is_isolated(ledger):
+    settings = grid()
+    settings[7] = replace(settings[7], trouble="raise")
+    settings[20] = replace(settings[20], trouble="odd")
+    assert counts(run(settings, ledger, chunk_size=8)) == (46, 2, 0)
+    failed = {where["trouble"]: error for where, error in ledger.failures("claim")}
+    assert failed["raise"].startswith("Traceback")
+    assert failed["raise"].endswith("ZeroDivisionError: seed 3 is poison\n")
+    assert "OddError: odd 1 2" in failed["odd"]
+    said = ["ZeroDivisionError: seed 3 is poison", "fake_fits.OddError: odd 1 2"]
+    assert sorted(ledger.table("claim")["error"].dropna()) == said
+    # A failed cell is not tried again unless asked for; nothing else is ever measured twice.
+    assert counts(run(settings, ledger, chunk_size=8)) == (0, 0, 48)
+    assert counts(run(settings, ledger, chunk_size=8, retry_failed=True)) == (0, 2, 46)
+
+
+def test_a_cell_that_kills_its_worker_is_isolated(ledger):
+    settings = grid()
+    settings[7] = replace(settings[7], trouble="die")
+    assert counts(run(settings, ledger, jobs=2, chunk_size=8)) == (47, 1, 0)
+    [(where, error)] = ledger.failures("claim")
+    assert where["trouble"] == "die"
+    assert "worker was lost" in error
+    assert multiprocessing.active_children() == []
+
+
+def test_a_lost_worker_costs_nothing_but_time(ledger, tmp_path):
+    settings = [replace(one, trouble=f"die once|{tmp_path / 'died'}") for one in grid()]
+    assert counts(run(settings, ledger, jobs=2)) == (48, 0, 0)
+    assert (tmp_path / "died").exists()
+
+
+def test_workers_that_always_die_end_the_run(ledger, monkeypatch):
+    monkeypatch.setattr("widththeory.driver._MAX_BREAKS", 3)
+    settings = [replace(one, trouble="die") for one in grid(seeds=1)]
+    with pytest.raises(GridError, match="workers died 4 times in a row"):
+        run(settings, ledger, jobs=2)
+    assert ledger.missing("claim", settings) == settings
+
+
+def test_a_broken_foreign_executor_ends_the_run(ledger):
+    settings = [replace(one, trouble="die") for one in grid(seeds=1)]
+    context = multiprocessing.get_context("spawn")
+    executor = concurrent.futures.ProcessPoolExecutor(1, mp_context=context)
+    with executor, pytest.raises(GridError, match="cannot be restarted here"):
+        run(settings, ledger, executor=executor)
+
+
+def test_out_of_memory_halves_the_program(ledger):
+    settings = [replace(one, trouble="memory") for one in grid(widths=(3,), seeds=4)]
+    assert counts(run(settings, ledger, chunk_size=8)) == (16, 0, 0)
+    assert set(ledger.table("claim")["made.chunk_size"]) == {2}
+
+
+def test_a_measure_that_returns_nonsense_is_a_failure(ledger):
+    for measure, said in (
+        (lambda settings, size: [], "returned 0 measurements for 1"),
+        (lambda settings, size: [{"loss": [1]} for _ in settings], "not a measurement: metric loss"),
+        (lambda settings, size: [3 for _ in settings], "not a measurement: 'int' object"),
+    ):
+        more = {"experiment": said, "jobs": 1, "progress": "none"}
+        assert engine.run(grid(seeds=1), measure, ledger, **more).failed == 12
+        assert all(said in error for _, error in ledger.failures(said))
+
+
+def test_an_interrupt_keeps_what_is_done_and_stops_the_workers(ledger):
+    class Impatient(Lines):
+        def advance(self, state, written):
+            raise KeyboardInterrupt
+
+    for jobs in (1, 2):
+        settings = grid(millis=1.0)
+        before = ledger.counts("claim")["done"]
+        with pytest.raises(KeyboardInterrupt):
+            run(settings, ledger, jobs=jobs, progress=Impatient(None))
+        assert ledger.counts("claim")["done"] >= before + 2
+        assert multiprocessing.active_children() == []
+        assert ledger.connection.execute("SELECT count(*) FROM claims").fetchone() == (0,)
+    assert run(settings, ledger).failed == 0
+    assert ledger.counts("claim") == {"done": 48, "failed": 0}
+
+
+def test_the_environment_comes_back(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_mine")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    import os
+
+    with SpawnPool(1) as pool:
+        flags = pool.submit(os.getenv, "XLA_FLAGS").result()
+        assert pool.submit(os.getenv, "MKL_NUM_THREADS").result() == "1"
+    assert flags.startswith("--xla_mine --xla_cpu")
+    assert os.environ["XLA_FLAGS"] == "--xla_mine"
+    assert "MKL_NUM_THREADS" not in os.environ
+
+
+def test_in_process_futures_are_futures():
+    with InProcess() as executor:
+        assert executor.submit(divmod, 7, 2).result() == (3, 1)
+        with pytest.raises(ZeroDivisionError):
+            executor.submit(divmod, 7, 0).result()
+        assert list(executor.map(abs, [-1, 2])) == [1, 2]
+
+
+# Plan and progress
+
+
+def test_a_plan_counts_and_estimates(ledger):
+    settings = grid(seeds=6)
+    before = engine.plan(settings, ledger, experiment="claim", jobs=2, chunk_size=4)
+    assert (before.missing, before.chunks, before.programs, before.seconds) == (72, 18, 6, None)
+    assert "72 missing: 18 chunks of 6 programs, time unknown before a first run with 2 jobs" in before.text()
+    run(grid(seeds=6, widths=(3, 5)), ledger, chunk_size=4)
+    chunks, cost, seconds = map(sum, zip(*ledger.throughputs().values(), strict=True))
+    assert (chunks, cost) == (12, 2 * 3 * 4 * (3 + 5))
+    after = engine.plan(settings, ledger, experiment="claim", jobs=1, chunk_size=4)
+    assert (after.done, after.missing, after.chunks) == (48, 24, 6)
+    assert 0 < after.seconds < 100 * seconds
+    run(settings, ledger, chunk_size=4)
+    assert engine.plan(settings, ledger, experiment="claim").text() == "72 of 72 cells done, nothing missing"
+
+
+def test_an_estimate_is_exact_where_time_is_affine_in_cost():
+    estimate = Estimate()
+    assert estimate.seconds(1, 1.0) is None
+    for program, cost in (("a", 10.0), ("b", 2.0)):
+        estimate.observe(program, cost, 5.0 + 0.5 + 0.1 * cost)  # compiles for 5 s
+    assert estimate.seconds(3, 30.0) > 3 * 0.5 + 0.1 * 30  # compile time included: too long rather than too short
+    for program, cost in (("a", 10.0), ("b", 2.0)):
+        estimate.observe(program, cost, 0.5 + 0.1 * cost)
+    assert estimate.seconds(3, 30.0) == pytest.approx(3 * 0.5 + 0.1 * 30, rel=1e-12)  # a fit of two points: roundoff
+    assert estimate.seconds(3, 30.0, new_programs=2) == pytest.approx(10 + 3 * 0.5 + 0.1 * 30, rel=1e-12)
+
+
+def test_an_estimate_is_never_negative():
+    estimate = Estimate()
+    for cost, seconds in ((1.0, 9.0), (5.0, 2.0), (5.0, 0.0)):
+        estimate.know("a", cost, seconds)
+    assert estimate.seconds(2, 10.0) == pytest.approx(11.0)  # two chunks of the mean 5.5 s: cost explains nothing
+
+
+def test_plain_lines_are_few(ledger):
+    said = io.StringIO()
+    run(grid(), ledger, progress=Lines(said))
+    first, last = said.getvalue().splitlines()
+    assert first == "claim: 0 of 48 cells"
+    assert last.startswith("claim: 48 of 48 cells, ")
+
+
+def test_json_lines_tell_every_chunk(ledger):
+    said = io.StringIO()
+    settings = grid()
+    settings[7] = replace(settings[7], trouble="raise")
+    run(settings, ledger, progress=JsonLines(said))
+    events = [json.loads(line) for line in said.getvalue().splitlines()]
+    assert [event["event"] for event in events] == ["start", *["chunk"] * 18, "finish"]
+    assert [event["settled"] for event in events] == sorted(event["settled"] for event in events)
+    assert (events[-1]["settled"], events[-1]["failed"], events[-1]["remaining"]) == (48, 1, 0.0)
+    assert sum(event.get("cells", 0) for event in events) == 48
+
+
+def test_a_bar_is_drawn_on_a_terminal(ledger):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    said = Terminal()
+    run(grid(), ledger, progress=Bar(said))
+    assert "48 of 48 cells" in said.getvalue()
+
+
+def test_rows_made_by_other_versions_are_noted(ledger, monkeypatch):
+    now = provenance.here()
+    monkeypatch.setattr(provenance, "here", lambda: now | {"jax": "0.1.0"})
+    run(grid(seeds=1), ledger)
+    monkeypatch.setattr(provenance, "here", lambda: now)
+    said = io.StringIO()
+    run(grid(seeds=2), ledger, progress=Lines(said))
+    assert f"12 older rows of claim were made by jax 0.1.0 (now {now['jax']})" in said.getvalue()
+    assert {made_by["jax"] for made_by, _ in ledger.provenances("claim")} == {"0.1.0", now["jax"]}
+
+
+def test_states_and_durations_read_well():
+    state = State("claim", 900, 120, 2, measured=100, elapsed=50.0, remaining=240.0)
+    assert state.text() == "claim: 120 of 900 cells, 2 failed, 2 cells/s, 4 min left"
+    said = [duration(seconds) for seconds in (0.2, 42.0, 600.0, 6 * 3600.0, 9 * 86400.0)]
+    assert said == ["less than 1 s", "42 s", "10 min", "6.0 h", "9.0 days"]
+
+
+def test_a_small_grid_is_quick(ledger):
+    began = time.process_time()
+    assert isinstance(run(grid(seeds=50, widths=(3,)), ledger), Summary)
+    # 68 chunks; measured 0.2 s, so that a chunk costs the driver some milliseconds beside those of its fits.
+    assert time.process_time() - began < 5
