@@ -200,14 +200,18 @@ def test_claims_of_the_living_hold_and_those_of_the_dead_do_not(tmp_path):
 
 def test_a_driver_of_another_machine_is_believed_until_its_lease_ends(tmp_path):
     path = tmp_path / "l.sqlite"
-    with Ledger.open(path) as one, Ledger.open(path) as two, Lease(one, "claim") as first:
-        with Lease(two, "claim") as second:
-            assert first.claim(["a"]) == "claimed"
-            change = "UPDATE drivers SET host = 'far away', pid = 999999999, expires = ? WHERE id = ?"
-            two.connection.execute(change, (time.time() + 60, first.driver))
-            assert second.claim(["a"]) == "busy"
-            two.connection.execute(change, (time.time() - 1, first.driver))
-            assert second.claim(["a"]) == "claimed"
+    change = "UPDATE drivers SET host = 'far away', pid = 999999999, expires = ? WHERE id = ?"
+    with (
+        Ledger.open(path) as one,
+        Ledger.open(path) as two,
+        Lease(one, "claim") as first,
+        Lease(two, "claim") as second,
+    ):
+        assert first.claim(["a"]) == "claimed"
+        two.connection.execute(change, (time.time() + 60, first.driver))
+        assert second.claim(["a"]) == "busy"
+        two.connection.execute(change, (time.time() - 1, first.driver))
+        assert second.claim(["a"]) == "claimed"
 
 
 def test_a_lease_is_renewed(tmp_path):
@@ -229,17 +233,18 @@ def test_settled_cells_are_not_claimed(tmp_path):
 
 
 def test_a_disk_that_fills_up_stops_the_run_and_loses_nothing(tmp_path):
+    cells = grid(seeds=20)
     with Ledger.open(tmp_path / "l.sqlite") as ledger:
         (pages,) = ledger.connection.execute("PRAGMA page_count").fetchone()
         ledger.connection.execute(f"PRAGMA max_page_count = {pages + 6}")
         more = {"experiment": "claim", "jobs": 1, "chunk_size": 4, "progress": "none"}
         with pytest.raises(ValueError, match="the disk is full"):
-            engine.run(CELLS, fake_measure, ledger, **more)
+            engine.run(cells, fake_measure, ledger, **more)
         done = ledger.counts("claim")["done"]
-        assert 0 < done < len(CELLS)
+        assert 0 < done < len(cells)
         ledger.connection.execute("PRAGMA max_page_count = 1000000")
-        assert engine.run(CELLS, fake_measure, ledger, **more).skipped == done
-        assert ledger.counts("claim")["done"] == len(CELLS)
+        assert engine.run(cells, fake_measure, ledger, **more).skipped == done
+        assert ledger.counts("claim")["done"] == len(cells)
 
 
 def test_processes_are_told_apart():
