@@ -1,0 +1,176 @@
+"""Best piecewise-affine approximation: closed forms, brute force, and networks that stay above the floor."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from widththeory.bounds.affine_pieces import max_affine_pieces, sawtooth_floor, square_floor
+from widththeory.bounds.free_knot import free_knot_enclosures, free_knot_floor, network_floor
+from widththeory.bounds.tabulated import Tabulated, tabulate
+from widththeory.constructions.telgarsky import Sawtooth
+from widththeory.exact.one_dim import piecewise
+from widththeory.network import Network
+
+NORMS = ["l2", "l1", "sup"]
+SQUARE = tabulate(np.square, 0.0, 1.0, curvature=2.0)
+
+
+def triangle_wave(num_folds):
+    pieces = 2**num_folds
+    return Tabulated(np.arange(pieces + 1) / pieces, (np.arange(pieces + 1) % 2).astype(float))
+
+
+def l2_squared_by_least_squares(function, breaks):
+    """Squared L2 error of the best fit on a partition, by Gauss points and a least-squares solver."""
+    total = 0.0
+    nodes, weights = np.polynomial.legendre.leggauss(2)  # exact for squares of affine functions
+    for a, b in zip(breaks, breaks[1:], strict=False):
+        inner = function.knots[(function.knots > a) & (function.knots < b)]
+        edges = np.concatenate([[a], inner, [b]])
+        half = np.diff(edges)[:, None] / 2
+        x = (edges[:-1, None] + half * (1 + nodes)).ravel()
+        root = np.sqrt((half * weights).ravel())
+        y = np.interp(x, function.knots, function.values)
+        columns = np.stack([root, root * x], axis=1)
+        solution, *_ = np.linalg.lstsq(columns, root * y, rcond=None)
+        total += float(np.sum((columns @ solution - root * y) ** 2))
+    return total
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("num_pieces", [1, 2, 7])
+def test_square_encloses_the_closed_form(norm, num_pieces):
+    exact = square_floor((num_pieces - 1,) if num_pieces > 1 else (), norm).value
+    floor = free_knot_floor(SQUARE, num_pieces, norm, num_cells=256)
+    assert floor.lower <= exact <= floor.upper
+    assert floor.lower >= 0.9 * exact  # the enclosure is worth having: 5 P / (2 M) before refinement is 7 % at 7
+    all_counts = free_knot_enclosures(SQUARE, 7, norm, num_cells=256)
+    assert all_counts.lower[num_pieces - 1] <= exact <= all_counts.upper[num_pieces - 1]
+
+
+def test_refinement_narrows_the_enclosure():
+    plain = free_knot_enclosures(SQUARE, 4, num_cells=512)
+    refined = free_knot_floor(SQUARE, 4, num_cells=512)
+    assert refined.upper - refined.lower < 0.2 * (plain.upper[3] - plain.lower[3])
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_enclosures_fall_with_the_number_of_pieces(norm):
+    rng = np.random.default_rng(3)
+    function = Tabulated(np.sort(rng.random(40)), rng.standard_normal(40))
+    lower, upper = free_knot_enclosures(function, 40, norm, num_cells=120)
+    assert np.all(np.diff(lower) <= 0)
+    assert np.all(lower <= upper)
+    if norm != "l1":  # in L1 the upper end is that of one good partition, not of the best
+        assert np.all(np.diff(upper) <= 0)
+    assert upper[38] == pytest.approx(0.0, abs=1e-5)  # as many pieces as the function has (roots of rounding in L2)
+
+
+def test_sawtooth_values():
+    """h^4 with P = 8: 0.0401 was found on a grid before; P = 1 is the variance 1/12; P = 16 is the function itself."""
+    wave = triangle_wave(4)
+    assert free_knot_floor(wave, 1, num_cells=64).value ** 2 == pytest.approx(1 / 12, rel=1e-10)
+    eight = free_knot_floor(wave, 8, num_cells=512)
+    assert eight.lower**2 <= 0.0401 + 5e-5
+    assert eight.upper**2 >= 0.0401 - 5e-5
+    assert eight.upper**2 < 0.0405
+    four = free_knot_floor(wave, 4, num_cells=512)
+    assert four.value**2 == pytest.approx(0.06397, abs=5e-5)
+    assert free_knot_floor(wave, 16, num_cells=128).upper < 1e-6  # the square root of rounding
+    assert free_knot_floor(wave, 15, "sup", num_cells=128).lower == pytest.approx(0.25, rel=1e-9)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("num_pieces", [1, 2, 4, 7, 8, 9])
+def test_sawtooth_formula_is_below_the_enclosure(norm, num_pieces):
+    formula = sawtooth_floor(4, (num_pieces - 1,) if num_pieces > 1 else (), norm)
+    assert formula.lower <= free_knot_floor(triangle_wave(4), num_pieces, norm, num_cells=64).upper
+
+
+def test_two_and_three_pieces_by_brute_force():
+    rng = np.random.default_rng(0)
+    for seed_values in rng.standard_normal((4, 7)):
+        function = Tabulated(np.linspace(0.0, 1.0, 7), seed_values)
+        grid = np.linspace(0.0, 1.0, 61)
+        two = min(l2_squared_by_least_squares(function, [0.0, t, 1.0]) for t in grid[1:-1])
+        floor = free_knot_floor(function, 2, num_cells=256)
+        assert floor.lower**2 <= two * (1 + 1e-9)
+        # the grid's best breakpoint is within 1/120 of the optimum: second order, a few 1e-3 of the variance
+        assert two - floor.upper**2 <= 5e-3 * float(np.var(seed_values))
+        coarse = grid[::3]
+        three = min(
+            l2_squared_by_least_squares(function, [0.0, s, t, 1.0])
+            for i, s in enumerate(coarse[1:-1], 1)
+            for t in coarse[i + 1 : -1]
+        )
+        assert free_knot_floor(function, 3, num_cells=256).lower ** 2 <= three * (1 + 1e-9)
+
+
+def test_jump_costs_one_piece():
+    step = Tabulated(np.array([0.0, 0.3, 0.3, 1.0]), np.array([0.0, 0.0, 1.0, 1.0]))
+    assert free_knot_floor(step, 2, num_cells=64).upper < 1e-6  # the square root of rounding
+    # variance of a step, less what the line explains: v = pq, slope moment pq/2, 12 (pq/2)^2
+    exact = np.sqrt(0.21 - 12 * 0.105**2)
+    assert free_knot_floor(step, 1, num_cells=64).value == pytest.approx(exact, rel=1e-9)
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 10**6))
+def test_adding_a_line_changes_nothing(seed):
+    rng = np.random.default_rng(seed)
+    knots, values = np.linspace(-1.0, 2.0, 12), rng.standard_normal(12)
+    plain = free_knot_floor(Tabulated(knots, values), 3, num_cells=64, tolerance=1.0)
+    tilted = free_knot_floor(Tabulated(knots, values + 2 * knots - 1), 3, num_cells=64, tolerance=1.0)
+    assert plain.value == pytest.approx(tilted.value, rel=1e-9, abs=1e-6)  # abs: the square root of rounding
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_no_network_lies_below_its_floor(norm):
+    target = piecewise(Sawtooth(4).network(), 0.0, 1.0)
+    function = Tabulated(target.knots, target.values)
+    rng = np.random.default_rng(1)
+    networks = [Sawtooth(folds).network() for folds in (1, 2, 3, 4)]
+    for widths in ((2,), (5,), (3, 3)):
+        sizes = [1, *widths, 1]
+        maps = [(rng.standard_normal((o, i)), rng.standard_normal(o)) for i, o in zip(sizes, sizes[1:], strict=False)]
+        networks.append(Network(maps))
+    for network in networks:
+        floor = network_floor(function, network.size.widths, norm, num_cells=64)
+        assert getattr(piecewise(network, 0.0, 1.0).distance(target), norm) >= floor.lower
+
+
+def test_interpolants_of_networks_with_enough_units_touch_the_floor():
+    """One hidden layer of 15 units interpolates the wave of 16 pieces: the floor there is zero, and not before."""
+    wave = triangle_wave(4)
+    assert max_affine_pieces((15,)) == 16
+    assert network_floor(wave, (15,), num_cells=128).upper < 1e-6
+    assert network_floor(wave, (14,), num_cells=128).lower > 0.05
+    assert network_floor(wave, (500, 500), num_cells=128).lower <= 0.0
+
+
+def test_tabulated_error_is_proven():
+    for options in ({"curvature": 9.0}, {"lipschitz": 3.0}, {"curvature": 9.0, "lipschitz": 3.0}):
+        table = tabulate(lambda x: np.sin(3 * x), -1.0, 2.0, num_knots=301, **options)
+        points = np.linspace(-1.0, 2.0, 50_001)
+        gap = np.max(np.abs(np.sin(3 * points) - np.interp(points, table.knots, table.values)))
+        assert gap <= table.sup_error
+    assert table.sup_error < 2 * gap  # the curvature bound is sharp
+
+
+def test_bad_input_gets_one_sentence():
+    for call, message in [
+        (lambda: free_knot_floor(SQUARE, 0), "num_pieces must be"),
+        (lambda: free_knot_floor(SQUARE, 1, "l3"), "norm must be"),
+        (lambda: free_knot_enclosures(SQUARE, 2, "l3"), "norm must be"),
+        (lambda: free_knot_enclosures(SQUARE, 0), "max_pieces must be"),
+        (lambda: free_knot_floor(Tabulated(np.array([0.0, 0.5, 0.5, 1.0]), np.zeros(4)), 1, "sup"), "continuous"),
+        (lambda: Tabulated(np.array([1.0, 0.0]), np.zeros(2)), "sorted"),
+        (lambda: Tabulated(np.array([0.0, 1.0]), np.array([0.0, np.nan])), "finite"),
+        (lambda: Tabulated(np.array([0.0, 1.0]), np.zeros(2), -1.0), "sup_error must be"),
+        (lambda: tabulate(np.sin, 0.0, 1.0), "lipschitz or curvature"),
+        (lambda: tabulate(np.sin, 1.0, 1.0, lipschitz=1.0), "low < high"),
+        (lambda: tabulate(np.log, 0.0, 1.0, lipschitz=1.0), "finite"),
+    ]:
+        with pytest.raises(ValueError, match=message), np.errstate(divide="ignore"):
+            call()
