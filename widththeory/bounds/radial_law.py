@@ -155,7 +155,7 @@ class RadialLaw:
         """The radius T with P(t <= T) = probability, to 1e-10 relative.
 
         Raises:
-            ValueError: probability outside (0, 1), or its radius beyond 1e6, where the sum in `cdf` is too long.
+            ValueError: probability outside (0, 1), or its radius beyond 1e5, where the sum in `cdf` is too long.
         """
         if not 0 < probability < 1:
             raise ValueError(f"probability must lie strictly between 0 and 1, got {probability!r}")
@@ -166,9 +166,9 @@ class RadialLaw:
         top = 2 * self.bessel_order
         while excess(top) < 0:
             top *= 2
-            if top > 1e6:
+            if top > 1e5:
                 raise ValueError(
-                    f"probability must have a radius below 1e6 in dimension {self.dim}, got {probability!r}"
+                    f"probability must have a radius below 1e5 in dimension {self.dim}, got {probability!r}"
                 )
         return float(opt.brentq(excess, 0.0, top, xtol=1e-12, rtol=1e-10))
 

@@ -13,9 +13,9 @@ from widththeory.typing import Certified, Points, Values
 def truncated_floor(floor: Certified, outside: Certified) -> Certified:
     """Floor under the error that a network with one hidden layer makes inside a ball: E_k less what is made outside.
 
-    Let f be the network and f~ the same with every ridge profile set to 0 beyond |s| = R (`truncated_values`), so that f~ = f
-    for |x| <= R. Then E [(f - g)^2; |x| <= R] >= E_k - E [(f~ - g)^2; |x| > R]. Expectations are under the whole law,
-    not conditional on the ball.
+    Let f be the network and f~ the same with every ridge profile set to 0 beyond |s| = R (`truncated_values`), so that
+    f~ = f for |x| <= R. Then E [(f - g)^2; |x| <= R] >= E_k - E [(f~ - g)^2; |x| > R]. Expectations are under the
+    whole law, not conditional on the ball.
 
     Args:
         floor: E_k, from `spectral.floor`.
