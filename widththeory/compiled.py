@@ -79,8 +79,8 @@ def _abstract(program: Program, mesh: Any) -> tuple[Any, ...]:
     weights, number = _abstract_weights(program, mesh), array(kind=np.int32)
     loss, step = array(count, member_axis=0), array(count, kind=np.int32, member_axis=0)
     segment = Segment(
-        array(program.segment, program.input_dim, program.batch_size),
-        array(program.segment, count, program.batch_size, member_axis=1),
+        array(program.input_dim, program.segment, program.batch_size),
+        array(count, program.segment, program.batch_size, member_axis=0),
         array(program.segment, 2),
         number,
         number,
@@ -103,8 +103,9 @@ def prepare_jax() -> None:
 
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         jax.config.update("jax_compilation_cache_dir", str(cache / "widththeory" / "jax"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         compilation_cache.reset_cache()  # an earlier compilation may have settled that there is none
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)  # by default those under 1 s are not kept
 
 
 def members_a_device(ensemble: int) -> int:

@@ -82,8 +82,8 @@ class State(NamedTuple):
 class Segment(NamedTuple):
     """Data of up to `Program.segment` steps, of which `num_steps` are taken, and the number of the last of them."""
 
-    inputs: Any  # [step, coordinate, point]
-    values: Any  # [step, member, point]
+    inputs: Any  # [coordinate, step, point]
+    values: Any  # [member, step, point]
     scalars: Any  # [step, 2], see optimizers.step_scalars
     num_steps: Any
     end_step: Any
@@ -209,8 +209,8 @@ def run(program: Program, state: State, rates: Any, depth: Any, segment: Segment
         trace = jnp.zeros((program.depth, program.ensemble, program.width, program.batch_size), program.dtype)
 
     def step(index: Any, carry: Any) -> Any:
-        inputs, values, scalars = (part[index] for part in (segment.inputs, segment.values, segment.scalars))
-        return _step(program, carry, rates, depth, inputs, values, scalars)
+        inputs, values = segment.inputs[:, index], segment.values[:, index]
+        return _step(program, carry, rates, depth, inputs, values, segment.scalars[index])
 
     weights, moments, _ = lax.fori_loop(0, segment.num_steps, step, (state.weights, state.moments, trace))
     residual = predict(program, weights, inputs, depth) - values

@@ -48,7 +48,7 @@ def batch_order(settings: Regression) -> Int[np.ndarray, "num_steps batch_size"]
     rng = np.random.default_rng([settings.data_seed, _ORDER])
     per_epoch = settings.num_train // settings.batch_size
     epochs = -(-settings.num_steps // per_epoch)
-    order = np.empty((epochs * per_epoch, settings.batch_size), np.int32)
+    order = np.empty((epochs * per_epoch, settings.batch_size), np.intp)
     for epoch in range(epochs):
         shuffled = rng.permutation(settings.num_train)[: per_epoch * settings.batch_size]
         order[epoch * per_epoch : (epoch + 1) * per_epoch] = shuffled.reshape(per_epoch, settings.batch_size)
@@ -83,13 +83,13 @@ def _segments(settings: Regression, program: Program, data: Data) -> Iterator[Se
     train, values = data.train.T.astype(dtype), data.train_values.astype(dtype)
     for begin in range(-program.segment, settings.num_steps, program.segment):
         taken = order[max(begin, 0) : max(begin + program.segment, 0)]
-        rows = np.zeros((program.segment, settings.batch_size), np.int32)
+        rows = np.zeros((program.segment, settings.batch_size), np.intp)
         rows[: len(taken)] = taken
         step_values = np.zeros((program.segment, 2), dtype)
         step_values[: len(taken)] = scalars[max(begin, 0) : max(begin, 0) + len(taken)]
         yield Segment(
-            np.ascontiguousarray(train[:, rows].transpose(1, 0, 2)),
-            np.ascontiguousarray(values[:, rows].transpose(1, 0, 2)),
+            np.take(train, rows, axis=1),
+            np.take(values, rows, axis=1),
             step_values,
             np.int32(len(taken)),
             np.int32(max(begin, 0) + len(taken)),
