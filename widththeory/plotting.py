@@ -108,7 +108,7 @@ def say_scale(figure: Figure, scale: str) -> None:
     figure.text(0.995, 0.005, f"scale: {scale}", ha="right", va="bottom", fontsize=6, color="0.35")
 
 
-def number_ticks(axis: Axis, values: Iterable[float]) -> None:
+def number_ticks(axis: Axis, values: Iterable[int | float]) -> None:
     """Tick `values` and nothing else, as plain numbers: on a log axis of widths 3, 4, 8 rather than 3 x 10^0."""
     axis.set_major_locator(FixedLocator(sorted(values)))
     axis.set_minor_locator(NullLocator())
