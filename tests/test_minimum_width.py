@@ -1,0 +1,137 @@
+"""The atlas of minimum width: hand values of the sources, consistency of the whole table, and what must stay open."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from widththeory.bounds.minimum_width import _IMPLIES, _SPACES, minimum_width
+from widththeory.bounds.minimum_width_results import ACTIVATIONS, CONFLICTS, RESULTS
+from widththeory.constructions.hanin import MaxAffine
+
+CONTINUOUS = ("continuous", "sup", "cube")
+LP = ("lp", "lp", "compact")
+LP_SPACE = ("lp", "lp", "euclidean")
+L1_SPACE = ("lp", "l1", "euclidean")
+
+
+@pytest.mark.parametrize(
+    ("setting", "activation", "dims", "lower", "upper"),
+    [
+        (L1_SPACE, "relu", (3, 1), 4, 4),  # Lu et al. alone would leave 4 to 7
+        (LP_SPACE, "relu", (3, 2), 4, 4),
+        (LP_SPACE, "relu", (2, 7), 7, 7),
+        (LP, "relu", (3, 2), 3, 3),
+        (LP, "relu", (1, 1), 2, 2),
+        (LP, "gelu", (5, 4), 5, 5),
+        (LP, "leaky_relu", (4, 2), 4, 4),
+        (LP, "leaky_relu", (1, 1), 2, 2),  # by [shin2025], since leaky ReLU is monotone
+        (LP, "sin", (1, 1), 1, 2),
+        (LP, "leaky_relu_pair", (1, 1), 1, 1),
+        (CONTINUOUS, "relu", (3, 1), 4, 4),
+        (CONTINUOUS, "relu", (1, 2), 3, 3),
+        (CONTINUOUS, "relu", (2, 2), 3, 4),
+        (CONTINUOUS, "relu", (1, 5), 5, 6),
+        (CONTINUOUS, "leaky_relu", (2, 2), 4, 4),
+        (CONTINUOUS, "leaky_relu", (2, 3), 4, 4),
+        (CONTINUOUS, "leaky_relu", (4, 7), 8, 8),
+        (CONTINUOUS, "leaky_relu", (2, 5), 5, 5),
+        (CONTINUOUS, "relu+step", (1, 2), 2, 2),  # discontinuous units beat the 3 of ReLU
+        (CONTINUOUS, "leaky_relu+floor", (4, 2), 4, 4),
+        (CONTINUOUS, "tanh", (3, 1), 4, 5),
+        (CONTINUOUS, "sin", (3, 1), 3, 5),
+        (CONTINUOUS, "square", (3, 1), 3, 5),
+        (CONTINUOUS, "cube", (3, 1), 3, 6),
+        (("c1", "w1inf", "cube"), "hwang_c1", (8, 8), 16, 16),
+        (("c1", "w1inf", "cube"), "hwang_c1", (16, 8), 24, 24),
+    ],
+)
+def test_hand_values(setting, activation, dims, lower, upper):
+    answer = minimum_width(*setting, activation, *dims)
+    assert (answer.lower, answer.upper) == (lower, upper)
+    assert answer.status == ("tight" if lower == upper else "open")
+
+
+@pytest.mark.parametrize("setting", sorted(set(_SPACES)))
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_no_two_results_contradict_each_other(setting, activation):
+    for input_dim in range(1, 6):
+        for output_dim in range(1, 13):
+            answer = minimum_width(*setting, activation, input_dim, output_dim)
+            if answer.lower is not None and answer.upper is not None:
+                assert answer.lower <= answer.upper, [
+                    (e.result.source, e.side, e.value, input_dim, output_dim) for e in answer.binding
+                ]
+
+
+def test_every_result_is_used_and_cited():
+    used = {
+        evidence.result
+        for setting in _SPACES
+        for activation in ACTIVATIONS
+        for dims in ((1, 1), (1, 2), (2, 1), (2, 2), (2, 3), (3, 5), (8, 8))
+        for evidence in minimum_width(*setting, activation, *dims).evidence
+    }
+    assert used == set(RESULTS)
+    bibliography = (Path(__file__).parent.parent / "widththeory" / "references.bib").read_text()
+    for result in RESULTS:
+        key = re.match(r"\[(\w+)\]", result.source)
+        assert key
+        assert f"{{{key[1]}," in bibliography
+
+
+def test_larger_spaces_need_more_width():
+    for space, implied in _IMPLIES.items():
+        settings = {name: setting for setting, name in _SPACES.items()}
+        for activation in ("relu", "leaky_relu", "tanh"):
+            for dims in ((1, 1), (2, 2), (3, 1), (2, 6)):
+                strong = minimum_width(*settings[space], activation, *dims)
+                for weaker in implied:
+                    weak = minimum_width(*settings[weaker], activation, *dims)
+                    assert strong.upper is None or weak.upper <= strong.upper
+                    assert weak.lower is None or strong.lower >= weak.lower
+
+
+def test_a_conflict_is_told_and_the_withdrawn_formula_not_used():
+    answer = minimum_width(*CONTINUOUS, "leaky_relu", 2, 2)
+    assert answer.conflicts == CONFLICTS
+    assert answer.lower == 4
+    # the withdrawn formula is exact nowhere: dimensions it would have settled stay open unless another result does
+    assert minimum_width(*CONTINUOUS, "leaky_relu", 3, 3).status == "open"
+    assert minimum_width(*CONTINUOUS, "relu", 2, 2).conflicts == ()
+
+
+def test_sources_of_an_answer():
+    answer = minimum_width(*CONTINUOUS, "relu", 1, 2)
+    assert {e.result.source for e in answer.binding if e.side == "upper"} >= {
+        "[park2021] Theorem 2",
+        "[haninsellke2017]",
+    }
+    assert "[cai2023]" in answer.sources
+    assert all(e.value == 3 for e in answer.binding)
+
+
+def test_what_is_not_in_the_table_is_open():
+    for question in (
+        ("continuous", "sup", "euclidean", "relu"),
+        ("lp", "sup", "cube", "relu"),
+        ("continuous", "sup", "cube", "swish"),
+        ("c1", "w1inf", "cube", "square"),
+    ):
+        answer = minimum_width(*question, 2, 2)
+        assert answer.status == "open"
+        assert answer.upper is None
+    assert minimum_width("continuous", "sup", "cube", "swish", 2, 2).lower is None
+
+
+def test_explicit_networks_respect_the_table():
+    # maxima of affine functions are dense among convex functions, at the width that is exact for all scalar functions
+    example = MaxAffine(((1, 0), (0, 1), (2, 1)), (0, 0, -1))
+    assert example.size().width == minimum_width(*CONTINUOUS, "relu", 2, 1).upper == 3
+
+
+def test_bad_dimensions_raise():
+    with pytest.raises(ValueError, match="input_dim must be an integer of at least 1, got 0"):
+        minimum_width(*CONTINUOUS, "relu", 0, 1)
+    with pytest.raises(ValueError, match="output_dim"):
+        minimum_width(*CONTINUOUS, "relu", 1, 0)

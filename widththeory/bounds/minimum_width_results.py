@@ -1,0 +1,338 @@
+"""The literature on minimum width as data: what each paper proves, for which space, activation and dimensions.
+
+A bound is a formula in the dimensions n = input_dim and m = output_dim, or None where the paper says nothing about
+them. Spaces are those of `minimum_width`. The provenance says how the statement was found: "read" in the paper itself,
+"abstract" in its abstract or in a later paper's account of it, "recalled" from memory.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+Formula = Callable[[int, int], int | None]
+Space = Literal["continuous", "c1", "lp-compact", "lp-euclidean", "l1-compact", "l1-euclidean"]
+Provenance = Literal["read", "abstract", "recalled"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One theorem on minimum width.
+
+    Args:
+        source: citation key in brackets, and place in the paper where known.
+        statement: the theorem in words.
+        space: the space in which networks are, or are not, dense.
+        activation: what the activation has to be; see `ACTIVATIONS`.
+        lower, upper: (n, m) -> bound, or None for dimensions that the theorem does not cover; None without a bound.
+        provenance: how the statement is known here.
+    """
+
+    source: str
+    statement: str
+    space: Space
+    activation: str
+    lower: Formula | None = None
+    upper: Formula | None = None
+    provenance: Provenance = "abstract"
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Two statements in the literature that cannot both hold. What has been withdrawn is told, and never evaluated."""
+
+    sources: tuple[str, ...]
+    statement: str
+    space: Space
+    activation: str
+
+
+# What each activation is. A set of activations has what any member has for upper bounds, which may use one of them, and
+# what all members have for lower bounds, which must exclude every choice. "Squashable" is said to hold for all
+# nonaffine analytic functions; polynomials are left out, since that would be more than their own theorems say.
+_ANY = frozenset({"any"})
+_GENERAL = _ANY | {"continuous nonpolynomial", "continuous nonaffine"}
+_MONOTONE = _GENERAL | {"continuous monotone", "limit of injective"}
+
+ACTIVATIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+    name: (upper, lower)
+    for name, upper, lower in (
+        ("relu", _MONOTONE | {"relu", "relu-like"}, _MONOTONE | {"relu", "relu-like"}),
+        ("leaky_relu", _MONOTONE | {"leaky relu", "squashable"}, _MONOTONE | {"leaky relu", "squashable"}),
+        ("softplus", _MONOTONE | {"relu-like", "squashable"}, _MONOTONE | {"relu-like", "squashable"}),
+        ("gelu", _GENERAL | {"relu-like", "squashable"}, _GENERAL | {"relu-like", "squashable"}),
+        ("sigmoid", _MONOTONE | {"squashable"}, _MONOTONE | {"squashable"}),
+        ("tanh", _MONOTONE | {"squashable"}, _MONOTONE | {"squashable"}),
+        ("sin", _GENERAL | {"squashable"}, _GENERAL | {"squashable"}),
+        ("hardswish", _GENERAL | {"squashable"}, _GENERAL | {"squashable"}),
+        ("square", _ANY | {"continuous nonaffine", "polynomial", "polynomial with a strict extremum"}, _ANY),
+        ("cube", _ANY | {"continuous nonaffine", "polynomial"}, _ANY),
+        ("relu+step", _MONOTONE | {"relu", "relu-like", "relu+step"}, _ANY | {"relu+step"}),
+        ("leaky_relu+floor", _MONOTONE | {"leaky relu", "squashable", "squashable+floor"}, _ANY | {"squashable+floor"}),
+        (
+            "leaky_relu_pair",
+            _MONOTONE | {"leaky relu", "squashable", "leaky relu pair"},
+            _GENERAL | {"leaky relu pair"},
+        ),
+        ("hwang_c1", _ANY | {"hwang c1"}, _ANY | {"hwang c1"}),
+    )
+}
+
+
+def _scalar(formula: Callable[[int], int]) -> Formula:
+    """For scalar output only."""
+    return lambda n, m: formula(n) if m == 1 else None
+
+
+def _at(values: dict[tuple[int, int], int]) -> Formula:
+    return lambda n, m: values.get((n, m))
+
+
+RESULTS = (
+    Result(
+        "[lu2017] Theorems 1 and 2",
+        "n + 4 suffices for integrable functions on R^n, n does not",
+        "l1-euclidean",
+        "relu",
+        _scalar(lambda n: n + 1),
+        _scalar(lambda n: n + 4),
+    ),
+    Result(
+        "[lu2017] Theorem 3",
+        "n - 1 does not suffice for integrable functions on the cube",
+        "l1-compact",
+        "relu",
+        _scalar(lambda n: n),
+    ),
+    Result(
+        "[haninsellke2017]",
+        "n + 1 is necessary for every m, sufficient for scalar functions",
+        "continuous",
+        "relu",
+        lambda n, m: n + 1,
+        _scalar(lambda n: n + 1),
+    ),
+    Result("[haninsellke2017]", "n + m suffices", "continuous", "relu", upper=lambda n, m: n + m),
+    Result("[hanin2019]", "n + 3 suffices for scalar functions", "continuous", "relu", upper=_scalar(lambda n: n + 3)),
+    Result(
+        "[johnson2019]",
+        "level sets of networks of width n are unbounded, so n + 1 is necessary for n >= 2; one coordinate of a vector "
+        "function is a scalar function, so this holds for every m",
+        "continuous",
+        "limit of injective",
+        lambda n, m: n + 1 if n >= 2 else None,
+        provenance="recalled",
+    ),
+    Result(
+        "[kidgerlyons2020] Proposition 4.9",
+        "n + m + 1 suffices, if the activation is C^1 with nonzero derivative at a point",
+        "continuous",
+        "continuous nonpolynomial",
+        upper=lambda n, m: n + m + 1,
+        provenance="read",
+    ),
+    Result(
+        "[kidgerlyons2020] Proposition 4.11",
+        "n + m + 2 suffices for nonaffine polynomials",
+        "continuous",
+        "polynomial",
+        upper=lambda n, m: n + m + 2,
+        provenance="read",
+    ),
+    Result(
+        "[kidgerlyons2020] Proposition 4.17",
+        "n + m + 1 suffices for polynomials with rho'(a) = 0 and rho''(a) nonzero somewhere",
+        "continuous",
+        "polynomial with a strict extremum",
+        upper=lambda n, m: n + m + 1,
+        provenance="read",
+    ),
+    Result(
+        "[kidgerlyons2020] Theorem 3.2",
+        "n + m + 2 suffices, if the activation is C^1 with nonzero derivative at a point",
+        "continuous",
+        "continuous nonaffine",
+        upper=lambda n, m: n + m + 2,
+        provenance="read",
+    ),
+    Result(
+        "[kidgerlyons2020] Theorem 4.16",
+        "n + m + 1 suffices on R^n",
+        "lp-euclidean",
+        "relu",
+        upper=lambda n, m: n + m + 1,
+        provenance="read",
+    ),
+    Result(
+        "[park2021] Theorem 1",
+        "max(n + 1, m) is exact",
+        "lp-euclidean",
+        "relu",
+        lambda n, m: max(n + 1, m),
+        lambda n, m: max(n + 1, m),
+    ),
+    Result(
+        "[park2021] Theorem 2",
+        "3 is exact for curves in the plane, above max(n + 1, m)",
+        "continuous",
+        "relu",
+        _at({(1, 2): 3}),
+        _at({(1, 2): 3}),
+        "recalled",
+    ),
+    Result(
+        "[park2021] Theorem 3",
+        "max(n + 1, m) is exact with threshold units beside ReLUs",
+        "continuous",
+        "relu+step",
+        lambda n, m: max(n + 1, m),
+        lambda n, m: max(n + 1, m),
+    ),
+    Result(
+        "[park2021] Theorem 4",
+        "max(n + 2, m + 1) suffices, if the activation is C^1 with nonzero derivative at a point",
+        "lp-compact",
+        "continuous nonpolynomial",
+        upper=lambda n, m: max(n + 2, m + 1),
+        provenance="recalled",
+    ),
+    Result(
+        "[cai2023]",
+        "max(n, m) is necessary, whatever the activations",
+        "lp-compact",
+        "any",
+        lambda n, m: max(n, m),
+    ),
+    Result(
+        "[cai2023]",
+        "max(n, m) is necessary, whatever the activations",
+        "continuous",
+        "any",
+        lambda n, m: max(n, m),
+    ),
+    Result(
+        "[cai2023]",
+        "max(n, m, 2) suffices",
+        "lp-compact",
+        "leaky relu",
+        upper=lambda n, m: max(n, m, 2),
+    ),
+    Result(
+        "[kimminpark2024]",
+        "max(n, m, 2) is exact on the cube",
+        "lp-compact",
+        "relu-like",
+        lambda n, m: max(n, m, 2),
+        lambda n, m: max(n, m, 2),
+    ),
+    Result(
+        "[kimminpark2024]",
+        "m + 1 is necessary if n < m <= 2 n; stated for general activations that include ReLU, used for ReLU",
+        "continuous",
+        "relu",
+        lambda n, m: m + 1 if n < m <= 2 * n else None,
+    ),
+    Result(
+        "[li2023]",
+        "max(n, m) + Delta(n, m) is exact, with a topological Delta >= 0 that is not evaluated here",
+        "continuous",
+        "leaky relu",
+        lambda n, m: max(n, m),
+    ),
+    Result(
+        "[hwang2025]",
+        "max(2 n + 1, m) suffices",
+        "continuous",
+        "leaky relu",
+        upper=lambda n, m: max(2 * n + 1, m),
+    ),
+    Result(
+        "[hwang2025]",
+        "max(2 n + 1, m) + 1 suffices (+ 2 for general activations, whose conditions are not at hand and not used)",
+        "continuous",
+        "relu",
+        upper=lambda n, m: max(2 * n + 1, m) + 1,
+    ),
+    Result(
+        "[hwang2025]",
+        "4 is exact for (n, m) = (2, 2) and (2, 3)",
+        "continuous",
+        "leaky relu",
+        _at({(2, 2): 4, (2, 3): 4}),
+        _at({(2, 2): 4, (2, 3): 4}),
+    ),
+    Result(
+        "[hwang2025]",
+        "4 k is exact for (n, m) = (2 k, 4 k - 1)",
+        "continuous",
+        "leaky relu",
+        lambda n, m: 2 * n if n % 2 == 0 and m == 2 * n - 1 else None,
+        lambda n, m: 2 * n if n % 2 == 0 and m == 2 * n - 1 else None,
+    ),
+    Result(
+        "[hwang2025c]",
+        "min(n + m, max(2 n + 1, m)) suffices in W^{1, inf}, for a broad class of activations ('hwang_c1')",
+        "c1",
+        "hwang c1",
+        upper=lambda n, m: min(n + m, max(2 * n + 1, m)),
+    ),
+    Result(
+        "[hwang2025c]",
+        "that width is exact for (n, m) = (8, 8) and (16, 8), among others",
+        "c1",
+        "hwang c1",
+        _at({(8, 8): 16, (16, 8): 24}),
+    ),
+    Result(
+        "[shin2025]",
+        "max(n, m, 2) is exact on the cube for squashable activations, unless n = m = 1",
+        "lp-compact",
+        "squashable",
+        lambda n, m: max(n, m, 2) if (n, m) != (1, 1) else None,
+        lambda n, m: max(n, m, 2),
+    ),
+    Result(
+        "[shin2025]",
+        "2 is necessary for n = m = 1 too, if the squashable activation is monotone",
+        "lp-compact",
+        "squashable monotone",
+        _at({(1, 1): 2}),
+    ),
+    Result(
+        "[rochau2025]",
+        "max(n, m) suffices with two leaky ReLUs of opposite slopes",
+        "lp-compact",
+        "leaky relu pair",
+        upper=lambda n, m: max(n, m),
+    ),
+    Result(
+        "[rochau2025]",
+        "max(2, n, m) suffices with one leaky ReLU",
+        "lp-compact",
+        "leaky relu",
+        upper=lambda n, m: max(2, n, m),
+    ),
+    Result(
+        "[rochau2025]",
+        "max(3, n, m) suffices with the floor function beside a squashable activation",
+        "continuous",
+        "squashable+floor",
+        upper=lambda n, m: max(3, n, m),
+    ),
+    Result(
+        "[rochau2025]",
+        "max(n, m) + 1 is necessary if m <= 2 n and all activations are continuous and monotone",
+        "continuous",
+        "continuous monotone",
+        lambda n, m: max(n, m) + 1 if m <= 2 * n else None,
+    ),
+)
+
+CONFLICTS = (
+    Conflict(
+        ("[li2023]", "[hwang2025]"),
+        "The proceedings abstract of [li2023] prints a closed formula that gives 3 for (n, m) = (2, 2), where "
+        "[hwang2025] proves 4. Version 3 of the preprint replaces it by max(n, m) + Delta(n, m); the formula is not used here.",
+        "continuous",
+        "leaky relu",
+    ),
+)
