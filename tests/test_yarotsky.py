@@ -5,6 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from widththeory.bounds.affine_pieces import square_floor
 from widththeory.constructions.yarotsky import Product, Square, order_for
 
 
@@ -55,6 +56,13 @@ def test_sizes_match_the_networks():
         assert Product(order, 2.0).network().size == Product(order, 2.0).size()
     assert Product(4).size().depth == 5
     assert Product(4).size().width == 6
+
+
+def test_floor_is_below_the_construction():
+    for order in range(1, 12):
+        assert square_floor(Square(order).size().widths).upper <= Square(order).error().bound
+    # the interpolant of one hidden layer with 2**m - 1 kinks, moved down by half its error, attains the floor
+    assert square_floor((7,)).value == pytest.approx(Square(3).error().bound / 2, rel=1e-15)
 
 
 def test_order_for_is_least():
