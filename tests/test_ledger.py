@@ -183,6 +183,13 @@ def test_equal_rows_give_equal_bytes(tmp_path):
     assert not {"seconds", "created", "made.host", "made.commit"} & set(read)
 
 
+def test_a_table_can_be_of_a_part_of_the_rows(ledger, tmp_path):
+    ledger.record("claim", _rows(grid(seeds=5)))
+    assert ledger.export_csv(tmp_path / "claim.csv", "claim", grid(seeds=2))
+    assert set(pd.read_csv(tmp_path / "claim.csv")["seed"]) == {0, 1}
+    assert set(ledger.table("claim", grid(seeds=2))["seed"]) == {0, 1}
+
+
 def test_an_unchanged_table_is_not_touched(ledger, tmp_path):
     ledger.record("claim", _rows([FIT]))
     path = tmp_path / "claim.csv"

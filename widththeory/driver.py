@@ -23,7 +23,7 @@ _MAX_BREAKS = 20  # dead workers in a row, without one finished part, before the
 _POLL_SECONDS = 0.2  # how often the claims of another driver are looked at when there is nothing else to do
 
 
-class GridError(RuntimeError):
+class GridError(ChildProcessError):
     """The run cannot go on; what has been written stays, and the same call goes on from there."""
 
 

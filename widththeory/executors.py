@@ -20,7 +20,6 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from widththeory import provenance
-from widththeory.processes import usable_cores
 from widththeory.typing import check_positive_int
 
 Measure = Callable[[Sequence[Any], int], Sequence[Any]]
@@ -31,6 +30,7 @@ _ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "JAX_NUM_CPU_DEVICES": "1",
+    "PJRT_NPROC": "1",
 }
 _XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "MemoryError", "Out of memory", "out of memory")
@@ -78,7 +78,7 @@ class InProcess(Executor):
 
 
 class SpawnPool(Executor):
-    """Fresh one-thread processes, one a core; `restart` replaces them after one has died.
+    """Fresh one-thread processes; `restart` replaces them after one has died.
 
     Workers end at once when the pool is shut down or its owner dies, even by kill -9: each watches the other end of a
     pipe that only the owner holds. Ctrl-C reaches the owner alone.
@@ -99,9 +99,7 @@ class SpawnPool(Executor):
         context = multiprocessing.get_context("spawn")
         ours, self._leash = context.Pipe(duplex=False)
         self._ours = ours
-        self._pool = ProcessPoolExecutor(
-            self.jobs, mp_context=context, initializer=_begin, initargs=(ours, context.Value("i", 0), self.jobs)
-        )
+        self._pool = ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_begin, initargs=(ours,))
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Have a worker call `fn`; the first calls start the workers."""
@@ -141,18 +139,10 @@ def check_portable(measure: Measure, settings: Any) -> None:
         ) from error
 
 
-def _begin(leash: Connection, counter: Any, jobs: int) -> None:
-    """First thing in a worker: ignore Ctrl-C, watch the owner, take a core."""
+def _begin(leash: Connection) -> None:
+    """First thing in a worker: ignore Ctrl-C, watch the owner."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_watch, args=(leash,), name="leash", daemon=True).start()
-    with counter.get_lock():
-        index = counter.value
-        counter.value += 1
-    # On its own core XLA starts a single thread. With cores to spare, the system places the processes better than we
-    # could: another pool may be running.
-    if jobs == usable_cores() and hasattr(os, "sched_setaffinity"):
-        with contextlib.suppress(OSError):
-            os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[index % jobs]})
 
 
 def _watch(leash: Connection) -> None:

@@ -2,7 +2,7 @@
 
     settings = [Regression(..., seed=seed, learning_rate=rate) for seed in range(5) for rate in (1e-3, 3e-3)]
     with Ledger.open("results/laptop/claim.sqlite") as ledger:
-        grid.run(settings, fit.measure, ledger, experiment="claim", chunk_size=fit.default_chunk_size)
+        grid.run(settings, fit.measure, ledger, experiment="claim")
         table = ledger.table("claim")
 
 Calling it again costs nothing; after a crash it goes on where it was; with more seeds it measures only the new ones.

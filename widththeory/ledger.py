@@ -179,18 +179,18 @@ class Ledger:
         rows = self._read("SELECT program, chunks, cost, seconds FROM throughput")
         return {program: (chunks, cost, seconds) for program, chunks, cost, seconds in rows}
 
-    def table(self, experiment: str) -> "pd.DataFrame":
-        """The rows as a flat table, sorted by settings.
+    def table(self, experiment: str, settings: Iterable[Any] | None = None) -> "pd.DataFrame":
+        """The rows as a flat table, sorted by settings; with `settings`, only the rows of these cells.
 
         Columns: the settings (the items of a field `target_args` as `target.<name>`), the metrics by name, status,
         error, `made.<name>` of provenance, key, and last what differs from run to run: seconds, created.
         """
         import pandas as pd
 
-        columns, records = tables.flatten(self._entries(experiment), volatile=True)
+        columns, records = tables.flatten(self._entries(experiment, settings), volatile=True)
         return pd.DataFrame([[record.get(name) for name in columns] for record in records], columns=columns)
 
-    def export_csv(self, path: Path | str, experiment: str) -> bool:
+    def export_csv(self, path: Path | str, experiment: str, settings: Iterable[Any] | None = None) -> bool:
         """Write the table, without what differs from run to run, to a CSV file; whether the file changed is returned.
 
         Equal rows give equal bytes. A reader sees the old file or the new one, never a part; a file that would stay
@@ -199,7 +199,7 @@ class Ledger:
         Raises:
             LedgerError: an experiment without rows, or a file that cannot be written.
         """
-        columns, records = tables.flatten(self._entries(experiment), volatile=False)
+        columns, records = tables.flatten(self._entries(experiment, settings), volatile=False)
         if not records:
             raise LedgerError(f"{self.path} has no rows of experiment {experiment!r}")
         return tables.replace_file(Path(path), tables.csv_lines(columns, records))
@@ -223,18 +223,21 @@ class Ledger:
             finally:
                 copy.close()
 
-    def _entries(self, experiment: str) -> Iterator[tables.Entry]:
+    def _entries(self, experiment: str, settings: Iterable[Any] | None) -> Iterator[tables.Entry]:
+        declared = None if settings is None else {identity.key(one) for one in settings}
         fields = {name: json.loads(text) for name, text in self._read("SELECT name, fields FROM classes")}
         query = (
             "SELECT r.key, r.status, r.class, r.settings, r.metrics, r.error, p.text, r.seconds, r.created FROM rows r"
             " JOIN provenance p ON p.id = r.provenance WHERE r.experiment = ?"
         )
-        for key, status, cls, settings, metrics, error, made_by, seconds, created in self._read(query, experiment):
+        for key, status, cls, values, metrics, error, made_by, seconds, created in self._read(query, experiment):
+            if declared is not None and key not in declared:
+                continue
             yield tables.Entry(
                 key=key,
                 status=status,
                 fields=fields[cls],
-                settings=json.loads(settings),
+                settings=json.loads(values),
                 metrics=json.loads(metrics),
                 error=error,
                 provenance=json.loads(made_by),
