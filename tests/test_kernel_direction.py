@@ -1,0 +1,162 @@
+"""Floors for narrow first layers: hand values, quadrature by another route, and narrow networks that stay above."""
+
+import numpy as np
+import pytest
+from scipy import integrate
+
+from widththeory.bounds.kernel_direction import chord_distance, narrow_floor, radial_floor, sphere_area, turned
+from widththeory.network import Network
+
+# name: function, Lipschitz constant on [-1, 1]^2, least L1 distance, least squared L2 distance (three printed digits)
+CASES = {
+    "square": (lambda p: p[:, 0] ** 2 + p[:, 1] ** 2, 2 * np.sqrt(2), 0.994, 0.355),
+    "product": (lambda p: p[:, 0] * p[:, 1], np.sqrt(2), 0.500, 0.1185),
+    "norm": (lambda p: np.hypot(p[:, 0], p[:, 1]), 1.0, 0.686, 0.168),
+    "cosines": (lambda p: np.cos(np.pi * p[:, 0]) * np.cos(np.pi * p[:, 1]), np.pi, 1.1145, 0.421),
+    "maximum": (lambda p: np.max(p, axis=1), 1.0, 0.667, 0.167),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+def test_floors_agree_with_the_known_values(name, norm):
+    function, lipschitz, l1, l2_squared = CASES[name]
+    floor = narrow_floor(function, lipschitz, norm, num_cells=100, num_angles=60, max_evaluations=90)
+    known = l1 if norm == "l1" else np.sqrt(l2_squared)
+    assert floor.value == pytest.approx(known, rel=2e-3)  # half a unit of the last printed digit, and the coarse grid
+    assert floor.lower <= known * 1.001
+    assert floor.lower > 0
+
+
+def test_finer_grids_prove_more():
+    function, lipschitz, _, l2_squared = CASES["norm"]
+    floor = narrow_floor(function, lipschitz, "l2", num_cells=200, num_angles=180, max_evaluations=400)
+    assert floor.lower > 0.9 * np.sqrt(l2_squared)
+
+
+def test_product_is_worst_along_the_diagonal():
+    function, lipschitz, _, _ = CASES["product"]
+    distances = [chord_distance(function, angle, lipschitz).value for angle in np.linspace(0, np.pi / 2, 31)]
+    assert int(np.argmin(distances)) == 15
+
+
+def test_axis_directions_by_hand():
+    """Along the first axis x^2 + y^2 has variance 4/45 on every chord, and mean distance from its median 1/4."""
+    function, lipschitz, _, _ = CASES["square"]
+    for angle in (0.0, np.pi / 2, np.pi):
+        l2 = chord_distance(function, angle, lipschitz)
+        l1 = chord_distance(function, angle, lipschitz, "l1")
+        # midpoint sums with 400 cells a chord: second order, 1e-5
+        assert l2.value**2 == pytest.approx(4 * 4 / 45, rel=1e-4)
+        assert l1.value == pytest.approx(4 * 0.25, rel=1e-4)
+
+
+@pytest.mark.parametrize("angle", [0.01, 0.4, 1.1, 2.5])
+def test_chord_distance_agrees_with_adaptive_quadrature(angle):
+    cos, sin = np.cos(angle), np.sin(angle)
+
+    def lowest(s):
+        """squared distance on the chord at offset s, from integrals of x y and (x y)^2 in closed form"""
+        ends = []
+        for slope, start in ((cos, -s * sin), (sin, s * cos)):
+            ends.append(sorted(((-1 - start) / slope, (1 - start) / slope)))
+        a, b = max(e[0] for e in ends), min(e[1] for e in ends)
+        if a >= b:
+            return 0.0
+        product = np.polynomial.Polynomial([-s * sin, cos]) * np.polynomial.Polynomial([s * cos, sin])
+        first, second = product.integ(), (product * product).integ()
+        return (second(b) - second(a)) - (first(b) - first(a)) ** 2 / (b - a)
+
+    corner, reach = abs(abs(cos) - abs(sin)), abs(cos) + abs(sin)
+    exact = sum(
+        integrate.quad(lowest, a, b, epsabs=1e-12)[0]
+        for a, b in [(-reach, -corner), (-corner, corner), (corner, reach)]
+    )
+    computed = chord_distance(CASES["product"][0], angle, np.sqrt(2))
+    assert computed.value == pytest.approx(np.sqrt(exact), rel=1e-4)  # second order in 1/400
+    assert computed.lower <= np.sqrt(exact) <= computed.upper
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+@pytest.mark.parametrize("name", CASES)
+def test_turning_loses_no_more_than_proven(name, norm):
+    function, lipschitz, _, _ = CASES[name]
+    for angle in (0.0, 0.3, 0.7):
+        start = chord_distance(function, angle, lipschitz, norm, 100)
+        for delta in (0.003, 0.05, 0.3):
+            end = chord_distance(function, angle + delta, lipschitz, norm, 100)
+            assert end.upper >= turned(start.lower, delta, lipschitz, norm)
+
+
+def test_narrow_networks_stay_above_the_floor():
+    """Functions of one linear feature: their distance, by a fine midpoint rule, is above the floor."""
+    grid = (np.arange(300) + 0.5) / 150 - 1
+    points = np.stack(np.meshgrid(grid, grid, indexing="ij"), axis=-1).reshape(-1, 2)
+    rng = np.random.default_rng(0)
+    for function, lipschitz, _, _ in CASES.values():
+        floors = {
+            n: narrow_floor(function, lipschitz, n, num_cells=60, num_angles=30, max_evaluations=30)
+            for n in ("l1", "l2")
+        }
+        for _ in range(5):
+            weights = rng.standard_normal((1, 2))
+            hidden = Network([(weights, np.array([3.0])), (np.ones((1, 1)), np.zeros(1))])(points)[:, 0]
+            # the best cubic in the feature stands for any head that reads it
+            columns = np.vander(hidden, 4)
+            fit, *_ = np.linalg.lstsq(columns, function(points), rcond=None)
+            gap = np.abs(columns @ fit - function(points))
+            assert 4 * gap.mean() >= floors["l1"].lower
+            assert 2 * np.sqrt(np.mean(gap**2)) >= floors["l2"].lower
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+def test_radial_floor_in_the_plane_agrees_with_chords_of_the_disc(norm):
+    """|x|^2 on the unit disc: the chord at offset r has half-length h, h^2 = 1 - r^2, and t^2 on it is a parabola."""
+    floor = radial_floor(np.square, 2.0, 2, norm)
+    if norm == "l2":
+        # variance of t^2 on [-h, h] is 4 h^4 / 45: the square is the integral of 2 h 4 h^4 / 45 over |r| <= 1
+        exact = np.sqrt(integrate.quad(lambda r: 2 * 2 * 4 / 45 * (1 - r * r) ** 2.5, 0, 1)[0])
+    else:
+        # mean distance from the median, h^2 / 4
+        exact = integrate.quad(lambda r: 2 * 2 / 4 * (1 - r * r) ** 1.5, 0, 1)[0]
+    assert floor.value == pytest.approx(exact, rel=1e-4)
+    assert floor.lower <= exact <= floor.upper
+
+
+@pytest.mark.parametrize("input_dim", [3, 6])
+def test_radial_floor_in_more_dimensions(input_dim):
+    """L2 of |x|^2 on the ball: sphere area times the integral of r^(n-2) 2 h 4 h^4 / 45."""
+    integral = integrate.quad(lambda r: r ** (input_dim - 2) * 2 * 4 / 45 * (1 - r * r) ** 2.5, 0, 1)[0]
+    exact = np.sqrt(sphere_area(input_dim - 1) * integral)
+    floor = radial_floor(np.square, 2.0, input_dim)
+    assert floor.value == pytest.approx(exact, rel=1e-4)
+    assert floor.error < 0.05 * floor.value
+
+
+def test_radial_floor_is_below_that_of_the_square():
+    function, lipschitz, _, _ = CASES["norm"]
+    assert (
+        radial_floor(lambda r: r, 1.0, 2).lower < narrow_floor(function, lipschitz, num_angles=60, num_cells=60).upper
+    )
+
+
+def test_sphere_areas():
+    assert sphere_area(1) == pytest.approx(2)
+    assert sphere_area(2) == pytest.approx(2 * np.pi)
+    assert sphere_area(3) == pytest.approx(4 * np.pi)
+
+
+def test_bad_input_gets_one_sentence():
+    function = CASES["norm"][0]
+    for call, message in [
+        (lambda: narrow_floor(function, 1.0, "sup"), "norm must be"),
+        (lambda: narrow_floor(function, 0.0), "lipschitz must be"),
+        (lambda: narrow_floor(function, 1.0, num_angles=2), "num_angles must be"),
+        (lambda: narrow_floor(lambda p: p[:, 0] * np.nan, 1.0), "finite"),
+        (lambda: radial_floor(np.square, 2.0, 1), "input_dim must be"),
+        (lambda: radial_floor(np.square, np.inf, 2), "lipschitz must be"),
+        (lambda: radial_floor(np.square, 2.0, 2, "sup"), "norm must be"),
+        (lambda: radial_floor(lambda r: r * np.nan, 2.0, 2), "finite"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()
