@@ -51,7 +51,7 @@ def point_below(region: Polyhedron, normal: np.ndarray, offset: Any) -> np.ndarr
         blocking = [row for row in range(len(slack)) if table[row, entering] > 0]
         if not blocking:  # the region is unbounded that way: go as far as needed
             slack = slack - table[:, entering] * ((height - value + 1) / gain[entering])
-            direction = (columns[entering], (height - value + 1) / gain[entering])
+            direction = (int(columns[entering]), (height - value + 1) / gain[entering])
             return _inside(region, normal, offset, _step(columns, rows, slack, zero, direction))
         leaving = min(blocking, key=lambda row: (slack[row] / table[row, entering], rows[row]))
         pivot = table[leaving, entering]

@@ -10,7 +10,6 @@ with G_αβ = (n; α)(n; β)/((2n; α+β) (n+1)(2n+1)), where (n; α) is a multi
 and triangles are cut in four until the sum of these errors is small. The maximum of |q| is enclosed in the same way.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -64,7 +63,7 @@ class PlanarPolynomial:
         return _horner([_horner(row, y) for row in rows], x)
 
 
-def _horner(coefficients: Sequence[Any], at: np.ndarray) -> np.ndarray:
+def _horner(coefficients: Any, at: np.ndarray) -> np.ndarray:
     result = 0 * at + coefficients[-1]
     for coefficient in reversed(coefficients[:-1]):
         result = result * at + coefficient

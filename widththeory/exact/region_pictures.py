@@ -59,8 +59,8 @@ def slopes(network: Network, polygon: Polygon, by: Literal["steepness", "directi
 def folds(network: Network, polygon: Polygon) -> Any:
     """Figure of what each hidden layer adds, one panel a layer.
 
-    Break lines of the layer are dark, those of layers before it light. The shade is the layer's output, projected to the
-    direction in which it varies most over the polygon: points of one shade are folded onto each other in this
+    Break lines of the layer are dark, those of layers before it light. The shade is the layer's output, projected to
+    the direction in which it varies most over the vertices: points of one shade are folded onto each other in this
     direction. Shades are affine on each face, so the interpolation of the picture is exact.
     """
     from matplotlib.collections import LineCollection
@@ -75,7 +75,8 @@ def folds(network: Network, polygon: Polygon) -> Any:
     for layer, axes in enumerate(np.atleast_1d(figure.subplots(1, depth))):
         hidden = _hidden_layer(network, layer)(vertices)
         centred = hidden - hidden.mean(axis=0)
-        shade = centred @ np.linalg.svd(centred, full_matrices=False)[2][0]
+        direction = np.linalg.svd(centred, full_matrices=False)[2][0]
+        shade = centred @ (direction * np.sign(direction[np.argmax(abs(direction))]))  # the sign is arbitrary: fix it
         axes.tripcolor(*vertices.T, complex_.triangles[0], shade, shading="gouraud", cmap="viridis", rasterized=True)
         made_by, ends = complex_.edge_neurons, vertices[complex_.edges]
         older = (made_by >= 0) & (made_by < starts[layer])

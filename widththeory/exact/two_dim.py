@@ -12,7 +12,7 @@ arithmetic, ties included; coordinates and values are floats, with rigorous boun
 the magnitudes of weights and values must stay clear of overflow and underflow (1e-100 to 1e100 is safe). Both use the
 edges' ends only, as in edge subdivision, so each vertex is made once and shared by its faces.
 
-Source: [berzins2023] Section 3, for subdividing edges instead of clipping cells. Differs: faces are tracked through
+Source: [berzins2023], as recalled, for subdividing edges instead of clipping cells. Differs: faces are tracked through
 their edges instead of sign vectors, and signs are exact.
 """
 
@@ -54,7 +54,7 @@ class PolygonalComplex:
     edges: Int[np.ndarray, "num_edges 2"]
     edge_faces: Int[np.ndarray, "num_edges 2"]
     edge_neurons: Int[np.ndarray, "num_edges"]
-    offsets: Int[np.ndarray, "num_faces+1"]
+    offsets: Int[np.ndarray, "num_offsets"]
     cycles: Int[np.ndarray, "num_corners"]
     patterns: Bool[np.ndarray, "num_faces num_neurons"]
     vertex_errors: Float[np.ndarray, "num_vertices 2"]
@@ -258,5 +258,5 @@ def lipschitz_constant(complex_: PolygonalComplex) -> Certified:
     norms = np.sqrt((xx + yy) / 2 + np.hypot((xx - yy) / 2, xy))
     # Squares, sums and roots of nonnegative numbers; only xx − yy cancels, and beside it stands xx + yy.
     slack += 4 * (maps.shape[1] + 8) * 2.0**-53 * norms
-    upper, lower = float((norms + slack).max()), float((norms - slack).max())
-    return Certified((upper + lower) / 2, (upper - lower) / 2 * (1 + 2.0**-20))
+    value = float(norms.max())
+    return Certified(value, float(np.maximum((norms + slack).max() - value, slack[np.argmax(norms)])) * (1 + 2.0**-20))

@@ -14,7 +14,7 @@ vertex that lies on several break lines is found to do so even though its float 
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -25,6 +25,7 @@ _UNIT = 2.0**-53
 _SAFE = 1 + 2.0**-30  # the bounds are themselves computed in floats
 
 
+@runtime_checkable
 class VertexValues(Protocol):
     """The arithmetic of a subdivision. Arrays have a row a vertex, in the order in which vertices were made."""
 

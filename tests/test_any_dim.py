@@ -1,0 +1,155 @@
+"""Regions by exact linear programs against closed forms and the planar complex; local maps; Lipschitz bounds."""
+
+from fractions import Fraction
+from math import comb
+
+import numpy as np
+import pytest
+
+from widththeory.exact.any_dim import (
+    activation_regions,
+    count_regions,
+    local_map,
+    path_lipschitz_bound,
+    product_lipschitz_bound,
+    spectral_norm,
+)
+from widththeory.exact.linear_programming import Polyhedron, point_below
+from widththeory.exact.linear_regions import count_activation_regions
+from widththeory.exact.polygons import box
+from widththeory.exact.rationals import to_numbers
+from widththeory.exact.two_dim import lipschitz_constant, subdivide
+from widththeory.network import Network
+
+
+def random_network(widths, seed, bias=0.3):
+    rng = np.random.default_rng(seed)
+    pairs = zip(widths, widths[1:], strict=False)
+    return Network([(rng.normal(size=(o, i)) * np.sqrt(2 / i), bias * rng.normal(size=o)) for i, o in pairs])
+
+
+def rational(*layers):
+    return Network([([list(map(Fraction, row)) for row in w], list(map(Fraction, b))) for w, b in layers])
+
+
+@pytest.mark.parametrize(("dim", "num_neurons"), [(1, 6), (2, 9), (3, 7), (4, 6), (5, 5)])
+def test_one_layer_in_general_position(dim, num_neurons):
+    expected = sum(comb(num_neurons, j) for j in range(dim + 1))
+    assert count_regions(random_network((dim, num_neurons, 1), 0)) == expected
+    # Hyperplanes through the origin: twice the count of general position in one dimension less.
+    central = 2 * sum(comb(num_neurons - 1, j) for j in range(dim))
+    assert count_regions(random_network((dim, num_neurons, 1), 1, bias=0)) == central
+
+
+def test_hyperplanes_that_coincide_or_touch():
+    # x = 0 three times, x = 1 (parallel), and two neurons without input: 3 slabs, of which one layer more folds none.
+    network = rational(
+        ([[1, 0, 0], [-2, 0, 0], [1, 0, 0], [1, 0, 0], [0, 0, 0], [0, 0, 0]], [0, 0, 0, -1, 1, 0]), ([[1] * 6], [0])
+    )
+    assert count_regions(network) == 3
+    # The planes x + y + z = 3 and = -3 meet the closed cube [-1, 1]³ in a corner only.
+    corners = rational(([[1, 1, 1], [-1, -1, -1]], [-3, -3]), ([[1, 1]], [0]))
+    assert count_regions(corners, -1, 1) == 1
+    assert count_regions(corners, -1, Fraction(101, 100)) == 2
+    assert count_regions(corners) == 3
+
+
+def test_cube_folded_twice_has_64_to_the_power_of_a_third_pieces_a_side():
+    fold = ([[2, 0, 0], [4, 0, 0], [0, 2, 0], [0, 4, 0], [0, 0, 2], [0, 0, 4]], [0, -2] * 3)
+    unfold = [[1 if unit == 2 * axis else -1 if unit == 2 * axis + 1 else 0 for unit in range(6)] for axis in range(3)]
+    again = [[(2 if unit % 2 == 0 else 4) * entry for entry in unfold[unit // 2]] for unit in range(6)]
+    assert count_regions(rational(fold, ([[1] * 6], [0])), 0, 1) == 2**3
+    assert count_regions(rational(fold, (again, [0, -2] * 3), ([[1] * 6], [0])), 0, 1) == 4**3
+
+
+@pytest.mark.parametrize("widths", [(2, 6, 1), (2, 5, 4, 1), (2, 4, 3, 3, 1)])
+@pytest.mark.parametrize("bias", [0.3, 0])
+def test_linear_programs_agree_with_the_planar_complex(widths, bias):
+    network = random_network(widths, 3, bias)
+    assert count_regions(network, -1, 1) == count_activation_regions(network, box(-1, 1))
+
+
+def test_regions_hold_their_points():
+    network = random_network((4, 5, 5, 1), 2)
+    regions = list(activation_regions(network, -1, 1))
+    assert len({region.pattern.tobytes() for region in regions}) == len(regions)
+    for region in regions:
+        hidden, bits = region.inside[:, None], []
+        for weight, bias in network.rational().layers[:-1]:
+            values = weight @ hidden + bias[:, None]
+            assert np.all(values != 0)
+            bits += (values > 0)[:, 0].tolist()
+            hidden = np.where(values > 0, values, 0 * values)
+        assert bits == region.pattern.tolist()
+    # Every pattern that sampling finds is there.
+    points = np.random.default_rng(0).uniform(-1, 1, size=(2000, 4))
+    first = points @ network.layers[0].weight.T + network.layers[0].bias
+    second = np.maximum(first, 0) @ network.layers[1].weight.T + network.layers[1].bias
+    sampled = {row.tobytes() for row in np.concatenate([first > 0, second > 0], axis=1)}
+    assert sampled <= {region.pattern.tobytes() for region in regions}
+
+
+def test_linear_program_finds_points_only_where_there_are():
+    square = Polyhedron(to_numbers([[1, 0], [-1, 0], [0, 1], [0, -1]]), to_numbers([1, 1, 1, 1]), to_numbers([0, 0]))
+    normal = to_numbers([1, 1])
+    assert point_below(square, normal, to_numbers([2])[0]) is None  # touches the closed square in a corner
+    point = point_below(square, normal, to_numbers([Fraction(2) - Fraction(1, 10**30)])[0])
+    assert point is not None
+    assert np.all(square.normals @ point + square.offsets > 0)
+    assert normal @ point + to_numbers([Fraction(2) - Fraction(1, 10**30)])[0] < 0
+    half_plane = Polyhedron(to_numbers([[1, 0]]), to_numbers([1]), to_numbers([0, 0]))
+    assert point_below(half_plane, to_numbers([0, 1]), to_numbers([5])[0]) is not None
+    assert point_below(half_plane, to_numbers([1, 0]), to_numbers([1])[0]) is None
+
+
+def test_local_map_is_the_network_nearby():
+    network = random_network((3, 6, 6, 2), 4)
+    point = [0.1, -0.2, 0.3]
+    found = local_map(network, point)
+    assert not found.on_break
+    step = [Fraction(1, 10**9), Fraction(-2, 10**9), Fraction(1, 10**9)]
+    moved = network.exact([[Fraction(x) + s for x, s in zip(point, step, strict=True)]])[0]
+    assert np.array_equal(moved, found.value + found.gradient @ np.array(step, dtype=object))
+    kink = local_map(rational(([[1]], [0]), ([[1]], [0])), [0])
+    assert (kink.value[0], kink.gradient[0, 0], kink.on_break) == (0, 0, True)
+
+
+def test_spectral_norms_are_enclosed():
+    assert spectral_norm(np.zeros((2, 3))).upper == 0
+    diagonal = spectral_norm(np.diag([3.0, -7.0, 2.0]))
+    assert diagonal.lower <= 7 <= diagonal.upper
+    # The all-ones matrix and outer products: norms known, singular values multiple or zero.
+    ones = spectral_norm(np.ones((40, 90)))
+    assert ones.lower <= 60 <= ones.upper
+    assert ones.error < 1e-9  # condition-free: some hundred roundings of numbers up to 60
+    hadamard = np.array([[1.0]])
+    for _ in range(4):
+        hadamard = np.block([[hadamard, hadamard], [hadamard, -hadamard]])
+    norm = spectral_norm(hadamard)
+    assert norm.lower <= 4 <= norm.upper
+
+
+def test_lipschitz_bounds_are_ordered_and_sharp_where_known():
+    for seed in range(5):
+        network = random_network((2, 8, 8, 2), seed)
+        constant = lipschitz_constant(subdivide(network, box(-1, 1)))
+        assert constant.lower <= product_lipschitz_bound(network).upper
+        assert constant.lower <= path_lipschitz_bound(network).upper
+    # The identity on positive numbers through eye: the product is sharp; |x| by two neurons: paths give 2.
+    identity = rational(([[1, 0], [0, 1]], [0, 0]), ([[1, 0], [0, 1]], [0, 0]))
+    assert product_lipschitz_bound(identity).value == pytest.approx(1, rel=1e-12)
+    modulus = rational(([[1], [-1]], [0, 0]), ([[1, 1]], [0]))
+    assert path_lipschitz_bound(modulus).value == pytest.approx(2, rel=1e-12)
+    assert product_lipschitz_bound(modulus).value == pytest.approx(2, rel=1e-12)
+
+
+def test_bad_arguments():
+    network = random_network((3, 4, 1), 0)
+    with pytest.raises(ValueError, match="low and high must be numbers with low < high, got 1 and 0"):
+        count_regions(network, 1, 0)
+    with pytest.raises(ValueError, match="low and high"):
+        count_regions(network, 0)
+    with pytest.raises(ValueError, match="point must hold 3 finite numbers"):
+        local_map(network, [0.0, 1.0])
+    with pytest.raises(ValueError, match="finite numbers"):
+        local_map(network, [0.0, 1.0, float("nan")])

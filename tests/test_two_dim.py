@@ -1,0 +1,495 @@
+"""The polygonal complex against clipping in Fractions, closed-form counts, exact distances, and dense sampling."""
+
+from fractions import Fraction
+from math import comb
+
+import numpy as np
+import pytest
+
+from widththeory.exact.distance_2d import difference, distance, exact_distance, exact_squared_l2
+from widththeory.exact.linear_regions import count_activation_regions, count_linear_regions, linear_regions
+from widththeory.exact.polygons import box, convex_corners
+from widththeory.exact.polynomial_2d import PlanarPolynomial
+from widththeory.exact.region_pictures import decision_boundary, folds, slopes
+from widththeory.exact.two_dim import (
+    PolygonalComplex,
+    decision_regions,
+    level_set,
+    lipschitz_constant,
+    planar_network,
+    restrict_to_plane,
+    subdivide,
+)
+from widththeory.network import Network, stack
+
+HALF = Fraction(1, 2)
+SQUARE = box(Fraction(-1), Fraction(1))
+UNIT_SQUARE = box(Fraction(0), Fraction(1))
+ARITHMETICS = ("filtered", "rational")
+# Rotations by rational angles, columns of which are the images of the axes.
+ROTATIONS = {
+    "0": ((1, 0), (0, 1)),
+    "3-4-5": ((Fraction(3, 5), Fraction(-4, 5)), (Fraction(4, 5), Fraction(3, 5))),
+    "5-12-13": ((Fraction(12, 13), Fraction(5, 13)), (Fraction(-5, 13), Fraction(12, 13))),
+    "20-21-29": ((Fraction(-20, 29), Fraction(-21, 29)), (Fraction(21, 29), Fraction(-20, 29))),
+}
+
+
+def random_network(widths, seed, bias=0.3):
+    rng = np.random.default_rng(seed)
+    pairs = zip(widths, widths[1:], strict=False)
+    return Network([(rng.normal(size=(o, i)) * np.sqrt(2 / i), bias * rng.normal(size=o)) for i, o in pairs])
+
+
+def rational(*layers):
+    return Network([([list(map(Fraction, row)) for row in w], list(map(Fraction, b))) for w, b in layers])
+
+
+def sawtooth(num_folds, direction):
+    """The tent map iterated along a direction: 2**num_folds pieces where direction · x runs through [0, 1]."""
+    first = ([direction, direction], [0, -HALF])
+    return rational(first, *[([[2, -4], [2, -4]], [0, -HALF])] * (num_folds - 1), ([[2, -4]], [0]))
+
+
+def num_strips(num_folds, low, high):
+    """Regions of the sawtooth on low < z < high: sides of teeth, a flat piece below 0 and, when folded, one above 1."""
+    inner_high = high if num_folds == 1 else min(high, 1)
+    last = 1 if num_folds == 1 else 2**num_folds - 1
+    first_side = int(max(low, 0) * 2**num_folds)
+    last_side = min(-int(-inner_high * 2**num_folds // 1) - 1, last)
+    return last_side - first_side + 1 + (low < 0) + (num_folds > 1 and high > 1)
+
+
+def clip(network, corners):
+    """Reference: cells {activation pattern: polygon} by clipping one polygon after another, all in Fractions."""
+
+    def cut(polygon, values):
+        parts = ([], [])
+        for i, (p, a) in enumerate(zip(polygon, values, strict=True)):
+            q, b = polygon[(i + 1) % len(polygon)], values[(i + 1) % len(polygon)]
+            for part, sign in zip(parts, (1, -1), strict=True):
+                if sign * a >= 0:
+                    part.append(p)
+            if a * b < 0:
+                crossing = tuple(x + (y - x) * a / (a - b) for x, y in zip(p, q, strict=True))
+                parts[0].append(crossing)
+                parts[1].append(crossing)
+        return parts
+
+    cells = [((), list(corners), [[Fraction(1), 0, 0], [0, Fraction(1), 0]])]
+    for weight, bias in network.rational().layers[:-1]:
+        following = []
+        for pattern, polygon, maps in cells:
+            rows = [
+                [
+                    sum((w * m[c] for w, m in zip(row, maps, strict=True)), Fraction(0)) + (b if c == 2 else 0)
+                    for c in range(3)
+                ]
+                for row, b in zip(weight, bias, strict=True)
+            ]
+            pieces = [(pattern, polygon)]
+            for x, y, c in rows:
+                pieces_next = []
+                for bits, piece in pieces:
+                    values = [x * p[0] + y * p[1] + c for p in piece]
+                    if max(values) <= 0 or min(values) >= 0:
+                        pieces_next.append(((*bits, max(values) > 0), piece))
+                    else:
+                        above, below = cut(piece, values)
+                        pieces_next += [((*bits, True), above), ((*bits, False), below)]
+                pieces = pieces_next
+            for bits, piece in pieces:
+                active = bits[len(pattern) :]
+                following.append(
+                    (bits, piece, [r if on else [Fraction(0)] * 3 for r, on in zip(rows, active, strict=True)])
+                )
+        cells = following
+    return {pattern: polygon for pattern, polygon, _ in cells}
+
+
+def shoelace(polygon):
+    return (
+        sum((p[0] * q[1] - p[1] * q[0] for p, q in zip(polygon, polygon[1:] + polygon[:1], strict=True)), Fraction(0))
+        / 2
+    )
+
+
+def check_complex(complex_: PolygonalComplex, area):
+    """What holds for every complex: Euler's formula, strictly convex faces of one pattern each, the area."""
+    assert len(complex_.vertices) - len(complex_.edges) + complex_.num_faces == 1
+    assert len(np.unique(complex_.patterns, axis=0)) == complex_.num_faces
+    assert np.all(complex_.areas > 0)
+    assert np.all(complex_.edges[:, 0] != complex_.edges[:, 1])
+    inner = (complex_.edge_faces >= 0).all(axis=1)
+    assert len(complex_.cycles) == 2 * inner.sum() + (~inner).sum()
+    if complex_.is_rational:
+        assert complex_.areas.sum() == area
+    else:
+        assert complex_.areas.sum() == pytest.approx(float(area), rel=1e-13)  # some thousand roundings
+
+
+def same_combinatorics(one: PolygonalComplex, other: PolygonalComplex):
+    return all(
+        np.array_equal(getattr(one, name), getattr(other, name))
+        for name in ("edges", "edge_faces", "edge_neurons", "offsets", "cycles", "patterns")
+    )
+
+
+LINES = [[1, 2], [1, 2], [-2, -4], [1, -1], [3, 1]]
+DEGENERATE = {
+    "affine": rational(([[1, 2]], [3])),
+    "repeated neurons": rational(
+        (LINES, [0, 0, 0, 0, 1]), ([[1, 1, -3, 2, 1], [1, 1, -3, 2, 1]], [-1, -1]), ([[1, 1]], [0])
+    ),
+    "zero rows": rational(
+        ([[0, 0], [1, 1], [0, 0]], [1, 0, 0]), ([[1, 1, 1], [0, 0, 0], [0, 1, 0]], [0, 0, 0]), ([[1, 1, 1]], [0])
+    ),
+    "collinear lines": rational(
+        (LINES, [1, 1, -2, 0, 0]), ([[1, -1, 0, 0, 0], [1, 1, 1, 1, 1]], [0, -1]), ([[1, 1]], [0])
+    ),
+    "concurrent lines": rational(
+        ([[1, 0], [0, 1], [1, 1], [1, -1], [2, 1]], [0] * 5), ([[1, -1, 1, -1, 1]] * 2, [0, -1]), ([[1, 1]], [0])
+    ),
+    "lines through corners": rational(
+        ([[1, 1], [1, -1], [1, 0], [2, 1]], [0, 0, -1, 1]), ([[1, 1, 0, 0], [1, -1, 1, 0]], [-2, 0]), ([[1, 1]], [0])
+    ),
+    "lines along the boundary": rational(([[1, 0], [0, -1], [1, 1]], [1, 1, 2]), ([[1, 1, -1]], [0]), ([[1]], [0])),
+    "dead layer": rational(
+        ([[1, 1], [1, -1]], [0, 0]), ([[-1, -1], [-1, 0]], [0, -1]), ([[1, 1], [1, 1]], [0, 1]), ([[1, 1]], [0])
+    ),
+    "lines that coincide across layers": rational(
+        ([[1, 0], [0, 1], [-1, 0]], [0, 0, 0]),
+        ([[1, 0, -1], [1, 1, 0], [1, -1, 0]], [0, 0, 0]),
+        ([[1, 0, 0], [0, 1, -1]], [0, 0]),
+        ([[1, 1]], [0]),
+    ),
+    "grid folded twice": rational(
+        ([[1, 0], [-1, 0], [0, 1], [0, -1]], [0] * 4),
+        ([[1, 1, 0, 0], [-1, -1, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1]], [-HALF, HALF, -HALF, -1]),
+        ([[1, 1, 1, 1], [1, -1, 1, -1]], [-HALF, 0]),
+        ([[1, 1]], [0]),
+    ),
+    "no biases": random_network((2, 5, 5, 5, 1), 0, bias=0),
+    "float thirds": Network(
+        [
+            ([[1 / 3, 0.1], [1 / 3, 0.1], [0.1, -1 / 3]], [0.0, 0.0, 0.1]),
+            ([[0.1, -0.1, 1], [0.3, 1, 1]], [0.0, -0.1]),
+            ([[1.0, 1.0]], [0.0]),
+        ]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DEGENERATE)
+@pytest.mark.parametrize("polygon", [SQUARE, ((0, 0), (3, 1), (Fraction(1, 3), 2))], ids=["square", "triangle"])
+def test_complex_equals_clipping_on_degenerate_networks(name, polygon):
+    network = DEGENERATE[name]
+    corners = convex_corners(polygon)
+    reference = clip(network, corners)
+    exact, filtered = (subdivide(network, polygon, arithmetic) for arithmetic in ARITHMETICS[::-1])
+    assert same_combinatorics(exact, filtered)
+    check_complex(exact, shoelace(list(corners)))
+    check_complex(filtered, shoelace(list(corners)))
+    cells = {tuple(bits.tolist()): area for bits, area in zip(exact.patterns, exact.areas, strict=True)}
+    assert cells == {pattern: shoelace(piece) for pattern, piece in reference.items()}
+    assert np.array_equal(exact.values, network.exact(exact.vertices))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_filtered_arithmetic_equals_rational_on_random_networks(seed):
+    network = random_network((2, 7, 6, 5, 2), seed)
+    exact, filtered = (subdivide(network, SQUARE, arithmetic) for arithmetic in ARITHMETICS[::-1])
+    assert same_combinatorics(exact, filtered)
+    assert exact.num_faces == len(clip(network, convex_corners(SQUARE)))
+    check_complex(exact, 4)
+    for name in ("vertices", "values"):
+        errors = getattr(filtered, {"vertices": "vertex_errors", "values": "value_errors"}[name])
+        apart = abs(getattr(exact, name) - np.vectorize(Fraction)(getattr(filtered, name)))
+        assert np.all(apart <= np.vectorize(Fraction)(errors))
+    # Maps by multiplying out layers, against maps from exact values at three corners; entries are at most some tens.
+    np.testing.assert_allclose(filtered.affine_maps, exact.affine_maps.astype(float), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("num_folds", range(1, 8))
+@pytest.mark.parametrize("angle", ROTATIONS)
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+def test_sawtooth_rotated_about_a_corner(num_folds, angle, arithmetic):
+    axis = ROTATIONS[angle][0]
+    ends = [axis[0] * x + axis[1] * y for x, y in UNIT_SQUARE]
+    expected = num_strips(num_folds, min(ends), max(ends))
+    complex_ = subdivide(sawtooth(num_folds, axis), UNIT_SQUARE, arithmetic)
+    assert complex_.num_faces == len(set(linear_regions(complex_).tolist())) == expected
+    check_complex(complex_, 1)
+
+
+def test_hand_counted_strips():
+    assert num_strips(1, 0, 1) == 2
+    assert num_strips(3, 0, 1) == 8
+    assert num_strips(3, Fraction(0), Fraction(7, 5)) == 9
+    assert num_strips(2, Fraction(-1, 2), Fraction(1, 4)) == 2
+    assert num_strips(2, Fraction(-1, 2), Fraction(3, 10)) == 3
+
+
+@pytest.mark.parametrize("num_folds", range(1, 8))
+@pytest.mark.parametrize("angle", ROTATIONS)
+def test_two_sawtooths_at_right_angles(num_folds, angle):
+    """Strips across each other: in each strip of the first, count those of the second that it meets."""
+    axes = ROTATIONS[angle]
+    network = stack([sawtooth(num_folds, axis) for axis in axes]).then([[Fraction(1), Fraction(2)]], [Fraction(0)])
+    complex_ = subdivide(network, UNIT_SQUARE)
+    check_complex(complex_, 1)
+    heights = sorted({Fraction(i, 2**num_folds) for i in range(2**num_folds + (num_folds > 1))})
+    low, high = (limit(axes[0][0] * x + axes[0][1] * y for x, y in UNIT_SQUARE) for limit in (min, max))
+    levels = [low, *[height for height in heights if low < height < high], high]
+    expected = 0
+    for bottom, top in zip(levels, levels[1:], strict=False):
+        strip = _slab(_slab(list(convex_corners(UNIT_SQUARE)), axes[0], bottom), [-a for a in axes[0]], -top)
+        ends = [axes[1][0] * x + axes[1][1] * y for x, y in strip]
+        expected += num_strips(num_folds, min(ends), max(ends))
+    assert complex_.num_faces == expected
+
+
+def _slab(polygon, axis, bottom):
+    kept = []
+    for p, q in zip(polygon, polygon[1:] + polygon[:1], strict=True):
+        a, b = (axis[0] * x + axis[1] * y - bottom for x, y in (p, q))
+        kept += [p] if a >= 0 else []
+        if a * b < 0:
+            kept.append(tuple(x + (y - x) * a / (a - b) for x, y in zip(p, q, strict=True)))
+    return kept
+
+
+def montufar(folds, lines):
+    """Layers that fold [0, 1]² onto itself folds[i]² times, and then a layer of lines in general position."""
+    layers, reading = [], [[Fraction(1), Fraction(0)], [Fraction(0), Fraction(1)]]
+    for num in folds:
+        weight = [
+            [(1 if j == 0 else 2) * num * entry for entry in reading[axis]] for axis in range(2) for j in range(num)
+        ]
+        layers.append((weight, [-2 * j for _ in range(2) for j in range(num)]))
+        reading = [
+            [(-1) ** j if unit // num == axis else 0 for unit, j in enumerate([*range(num)] * 2)] for axis in range(2)
+        ]
+    weight = [[a * x + b * y for x, y in zip(*reading, strict=True)] for a, b, _ in lines]
+    return rational(*layers, (weight, [c for *_, c in lines]), ([range(1, len(lines) + 1)], [0]))
+
+
+# Tangents of the parabola y = x²/2 + 1/4 at 1/8, 3/8, ...: every two meet inside the unit square, no three in a point.
+TANGENTS = [
+    (-t, Fraction(1), t * t / 2 - Fraction(1, 4))
+    for t in (Fraction(1, 8), Fraction(3, 8), Fraction(5, 8), Fraction(7, 8))
+]
+
+
+@pytest.mark.parametrize(("folds_", "num_lines"), [((2,), 4), ((3, 3), 2), ((2, 2, 2), 3), ((4, 3), 4)])
+def test_montufar_networks(folds_, num_lines):
+    network = montufar(folds_, TANGENTS[:num_lines])
+    expected = int(np.prod(folds_)) ** 2 * (1 + num_lines + comb(num_lines, 2))
+    for arithmetic in ARITHMETICS:
+        complex_ = subdivide(network, UNIT_SQUARE, arithmetic)
+        assert complex_.num_faces == expected
+        check_complex(complex_, 1)
+    # Where no line's neuron is active the output is 0, and such faces touch across folds: fewer linear regions.
+    assert (
+        count_linear_regions(network, UNIT_SQUARE) == count_linear_regions(network, UNIT_SQUARE, "rational") < expected
+    )
+
+
+@pytest.mark.parametrize("num_neurons", [1, 2, 5, 16, 40])
+def test_one_layer_in_general_position(num_neurons):
+    rng = np.random.default_rng(num_neurons)
+    network = Network(
+        [(rng.normal(size=(num_neurons, 2)), rng.normal(size=num_neurons)), (rng.normal(size=(1, num_neurons)), [0.0])]
+    )
+    # All crossings lie within: two of 40 random lines are parallel to within 1e-6 with probability below 1e-3.
+    polygon = box(-1e6, 1e6)
+    assert (
+        count_activation_regions(network, polygon)
+        == count_linear_regions(network, polygon)
+        == 1 + num_neurons + comb(num_neurons, 2)
+    )
+
+
+def test_linear_regions_merge_what_no_output_sees():
+    # |x| + |y| by four neurons, and a fifth that is multiplied by 0, a sixth and seventh that cancel.
+    weight = [[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [2, 1], [2, 1]]
+    network = rational((weight, [0, 0, 0, 0, -HALF, 0, 0]), ([[1, 1, 1, 1, 0, 3, -3]], [0]))
+    for arithmetic in ARITHMETICS:
+        assert count_linear_regions(network, SQUARE, arithmetic) == 4
+        assert count_activation_regions(network, SQUARE, arithmetic) == len(clip(network, convex_corners(SQUARE))) > 4
+
+
+def test_distances_with_known_values():
+    zero = rational(([[0, 0]], [0]))
+    ramp = rational(([[1, 0]], [0]), ([[1]], [0]))
+    # relu(x) on [-1, 1]²: integrals of x and x² over [0, 1] times 2.
+    assert exact_distance(ramp, zero, SQUARE) == (1, Fraction(2, 3), 1)
+    diamond = rational(([[1, 0], [-1, 0], [0, 1], [0, -1]], [0] * 4), ([[1] * 4], [-1]))
+    # |x| + |y| − 1 is antisymmetric about the diamond within each quadrant: 4 (2/6) in L1, 4/6 in L2².
+    assert exact_distance(diamond, zero, SQUARE) == (Fraction(4, 3), Fraction(2, 3), 1)
+    parabola = PlanarPolynomial(((0,), (0,), (1,)))
+    assert exact_squared_l2(ramp, parabola, SQUARE) == 2 * Fraction(1, 5) + 2 * Fraction(1, 30)
+    against = distance(ramp, parabola, SQUARE)
+    np.testing.assert_allclose(against, (2 / 3 + 1 / 3, np.sqrt(2 / 5 + 2 / 30), 1), rtol=1e-9)  # the tolerance
+    # |x² + y² − 1/2|, a circle inside the square: ∫ = 4(2/3 − 1/2) + 2 ∫_disc (1/2 − r²) = 2/3 + π/4.
+    circle = PlanarPolynomial(((-HALF, 0, 1), (0, 0, 0), (1, 0, 0)))
+    found = distance(zero, circle, SQUARE, tolerance=1e-8)
+    np.testing.assert_allclose(found[::2], (2 / 3 + np.pi / 4, 1.5), rtol=1e-8)
+
+
+def test_distance_vanishes_only_between_equal_functions():
+    network = random_network((2, 8, 8, 1), 5)
+    deeper, shifted = network.deepen(4), network.then([[1.0]], [0.5])
+    # The difference cancels up to rounding of values of order 1.
+    assert max(distance(network, deeper, SQUARE)) < 1e-14
+    np.testing.assert_allclose(distance(network, shifted, SQUARE), (2, 1, 0.5), rtol=1e-14)
+    assert exact_distance(network, deeper, SQUARE) == (0, 0, 0)
+    assert difference(network, network).size.depth == 2
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_distances_agree_with_sampling_on_random_networks(block):
+    rng = np.random.default_rng(block)
+    points = rng.uniform(-1, 1, size=(4000, 2))
+    for seed in range(50):
+        sizes = [(2, *rng.integers(1, 9, size=rng.integers(1, 4)).tolist(), 1) for _ in range(2)]
+        one, other = (random_network(widths, (block, seed, i)) for i, widths in enumerate(sizes))
+        found = distance(one, other, SQUARE)
+        gaps = abs(one(points) - other(points))[:, 0]
+        # Five and a half standard errors: one false alarm in 10^7 tests.
+        assert abs(found.l1 - 4 * gaps.mean()) <= 5.5 * 4 * gaps.std() / np.sqrt(len(gaps)) + 1e-12
+        squares = gaps**2
+        assert abs(found.l2**2 - 4 * squares.mean()) <= 5.5 * 4 * squares.std() / np.sqrt(len(gaps)) + 1e-12
+        # Any point of the square is within 0.2 of a sample, unless all 4000 miss a disc: (1 − π/400)^4000 < 10^-21.
+        lipschitz = lipschitz_constant(subdivide(difference(one, other), SQUARE)).upper
+        assert gaps.max() - 1e-12 <= found.sup <= gaps.max() + 0.2 * lipschitz
+        if seed < 6 and max(sum(widths) for widths in sizes) < 20:
+            exact = exact_distance(one, other, SQUARE)
+            np.testing.assert_allclose(found, (float(exact[0]), float(exact[1]) ** 0.5, float(exact[2])), rtol=1e-12)
+
+
+def test_distance_to_a_polynomial_agrees_with_sampling():
+    rng = np.random.default_rng(0)
+    points = rng.uniform(-1, 1, size=(200_000, 2))
+    polynomial = PlanarPolynomial(((0.1, 1.0, 0.3), (-1.0, 2.0, 0.5), (1.0, 0.0, -1.0)))
+    network = random_network((2, 8, 8, 1), 1)
+    found = distance(network, polynomial, SQUARE, tolerance=1e-7)
+    gaps = abs(network(points)[:, 0] - polynomial(points))
+    assert abs(found.l1 - 4 * gaps.mean()) <= 5.5 * 4 * gaps.std() / np.sqrt(len(gaps))
+    assert gaps.max() <= found.sup <= gaps.max() * 1.05
+    assert found.l2 == pytest.approx(float(exact_squared_l2(network, polynomial, SQUARE)) ** 0.5, rel=1e-12)
+
+
+def test_level_sets():
+    diamond = rational(([[1, 0], [-1, 0], [0, 1], [0, -1]], [0] * 4), ([[1] * 4], [0]))
+    for arithmetic in ARITHMETICS:
+        segments = level_set(diamond, SQUARE, HALF, arithmetic).segments.astype(float)
+        lengths = np.linalg.norm(segments[:, 0] - segments[:, 1], axis=1)
+        np.testing.assert_allclose(lengths, np.sqrt(0.5), rtol=1e-15)
+        assert len(segments) == 4
+    ramp = rational(([[1, 0]], [0]), ([[1]], [0]))
+    flat = level_set(ramp, SQUARE)
+    assert len(flat.flat) == 1
+    assert sorted(flat.flat[0].tolist()) == [[-1, -1], [-1, 1], [0, -1], [0, 1]]
+    network = random_network((2, 8, 8, 1), 2)
+    level = float(network(np.zeros((1, 2)))[0, 0])
+    found = level_set(network, SQUARE, level)
+    assert len(found.segments) > 0
+    np.testing.assert_allclose(network(found.segments.reshape(-1, 2)), level, atol=1e-13)  # values of order 1
+
+
+def test_decision_regions_are_where_outputs_are_largest():
+    network = random_network((2, 8, 8, 4), 3)
+    complex_, classes = decision_regions(network, SQUARE)
+    centroids = np.array([complex_.polygon(face).mean(axis=0) for face in range(complex_.num_faces)])
+    assert np.array_equal(classes, np.argmax(network(centroids), axis=1))
+    assert len(set(classes.tolist())) > 1
+    single = random_network((2, 8, 1), 3)
+    complex_, classes = decision_regions(single, SQUARE)
+    centroids = np.array([complex_.polygon(face).mean(axis=0) for face in range(complex_.num_faces)])
+    assert np.array_equal(classes, (single(centroids) > 0)[:, 0])
+
+
+def test_lipschitz_constant_is_attained():
+    assert lipschitz_constant(
+        subdivide(sawtooth(5, (Fraction(3, 5), Fraction(4, 5))), UNIT_SQUARE)
+    ).value == pytest.approx(32, rel=1e-14)
+    network = random_network((2, 8, 8, 3), 4)
+    constant = lipschitz_constant(subdivide(network, SQUARE))
+    rng = np.random.default_rng(0)
+    points, steps = rng.uniform(-1, 1, (20_000, 2)), 1e-6 * rng.normal(size=(20_000, 2))
+    ratios = np.linalg.norm(network(points + steps) - network(points), axis=1) / np.linalg.norm(steps, axis=1)
+    assert 0.9 * constant.value < ratios.max() <= constant.upper * (1 + 1e-8)  # values rounded at 1e-16, steps 1e-6
+
+
+def test_slice_of_a_network():
+    network = random_network((5, 8, 8, 1), 6)
+    rng = np.random.default_rng(1)
+    origin, directions = rng.normal(size=5), rng.normal(size=(2, 5))
+    complex_ = subdivide(restrict_to_plane(network, origin, directions), SQUARE)
+    assert complex_.num_faces > 10
+    np.testing.assert_allclose(network(origin + complex_.vertices @ directions), complex_.values, atol=1e-12)
+
+
+def test_pictures_show_every_region():
+    network = random_network((2, 6, 6, 1), 7)
+    complex_ = subdivide(network, SQUARE)
+    for by in ("steepness", "direction", "region"):
+        assert len(slopes(network, SQUARE, by).axes[0].collections[0].get_paths()) == complex_.num_faces
+    panels = folds(network, SQUARE).axes
+    assert panels[-1].get_title() == f"layer 2: {complex_.num_faces} regions"
+    shallow = count_activation_regions(Network([network.layers[0], ([[1.0] * 6], [0.0])]), SQUARE)
+    assert panels[0].get_title() == f"layer 1: {shallow} regions"
+    assert len(decision_boundary(network, SQUARE).axes[0].collections) == 2
+
+
+def test_polygons_are_taken_in_either_sense_and_without_middles():
+    corners = [(0, 0), (HALF, 0), (1, 0), (1, 1), (0, 1)]
+    assert convex_corners(corners[::-1]) == convex_corners([(1, 0), (1, 1), (0, 1), (0, 0)]) or set(
+        convex_corners(corners[::-1])
+    ) == {(0, 0), (1, 0), (1, 1), (0, 1)}
+    assert len(convex_corners(np.array([[0.0, 0.0], [2.0, 0.0], [1.0, 1.0]]))) == 3
+
+
+@pytest.mark.parametrize(
+    ("polygon", "message"),
+    [
+        ([], "at least three different corners, got 0"),
+        ([(0, 0), (1, 0), (1, 0)], "at least three different corners, got 2"),
+        ([(0, 0), (1, 0), (2, 0)], "positive area"),
+        ([(0, 0), (2, 0), (1, HALF), (1, 2)], "convex"),
+        ([(0, 0), (1, 1), (1, 0), (0, 1)], "positive area"),
+        ([(0, 3), (2, -3), (-3, 1), (3, 1), (-2, -3)], "convex"),
+        ([(0, 0), (1, 0), (0, float("nan"))], "finite"),
+        ([(0, 0, 0), (1, 0, 0), (0, 1, 0)], "pairs of numbers"),
+    ],
+)
+def test_bad_polygons(polygon, message):
+    with pytest.raises(ValueError, match=message):
+        subdivide(random_network((2, 3, 1), 0), polygon)
+
+
+def test_bad_arguments():
+    solid, wide = random_network((3, 4, 1), 0), random_network((2, 4, 2), 0)
+    with pytest.raises(ValueError, match="network must have input_dim 2, got 3"):
+        subdivide(solid, SQUARE)
+    with pytest.raises(ValueError, match="network must have input_dim 2, got 3"):
+        distance(solid, solid, SQUARE)
+    with pytest.raises(ValueError, match="affine maps with ReLU"):
+        planar_network(np.tanh)
+    with pytest.raises(ValueError, match="output_dim 1, got 2"):
+        distance(wide, wide, SQUARE)
+    with pytest.raises(ValueError, match="output_dim 1 for a level set, got 2"):
+        level_set(wide, SQUARE)
+    with pytest.raises(ValueError, match="finite numbers, got NaN"):
+        Network([([[np.nan, 1.0]], [0.0])])
+    with pytest.raises(ValueError, match="low must be less than high"):
+        box(1, 1)
+    with pytest.raises(ValueError, match="tolerance must be between 0 and 1, got 0"):
+        distance(random_network((2, 3, 1), 0), PlanarPolynomial(((1,),)), SQUARE, tolerance=0.0)
+    with pytest.raises(ValueError, match="rows of one length"):
+        PlanarPolynomial(((1,), (1, 2)))
+    with pytest.raises(ValueError, match="finite numbers"):
+        PlanarPolynomial(((float("nan"),),))
+    with pytest.raises(ValueError, match="shapes"):
+        restrict_to_plane(solid, np.zeros(2), np.zeros((2, 3)))
