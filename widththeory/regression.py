@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import cast
 
 from widththeory.models.cost import forward_flops
-from widththeory.models.mlp import check_initializer
+from widththeory.models.mlp import HINGED, check_initializer
 from widththeory.optimizers import OPTIMIZERS, SCHEDULES
 from widththeory.typing import Construction, Size, check_positive_int
 
@@ -39,7 +39,7 @@ class Regression:
         schedule: "cosine" (to zero at the last step) or "constant".
         polish_steps: iterations of L-BFGS after an exact least-squares fit of the output layer; 0 for neither.
         data_seed: of the points and their order.
-        init: "lecun", "he" or "glorot".
+        init: "lecun", "he", "glorot", or "hinged", see `models.mlp.initial_network`.
         dtype: "float32" or "float64", of the training; errors are always measured in float64.
         keep_weights: whether the measurement carries the weights.
 
@@ -74,7 +74,8 @@ class Regression:
             raise ValueError(f"batch_size must be at most num_train = {self.num_train}, got {self.batch_size}")
         if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
             raise ValueError(f"learning_rate must be positive and finite, got {self.learning_rate!r}")
-        check_initializer(self.init)
+        if self.init != HINGED:
+            check_initializer(self.init)
         for name, allowed in (
             ("optimizer", tuple(OPTIMIZERS)),
             ("schedule", SCHEDULES),

@@ -101,7 +101,8 @@ def train(chunk: Sequence[Regression], data: Data) -> tuple[list[Network], list[
     one = chunk[0]
     program = choose_program(one, len(chunk))
     dtype = np.dtype(one.dtype)
-    networks = [initial_network(one.size.input_dim, one.size.widths, init=s.init, seed=s.seed) for s in chunk]
+    size, points = one.size, data.train
+    networks = [initial_network(size.input_dim, size.widths, init=s.init, seed=s.seed, points=points) for s in chunk]
     rates = np.array([settings.learning_rate for settings in chunk], dtype)
     # Drawn points come in no order, so the first ones are a fair subset of the training points.
     inputs, values = (part[:, : program.num_eval].astype(dtype) for part in (data.train.T, data.train_values))

@@ -10,7 +10,7 @@ from flax import nnx
 from jaxtyping import Float
 
 from widththeory.network import Network
-from widththeory.typing import check_positive_int
+from widththeory.typing import Points, check_positive_int
 
 # Var(weight) = gain / fan, with fan-in or the mean of fan-in and fan-out; biases start at zero.
 INITIALIZERS: dict[str, tuple[float, Literal["fan_in", "fan_avg"]]] = {
@@ -18,6 +18,7 @@ INITIALIZERS: dict[str, tuple[float, Literal["fan_in", "fan_avg"]]] = {
     "he": (2.0, "fan_in"),
     "glorot": (1.0, "fan_avg"),
 }
+HINGED = "hinged"  # see `initial_network`; a module alone has no points to pass through
 
 
 def check_initializer(init: str) -> str:
@@ -84,13 +85,26 @@ def from_network(network: Network, *, param_dtype: Any = jnp.float32) -> MLP:
     return model
 
 
-def initial_network(input_dim: int, widths: Sequence[int], *, init: str, seed: int) -> Network:
-    """A network drawn from the law that `MLP` draws from, by NumPy: equal on every device, nothing to compile."""
+def initial_network(
+    input_dim: int, widths: Sequence[int], *, init: str, seed: int, points: Points | None = None
+) -> Network:
+    """A network drawn from the law that `MLP` draws from, by NumPy: equal on every device, nothing to compile.
+
+    With init "hinged" it is "he", except that the hinge of each unit of the first layer, where its ReLU bends, passes
+    through one of `points`, drawn at random. With biases zero all hinges meet in the origin, and targets that oscillate
+    away from it are hardly found.
+    """
     rng = np.random.default_rng([seed, *b"weights"])  # a stream of its own: targets are drawn from `seed` itself
-    gain, fan = INITIALIZERS[check_initializer(init)]
+    gain, fan = INITIALIZERS["he" if init == HINGED else check_initializer(init)]
     sizes = [input_dim, *widths, 1]
     layers = []
     for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
         scale = np.sqrt(gain / (fan_in if fan == "fan_in" else (fan_in + fan_out) / 2))
         layers.append((scale * rng.standard_normal((fan_out, fan_in)), np.zeros(fan_out)))
+    if init == HINGED and widths:
+        if points is None:
+            raise ValueError(f"points must be given for init {HINGED!r}, got None")
+        weight = layers[0][0]
+        through = points[rng.integers(len(points), size=len(weight))]
+        layers[0] = (weight, -np.sum(weight * through, axis=1))
     return Network(layers)

@@ -1,0 +1,239 @@
+"""Depth compensates width: a narrower network reaches the same error at a depth that grows polynomially.
+
+Source:   Lu, Pu, Wang, Hu, Wang 2017, Theorem 4 and Section 4 (random targets of width 2 k^2; table as recalled);
+          Vardi, Yehudai, Shamir 2022, Theorem 7 (polynomial depth suffices).
+Command:  python experiments/depth_compensates_width.py            (smoke: --scale smoke, seconds)
+Time:     about 4 minutes on 2 cores at laptop scale; --scale paper is made for a GPU.
+Result:   results/<scale>/depth_compensates_width.csv, a row a fit; .floor.csv, a row a target, width and depth: the
+          certified floor no network of that size can beat, and the depth at which an explicit network is exact;
+          .recalled.csv, the paper's table.
+Figure:   paper_figures/depth_compensates_width.py
+Expected: between floor and exact exchange the depth needed falls like a power of the width; where the exact network
+          exists and the trained one has an error, that error is an optimisation gap.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from widththeory import command, fit
+from widththeory.bounds.affine_pieces import max_affine_pieces
+from widththeory.bounds.free_knot import free_knot_enclosures
+from widththeory.bounds.tabulated import Tabulated
+from widththeory.command import Scale
+from widththeory.constructions.serialise import exchange_size
+from widththeory.constructions.serialised_path import path_size
+from widththeory.constructions.wide_random import RandomWideNetwork, recalled_errors, student_size
+from widththeory.exact.one_dim import PiecewiseLinear, piecewise
+from widththeory.experiment import Flags, fit_table, write_table
+from widththeory.fit import Regression
+from widththeory.network import Network, compose
+from widththeory.typing import check_positive_int
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TARGET = "wide_random.RandomWideNetwork"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of the claim a scale covers."""
+
+    input_dims: tuple[int, ...]
+    ks: tuple[int, ...]
+    widths: tuple[int, ...]
+    depths: tuple[int, ...]
+    num_targets: int
+    learning_rates: tuple[float, ...]
+    num_steps: int
+    num_points: int
+    num_table_targets: int
+    table_epochs: tuple[int, ...]
+    num_lines: int
+
+
+SCALES: dict[Scale, Sizes] = {
+    "smoke": Sizes((1, 2), (3,), (4, 8), (1, 2), 2, (1e-2,), 200, 1024, 1, (2, 2), 4),
+    "laptop": Sizes(
+        (1, 2), (3, 4, 5), (4, 5, 6, 8, 12, 16, 24), (1, 2, 3, 4, 6, 8), 4, (3e-3, 1e-2), 2000, 8192, 8, (100, 200), 16
+    ),
+    "paper": Sizes(
+        (1, 2),
+        (3, 4, 5),
+        (3, 4, 5, 6, 8, 11, 16, 24, 32, 48, 64),
+        (1, 2, 3, 4, 5, 6, 8, 10, 12, 16),
+        50,
+        (1e-3, 3e-3, 1e-2, 3e-2),
+        20_000,
+        40_000,
+        50,
+        (100, 200),
+        64,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Config(Flags):
+    """Flags of this experiment."""
+
+    seeds: int | None = None
+    """Random targets of each kind, instead of the scale's."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.seeds is not None:
+            check_positive_int("seeds", self.seeds)
+
+
+def settings(config: Config) -> list[Regression]:
+    """Students over width x depth x learning rate on each target, then the paper's own students and optimiser."""
+    return [*_grid(config), *_table(config)]
+
+
+def _target_args(input_dim: int, k: int, seed: int) -> tuple[tuple[str, int], ...]:
+    return (("input_dim", input_dim), ("k", k), ("seed", seed))
+
+
+def _grid(config: Config) -> Iterator[Regression]:
+    sizes = SCALES[config.scale]
+    for input_dim in sizes.input_dims:
+        for k in sizes.ks:
+            for width in sizes.widths:
+                if width <= input_dim:
+                    continue  # below n + 1 the kernel floor holds at every depth: another claim
+                for depth in sizes.depths:
+                    for target in range(config.seeds or sizes.num_targets):
+                        for learning_rate in sizes.learning_rates:
+                            yield Regression(
+                                TARGET,
+                                _target_args(input_dim, k, target),
+                                width,
+                                depth,
+                                seed=target,
+                                learning_rate=learning_rate,
+                                num_steps=sizes.num_steps,
+                                batch_size=256,
+                                num_train=2 * sizes.num_points,
+                                num_test=sizes.num_points,
+                                init="he",
+                            )
+
+
+def _table(config: Config) -> Iterator[Regression]:
+    """Section 4 of the paper, as recalled; batch size and He's initialisation are not, and are our choice."""
+    sizes = SCALES[config.scale]
+    batch_size = 128
+    for input_dim, epochs in zip((1, 2), sizes.table_epochs, strict=True):
+        num_train = 10_000 * input_dim
+        for k in sizes.ks:
+            size = student_size(input_dim, k)
+            for target in range(config.seeds or sizes.num_table_targets):
+                yield Regression(
+                    TARGET,
+                    _target_args(input_dim, k, target),
+                    size.width,
+                    size.depth,
+                    seed=target,
+                    learning_rate=1.0,
+                    num_steps=epochs * (num_train // batch_size),
+                    batch_size=batch_size,
+                    num_train=num_train,
+                    num_test=num_train,
+                    optimizer="adadelta",
+                    schedule="constant",
+                    init="he",
+                )
+
+
+def floors(config: Config) -> "pd.DataFrame":
+    """A row a target, width and depth: what no network of that size can beat, and where an explicit one is exact.
+
+    `relative_floor` is certified, in the units of the fits: squared L2 error over the variance of the target. For one
+    input it is the best approximation by as many affine pieces as such a network can have; for two inputs the mean of
+    that over `num_lines` lines, of which `relative_floor_stderr` is the standard error. `exchange_depth` is the number
+    of hidden layers at which a network of that width equals the target exactly.
+    """
+    import pandas as pd
+
+    sizes = SCALES[config.scale]
+    cells = {(one.width, one.depth) for one in _grid(config)}
+    rows = []
+    for input_dim in sizes.input_dims:
+        for k in sizes.ks:
+            for seed in range(config.seeds or sizes.num_targets):
+                target = RandomWideNetwork(input_dim, k, seed)
+                found = _one_input(target, cells) if input_dim == 1 else _two_inputs(target, cells, sizes.num_lines)
+                rows += [(input_dim, k, seed, *row) for row in found]
+    columns = ["target.input_dim", "target.k", "target.seed", "width", "depth", "num_pieces"]
+    columns += ["relative_floor", "relative_floor_stderr", "exchange_depth", "target_variance"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _floor_of_pieces(function: PiecewiseLinear, cells: set[tuple[int, int]], num_cells: int) -> dict[int, float]:
+    """Certified mean square error of the best function with P affine pieces, for the P that the cells can have."""
+    length = float(function.knots[-1] - function.knots[0])
+    wanted = {max_affine_pieces((width,) * depth) for width, depth in cells}
+    fewer = sorted(pieces for pieces in wanted if pieces < function.num_pieces)
+    if not fewer:
+        return {}
+    found = free_knot_enclosures(Tabulated(function.knots, function.values), fewer[-1], num_cells=num_cells)
+    return {pieces: float(found.lower[pieces - 1]) ** 2 / length for pieces in fewer}
+
+
+def _mean_and_variance(function: PiecewiseLinear) -> tuple[float, float]:
+    """Under the uniform law on the interval, by Simpson's rule on each piece, which is exact."""
+    steps, values = np.diff(function.knots), function.values
+    weight = steps / np.sum(steps)
+    mean = float(weight @ (values[:-1] + values[1:]) / 2)
+    left, right = values[:-1] - mean, values[1:] - mean
+    return mean, float(weight @ (left**2 + left * right + right**2) / 3)
+
+
+def _one_input(target: RandomWideNetwork, cells: set[tuple[int, int]]) -> Iterator[tuple[float, ...]]:
+    function = piecewise(target.network(), -1.0, 1.0)
+    variance = _mean_and_variance(function)[1]
+    floor = _floor_of_pieces(function, cells, 1024)
+    for width, depth in sorted(cells):
+        pieces = max_affine_pieces((width,) * depth)
+        exact = path_size(len(function.breakpoints), width).depth
+        yield width, depth, min(pieces, 2**31), floor.get(pieces, 0.0) / variance, 0.0, exact, variance
+
+
+def _two_inputs(target: RandomWideNetwork, cells: set[tuple[int, int]], num_lines: int) -> Iterator[tuple[float, ...]]:
+    """On each line a network of two inputs is one of one input and the same widths; lines are drawn in equal strata."""
+    offsets = -1 + 2 * (np.arange(num_lines) + np.random.default_rng(0).uniform(size=num_lines)) / num_lines
+    lines = [Network([([[1.0], [0.0]], [0.0, offset])]) for offset in offsets]
+    functions = [piecewise(compose(target.network(), line), -1.0, 1.0) for line in lines]
+    means, variances = np.transpose([_mean_and_variance(function) for function in functions])
+    variance = float(np.mean(variances) + np.var(means))
+    floors = [_floor_of_pieces(function, cells, 256) for function in functions]
+    for width, depth in sorted(cells):
+        pieces = max_affine_pieces((width,) * depth)
+        values = np.array([floor.get(pieces, 0.0) for floor in floors]) / variance
+        stderr = float(np.std(values, ddof=1)) / np.sqrt(num_lines)
+        exact = exchange_size(2, target.size().widths, width).depth if width >= 5 else np.nan
+        yield width, depth, min(pieces, 2**31), float(np.mean(values)), stderr, exact, variance
+
+
+def recalled(config: Config) -> "pd.DataFrame":
+    """The paper's table, as recalled: worst and average MSE of its students over 50 random targets."""
+    import pandas as pd
+
+    sizes = SCALES[config.scale]
+    rows = [(dim, k, *recalled_errors(dim, k)) for dim in sizes.input_dims for k in sizes.ks]
+    return pd.DataFrame(rows, columns=["target.input_dim", "target.k", "worst_mse", "average_mse"])
+
+
+def main(config: Config) -> None:
+    """Write what theory gives, then measure what is missing of the fits."""
+    write_table(__file__, config, "recalled", recalled(config))
+    write_table(__file__, config, "floor", floors(config))
+    fit_table(__file__, config, settings(config), fit.measure)
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,208 @@
+"""Depth compensates width: error over width and depth, and the depth a narrow network needs, between floor and exchange.
+
+Draws results/<scale>/depth_compensates_width.csv with .floor.csv; see experiments/depth_compensates_width.py.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+from widththeory import command
+from widththeory.estimates import PowerLaw, cells_note, finished, fit_power_law, select_learning_rate
+from widththeory.plotting import COLORS, CONSTRUCTION, FLOOR, TEXT_WIDTH, series
+
+TARGET = ["target.input_dim", "target.k", "target.seed"]
+CELL = ["target.input_dim", "target.k", "width", "depth"]
+RELATIVE_ERROR = {1: 1e-3, 2: 1e-2}  # the error that depth is asked for; one input is the easier case
+
+
+def drawn(table: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
+    """The fits at the chosen learning rate, each with the floor and the exact network of its target and size.
+
+    The error is exact (`l2_error`) for one input and measured on a sample for two; `protocol` is "grid", or "paper" for
+    the paper's own students and optimiser.
+    """
+    grid = select_learning_rate(table[table["optimizer"] != "adadelta"], by=CELL).assign(protocol="grid")
+    fits = pd.concat([grid, table[table["optimizer"] == "adadelta"].assign(protocol="paper")], ignore_index=True)
+    sampled = fits["relative_error"]
+    exact = fits["l2_error"] ** 2 / 2 / fits["target_variance"] if "l2_error" in fits else sampled
+    fits["relative"] = exact.where(fits["target.input_dim"] == 1, sampled)
+    fits["relative_stderr"] = np.where(
+        fits["target.input_dim"] == 1, 0.0, fits["test_mse_stderr"] / fits["target_variance"]
+    )
+    known = floor.drop(columns=["target_variance"])
+    fits = fits.merge(known, on=[*TARGET, "width", "depth"], how="left")
+    kept = ["protocol", *TARGET, "width", "depth", "learning_rate", "relative", "relative_stderr", "test_mse"]
+    kept += ["relative_floor", "relative_floor_stderr", "exchange_depth", "status"]
+    return fits[[*kept, *(["diverged"] if "diverged" in fits else [])]]
+
+
+def under_floor(fits: pd.DataFrame) -> pd.DataFrame:
+    """Fits under their certified floor by more than four standard errors of what was sampled: defects."""
+    slack = 4 * np.hypot(fits["relative_stderr"], fits["relative_floor_stderr"])
+    return fits[fits["relative"] + slack < fits["relative_floor"] * (1 - 1e-9)]
+
+
+def depth_needed(fits: pd.DataFrame, relative_error: float, column: str = "relative") -> pd.DataFrame:
+    """The least depth at which `column` falls to `relative_error`, a row a target and width; NaN where it never does.
+
+    Between two depths of the grid the logarithm of the error is interpolated in the logarithm of the depth. `first` says
+    that the shallowest network of the grid was already good enough, so that the depth is only bounded from above.
+    """
+    rows = []
+    for key, cells in finished(fits).sort_values("depth").groupby([*TARGET, "width"]):
+        depths, errors = cells["depth"].to_numpy(float), cells[column].to_numpy(float)
+        good = np.flatnonzero(errors <= relative_error)
+        depth = np.nan
+        if good.size:
+            at = good[0]
+            depth = depths[at]
+            if at and errors[at] > 0:
+                step = np.log(depths[at] / depths[at - 1]) / np.log(errors[at] / errors[at - 1])
+                depth = depths[at - 1] * np.exp(step * np.log(relative_error / errors[at - 1]))
+        rows.append((*key, depth, bool(good.size and good[0] == 0)))
+    return pd.DataFrame(rows, columns=[*TARGET, "width", "depth", "first"])
+
+
+def exponent(needed: pd.DataFrame) -> PowerLaw | None:
+    """depth = c width^p, from the cells where the depth lies between two depths of the grid; None if too few."""
+    inside = needed[needed["depth"].notna() & ~needed["first"]]
+    if inside["width"].nunique() < 2 or len(inside) < 4:
+        return None
+    return fit_power_law(inside["width"], inside["depth"], with_floor=False)
+
+
+def figure(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) -> Figure:
+    """Maps of the error, depth needed against width, and the paper's table."""
+    fits = drawn(table, floor)
+    grid = fits[fits["protocol"] == "grid"]
+    dims = sorted(grid["target.input_dim"].unique())
+    ks = sorted(grid["target.k"].unique())
+    picture = Figure(figsize=(TEXT_WIDTH, 6.9), layout="constrained")
+    rows = picture.subfigures(3, 1, height_ratios=(2.3, 2.9, 1.7))
+    maps = rows[0].subplots(1, len(dims), squeeze=False)[0]
+    curves = rows[1].subplots(1, len(dims), squeeze=False)[0]
+    shades = None
+    for letter, axes, dim in zip("ab", maps, dims, strict=False):
+        cells = grid[(grid["target.input_dim"] == dim) & (grid["target.k"] == ks[len(ks) // 2])]
+        shades = _map(axes, cells, f"({letter}) $n={dim}$, $k={ks[len(ks) // 2]}$")
+    rows[0].colorbar(shades, ax=maps, label=r"$\log_{10}$ relative error", shrink=0.9)
+    for letter, axes, dim in zip("cd", curves, dims, strict=False):
+        _needed(axes, grid[grid["target.input_dim"] == dim], floor[floor["target.input_dim"] == dim], dim, letter)
+    _paper_table(rows[2].subplots(), paper_rows(fits[fits["protocol"] == "paper"], recalled))
+    return picture
+
+
+def _map(axes: Axes, cells: pd.DataFrame, title: str) -> Any:
+    """Median error over targets, with iso-error lines; above the stairs an exact network exists."""
+    errors = finished(cells).pivot_table(index="depth", columns="width", values="relative", aggfunc="median")
+    logs = np.log10(np.maximum(errors.to_numpy(), 1e-9))
+    shades = axes.pcolormesh(logs, cmap="viridis_r", vmin=-4, vmax=0)
+    axes.set_xticks(np.arange(len(errors.columns)) + 0.5, [str(width) for width in errors.columns])
+    axes.set_yticks(np.arange(len(errors.index)) + 0.5, [str(depth) for depth in errors.index])
+    if min(logs.shape) > 1:
+        xs, ys = np.arange(logs.shape[1]) + 0.5, np.arange(logs.shape[0]) + 0.5
+        lines = axes.contour(xs, ys, logs, levels=(-3, -2, -1), colors="white", linewidths=1, linestyles="-")
+        axes.clabel(lines, fmt=lambda level: rf"$10^{{{level:.0f}}}$", fontsize=7)
+    exact = cells.assign(exact=cells["exchange_depth"] <= cells["depth"])
+    exact = exact.pivot_table(index="depth", columns="width", values="exact", aggfunc="mean")
+    if (exact > 0.5).to_numpy().any():
+        first = np.argmax((exact > 0.5).to_numpy(), axis=0).astype(float)
+        first[~(exact > 0.5).to_numpy().any(axis=0)] = len(exact.index)
+        edges = np.arange(len(first) + 1)
+        axes.stairs(first, edges, baseline=None, color=COLORS["vermilion"], linewidth=1.8)
+    axes.set(xlabel="width", ylabel="hidden layers")
+    axes.set_title(title)
+    return shades
+
+
+def _needed(axes: Axes, grid: pd.DataFrame, floor: pd.DataFrame, dim: int, letter: str) -> None:
+    relative_error = RELATIVE_ERROR[dim]
+    widths = sorted(grid["width"].unique())
+    for index, (k, cells) in enumerate(grid.groupby("target.k")):
+        look = series(index)
+        needed = depth_needed(cells, relative_error).groupby("width")["depth"]
+        middle, low, high = needed.median(), needed.min(), needed.max()
+        shift = 1.0 + 0.02 * (index - 1)  # so that bars of different k do not hide each other
+        axes.errorbar(
+            middle.index * shift,
+            middle,
+            [middle - low, high - middle],
+            color=look["color"],
+            marker=look["marker"],
+            linestyle="none",
+            capsize=1.5,
+            elinewidth=0.7,
+            label=f"trained, $k={k}$",
+        )
+        exact = floor[floor["target.k"] == k].groupby("width")["exchange_depth"].median()
+        line = {**CONSTRUCTION, "color": look["color"], "marker": None}
+        axes.plot(exact.index, exact, **{**line, "label": "exact exchange" if index == 0 else None})
+        axes.plot([widths[0], int(k**1.5)], [k + 1] * 2, color=look["color"], linestyle=(0, (1, 1)), linewidth=0.9)
+        axes.plot([int(k**1.5)], [k + 1], color=look["color"], marker="x", linestyle="none", markersize=5)
+    known = floor.rename(columns={"relative_floor": "relative"})
+    least = depth_needed_floor(known, relative_error)
+    axes.plot(least.index, least, **{**FLOOR, "label": "certified floor"}, drawstyle="steps-mid")
+    fitted = exponent(depth_needed(grid, relative_error))
+    text = "" if fitted is None else f", exponent {fitted.exponent:.2f} [{fitted.low:.2f}, {fitted.high:.2f}]"
+    axes.set(xscale="log", yscale="log", xlabel="width", ylabel="hidden layers needed")
+    axes.set_title(rf"({letter}) $n={dim}$, relative error $10^{{{np.log10(relative_error):.0f}}}${text}", fontsize=8)
+    _plain_ticks(axes, widths)
+    axes.set_ylim(bottom=0.8)
+    axes.legend(loc="upper right", fontsize=7)
+
+
+def depth_needed_floor(floor: pd.DataFrame, relative_error: float) -> pd.Series:
+    """For each width the least depth whose certified floor allows the error, for the easiest of the targets."""
+    allowed = floor[floor["relative"] <= relative_error]
+    return allowed.groupby("width")["depth"].min()
+
+
+def _plain_ticks(axes: Axes, widths: Sequence[int]) -> None:
+    axes.xaxis.set_major_locator(FixedLocator(list(widths)))
+    axes.xaxis.set_major_formatter(FixedFormatter([str(width) for width in widths]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+
+
+def paper_rows(fits: pd.DataFrame, recalled: pd.DataFrame) -> pd.DataFrame:
+    """The paper's table beside ours: MSE over targets, and the same over the variance of the target."""
+    known = recalled.set_index(["target.input_dim", "target.k"])
+    rows = []
+    for key, cells in fits.groupby(["target.input_dim", "target.k"]):
+        done, first = finished(cells), cells.iloc[0]
+        paper = known.loc[key]
+        mse = done["test_mse"]
+        sizes = (*key, first["width"], first["depth"], paper["average_mse"], paper["worst_mse"])
+        rows.append((*sizes, mse.mean(), mse.max(), done["relative"].mean(), cells_note(cells)))
+    columns = ["n", "k", "width", "layers", "recalled_average", "recalled_worst", "average", "worst", "relative", "fits"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _paper_table(axes: Axes, rows: pd.DataFrame) -> None:
+    axes.set_axis_off()
+    numbers = ["recalled_average", "recalled_worst", "average", "worst", "relative"]
+    shown = rows.astype({name: object for name in rows.columns})
+    for name in numbers:
+        shown[name] = [f"{value:.1e}" for value in rows[name]]
+    heads = ["n", "k", "width", "hidden layers", "average", "worst", "average", "worst", "MSE / Var", "targets"]
+    cells = axes.table(shown.astype(str).to_numpy().tolist(), colLabels=heads, loc="center", cellLoc="center", edges="horizontal")
+    cells.auto_set_font_size(False)
+    cells.set_fontsize(8)
+    for cell in cells.get_celld().values():
+        cell.set_linewidth(0.4)
+    axes.set_title("(e) the paper's students: MSE as recalled (left pair) and measured (right pair)", loc="left")
+
+
+def caption(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) -> str:
+    """What is drawn, how many fits, and whether the claim held, computed from the tables."""
+    return ""
+
+
+if __name__ == "__main__":
+    command.draw(figure, caption, __file__, drawn=drawn)

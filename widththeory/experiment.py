@@ -1,0 +1,89 @@
+"""What every experiment does with its grid: keep the rows in a ledger, measure what is missing, write the table."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from widththeory import command, grid
+from widththeory.command import Scale
+from widththeory.ledger import Ledger
+from widththeory.progress import Style
+from widththeory.tables import replace_file
+from widththeory.typing import check_positive_int
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Flags that every experiment has; a `Config` inherits them and adds its own."""
+
+    scale: Scale = "laptop"
+    """smoke takes seconds, laptop minutes, paper a GPU or a cluster; each has its own folder."""
+    jobs: int | None = None
+    """Worker processes; one a core if not given."""
+    out: Path | None = None
+    """Folder for the table and its ledger, instead of results/<scale>."""
+    log: Style = "auto"
+    """How progress is shown."""
+    retry_failed: bool = False
+    """Measure again what failed."""
+
+    def __post_init__(self) -> None:
+        if self.jobs is not None:
+            check_positive_int("jobs", self.jobs)
+
+
+def fit_table(
+    script: str | Path,
+    flags: Flags,
+    settings: Sequence[Any],
+    measure: Callable[..., Any],
+) -> "pd.DataFrame":
+    """Measure what is missing of a grid, write results/<scale>/<claim>.csv, and return the table of the grid's rows.
+
+    Rows live in <claim>.sqlite beside the table. Where that is missing but the table is there, as in a fresh clone with
+    committed rows, the table's rows are taken over first. Rows of cells that the grid no longer declares stay in the
+    ledger and out of the table.
+
+    Args:
+        script: `__file__` of the experiment, whose name is the claim.
+        flags: scale, number of jobs, folder.
+        settings: the whole grid.
+        measure: see `grid.run`.
+
+    Raises:
+        ValueError: an empty grid, or a ledger or table that is not one of ours.
+        OSError: a folder that cannot be written.
+    """
+    path = command.results_file(script, flags.scale, flags.out)
+    claim = path.stem
+    with Ledger.open(path.with_suffix(".sqlite")) as ledger:
+        if settings and path.is_file() and not ledger.counts(claim):
+            ledger.import_csv(path, type(settings[0]), claim)
+        grid.run(
+            settings,
+            measure,
+            ledger,
+            experiment=claim,
+            jobs=flags.jobs,
+            progress=flags.log,
+            retry_failed=flags.retry_failed,
+        )
+        ledger.export_csv(path, claim, settings)
+        return ledger.table(claim, settings)
+
+
+def write_table(script: str | Path, flags: Flags, name: str, table: "pd.DataFrame") -> None:
+    """Write numbers that stand beside the fits, floors for instance, to results/<scale>/<claim>.<name>.csv, whole.
+
+    Raises:
+        ValueError: a table without rows.
+        OSError: a folder that cannot be written.
+    """
+    if table.empty:
+        raise ValueError(f"the table {name} must have rows, got none")
+    path = command.results_file(script, flags.scale, flags.out, suffix=f".{name}.csv")
+    replace_file(path, table.to_csv(index=False, lineterminator="\n").splitlines(keepends=True))
