@@ -331,8 +331,8 @@ CONFLICTS = (
     Conflict(
         ("[li2023]", "[hwang2025]"),
         "The proceedings abstract of [li2023] prints a closed formula that gives 3 for (n, m) = (2, 2), where "
-        "[hwang2025] proves 4. Version 3 of the preprint replaces it by max(n, m) + Delta(n, m); the formula is not used "
-        "here.",
+        "[hwang2025] proves 4. Version 3 of the preprint replaces it by max(n, m) + Delta(n, m); the formula is not "
+        "used here.",
         "continuous",
         "leaky relu",
     ),

@@ -27,77 +27,66 @@ def tracking_walk(values: list[Fraction], step: Fraction) -> tuple[list[Fraction
     return walk, bits
 
 
-def _digits_network(walk: list[Fraction], bits: list[int], num_cells: int, num_digits: int, shift: Fraction) -> Network:
-    """x -> interpolant of the walk at x + shift, plus an offset that keeps it positive, outside short windows.
+Rows = list[list[Fraction]]
+_ZERO, _ONE = Fraction(0), Fraction(1)
 
-    The windows [k / N - r, k / N], r = step / 8, are those where base value, code and index of the cell jump.
-    """
-    zero, one, three = Fraction(0), Fraction(1), Fraction(3)
-    step, start = Fraction(1, num_cells * num_digits), Fraction(1)  # y = x + shift + start is never negative
-    window = step / 8
-    bases = walk[::num_digits][:num_cells]
-    codes = [
-        sum((Fraction(bits[k * num_digits + s], 3 ** (s + 1)) for s in range(num_digits)), zero)
-        for k in range(num_cells)
-    ]
-    offset = _offset(walk, num_cells)
-    layers: list[tuple[Any, Any]] = []
-    # state (y, index, base, code, and two ramps whose difference jumps from 0 to 1)
-    initial = [shift + start, zero, bases[0] + offset, codes[0]]
-    jumps = [zero, zero, zero]
-    for k in range(1, num_cells):
-        edge = Fraction(k, num_cells) + start
-        ramps = [-(edge - window) / window, -edge / window]
-        if k == 1:
-            weight = [[one], [zero], [zero], [zero], [1 / window], [1 / window]]
-            bias = [*initial, *(ramp + initial[0] / window for ramp in ramps)]
-        else:
-            weight = [[one] + [zero] * 5]
-            weight += [[zero] * (1 + i) + [one] + [zero] * (2 - i) + [jumps[i], -jumps[i]] for i in range(3)]
-            weight += [[1 / window] + [zero] * 5] * 2
-            bias = [zero] * 4 + ramps
-        layers.append((weight, bias))
-        jumps = [one, bases[k] - bases[k - 1], codes[k] - codes[k - 1]]
-    # rows that read y, index, base and code from the layer below (or from x, with one cell)
-    if num_cells == 1:
-        read, given = [[one], [zero], [zero], [zero]], initial
-    else:
-        read = [[one] + [zero] * 5]
-        read += [[zero] * (1 + i) + [one] + [zero] * (2 - i) + [jumps[i], -jumps[i]] for i in range(3)]
-        given = [zero] * 4
+
+def _digits_network(walk: list[Fraction], bits: list[int], num_cells: int, num_digits: int, shift: Fraction) -> Network:
+    """x -> interpolant of the walk at x + shift, plus an offset that keeps it positive, outside short windows."""
+    step = Fraction(1, num_cells * num_digits)
+    finding, read, given = _find_cell(walk, bits, num_cells, num_digits, shift)
+    # y, index, base and code of the cell become (place, code, total, u, u', v, v'): place is the position in the cell
+    # in fine cells, u and u' see the first bit of the code, v and v' the position in the first fine cell
     place = [a / step - num_digits * b for a, b in zip(read[0], read[1], strict=True)]
-    place_bias = (given[0] - start) / step - num_digits * given[1]
-    digit = [three * a for a in read[3]]
-    weight = [place, read[3], read[2], digit, digit, place, place]
-    bias = [place_bias, given[3], given[2], 3 * given[3] - Fraction(1, 2), 3 * given[3] - 1, place_bias, place_bias - 1]
-    layers.append((weight, bias))
+    start = (given[0] - 1) / step - num_digits * given[1]
+    digit = [3 * a for a in read[3]]
+    unpack = [place, read[3], read[2], digit, digit, place, place]
+    biases = [start, given[3], given[2], 3 * given[3] - Fraction(1, 2), 3 * given[3] - 1, start, start - 1]
+    layers = [*finding, (unpack, biases)]
     for s in range(num_digits):
-        # from (place, code, total, u, u', v, v'): bit = 2u - 2u' and position p = v - v' in the fine cell s
-        weight = [
-            [one, zero, zero, zero, zero, zero, zero],
-            [zero, three, zero, -2 * one, 2 * one, zero, zero],
-            [zero, zero, one, zero, zero, -step, step],
-            [zero, zero, zero, 2 * one, -2 * one, one, -one],
-        ]
-        layers.append((weight, [zero, zero, zero, -one]))  # the last unit is bit * p
+        spend = [[1, 0, 0, 0, 0, 0, 0], [0, 3, 0, -2, 2, 0, 0], [0, 0, 1, 0, 0, -step, step], [0, 0, 0, 2, -2, 1, -1]]
+        layers.append((_fractions(spend), [_ZERO, _ZERO, _ZERO, -_ONE]))  # place, code, total, and bit * position
         if s + 1 < num_digits:
-            weight = [
-                [one, zero, zero, zero],
-                [zero, one, zero, zero],
-                [zero, zero, one, 2 * step],
-                [zero, three, zero, zero],
-                [zero, three, zero, zero],
-                [one, zero, zero, zero],
-                [one, zero, zero, zero],
-            ]
-            position = Fraction(s + 1)
-            layers.append((weight, [zero, zero, zero, -Fraction(1, 2), -one, -position, -position - 1]))
-    layers.append(([[zero, zero, one, 2 * step]], [zero]))
-    return Network(layers)
+            unpack = _fractions(
+                [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 2 * step], *[[0, 3, 0, 0]] * 2, *[[1, 0, 0, 0]] * 2]
+            )
+            biases = [_ZERO, _ZERO, _ZERO, -Fraction(1, 2), -_ONE, Fraction(-s - 1), Fraction(-s - 2)]
+            layers.append((unpack, biases))
+    return Network([*layers, ([[_ZERO, _ZERO, _ONE, 2 * step]], [_ZERO])])
+
+
+def _find_cell(
+    walk: list[Fraction], bits: list[int], num_cells: int, num_digits: int, shift: Fraction
+) -> tuple[list[tuple[Any, Any]], Rows, list[Fraction]]:
+    """Layers that find the cell of x + shift, and rows and biases that read y, index, base and code from the last.
+
+    Base value, code and index jump in the windows [k / N - r, k / N], r an eighth of a fine cell, where they are wrong.
+    """
+    window = Fraction(1, 8 * num_cells * num_digits)
+    bases = [value + _offset(walk, num_cells) for value in walk[::num_digits][:num_cells]]
+    packed = [bits[k * num_digits : (k + 1) * num_digits] for k in range(num_cells)]
+    codes = [sum((Fraction(bit, 3 ** (s + 1)) for s, bit in enumerate(cell)), _ZERO) for cell in packed]
+    # y = x + shift + 1 is never negative; with one cell everything is read from x itself
+    read, given = [[_ONE], [_ZERO], [_ZERO], [_ZERO]], [shift + 1, _ZERO, bases[0], codes[0]]
+    layers: list[tuple[Any, Any]] = []
+    for k in range(1, num_cells):
+        edge = Fraction(k, num_cells) + 1
+        ramp = [entry / window for entry in read[0]]  # two ramps, whose difference climbs from 0 to 1 in the window
+        starts = [(given[0] - edge) / window + 1, (given[0] - edge) / window]
+        layers.append(([*read, ramp, ramp], [*given, *starts]))
+        read = _fractions([[int(i == j) for j in range(6)] for i in range(4)])
+        for row, jump in zip(read[1:], (_ONE, bases[k] - bases[k - 1], codes[k] - codes[k - 1]), strict=True):
+            row[4], row[5] = jump, -jump
+        given = [_ZERO] * 4
+    return layers, read, given
+
+
+def _fractions(rows: list[list[Any]]) -> Rows:
+    return [[Fraction(entry) for entry in row] for row in rows]
 
 
 def _offset(walk: list[Fraction], num_cells: int) -> Fraction:
-    return max(Fraction(0), Fraction(1, num_cells) - min(walk))
+    return max(_ZERO, Fraction(1, num_cells) - min(walk))
 
 
 def digits_network(values: Any, num_cells: int, num_digits: int) -> Network:
@@ -141,9 +130,7 @@ def _median() -> Network:
         ([[-1, 1, -1], [0, 0, 1]], [0] * 2),  # (min(M, c) - m)+, m
         ([[1, 1]], [0]),
     ]
-    return Network(
-        [([[Fraction(w) for w in row] for row in weight], [Fraction(b) for b in bias]) for weight, bias in rows]
-    )
+    return Network([(_fractions(weight), [Fraction(entry) for entry in bias]) for weight, bias in rows])
 
 
 @dataclass(frozen=True)
