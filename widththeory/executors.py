@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -103,7 +103,8 @@ class SpawnPool(Executor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Have a worker call `fn`; the first calls start the workers."""
-        return self._pool.submit(fn, *args, **kwargs)
+        with _no_interrupts():
+            return self._pool.submit(fn, *args, **kwargs)
 
     def restart(self) -> None:
         """Give up the processes and what they were doing, and start new ones."""
@@ -137,6 +138,19 @@ def check_portable(measure: Measure, settings: Any) -> None:
         raise ValueError(
             f"measure and settings must be importable by name in another process, or jobs must be 1: {error}"
         ) from error
+
+
+@contextlib.contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back; processes started meanwhile never see it, not even while they are still importing."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin(leash: Connection) -> None:
