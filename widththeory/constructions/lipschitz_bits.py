@@ -47,9 +47,9 @@ def _digits_network(walk: list[Fraction], bits: list[int], num_cells: int, num_d
         spend = [[1, 0, 0, 0, 0, 0, 0], [0, 3, 0, -2, 2, 0, 0], [0, 0, 1, 0, 0, -step, step], [0, 0, 0, 2, -2, 1, -1]]
         layers.append((_fractions(spend), [_ZERO, _ZERO, _ZERO, -_ONE]))  # place, code, total, and bit * position
         if s + 1 < num_digits:
-            unpack = _fractions(
-                [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 2 * step], *[[0, 3, 0, 0]] * 2, *[[1, 0, 0, 0]] * 2]
-            )
+            place_row, code_row = [1, 0, 0, 0], [0, 3, 0, 0]
+            state = [place_row, [0, 1, 0, 0], [0, 0, 1, 2 * step]]
+            unpack = _fractions([*state, code_row, code_row, place_row, place_row])
             biases = [_ZERO, _ZERO, _ZERO, -Fraction(1, 2), -_ONE, Fraction(-s - 1), Fraction(-s - 2)]
             layers.append((unpack, biases))
     return Network([*layers, ([[_ZERO, _ZERO, _ONE, 2 * step]], [_ZERO])])
@@ -81,7 +81,7 @@ def _find_cell(
     return layers, read, given
 
 
-def _fractions(rows: list[list[Any]]) -> Rows:
+def _fractions(rows: Any) -> Rows:
     return [[Fraction(entry) for entry in row] for row in rows]
 
 
