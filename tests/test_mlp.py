@@ -23,7 +23,7 @@ def test_module_and_network_are_one_function(widths):
     points = np.random.default_rng(1).standard_normal((50, 2))
     model = from_network(network, param_dtype=jnp.float64)
     # Two orders of summation in float64 over at most 8 terms a unit: a few ulps of values of size 10.
-    np.testing.assert_allclose(np.asarray(model(points)), network(points), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(np.asarray(model(jnp.asarray(points))), network(points), rtol=0, atol=1e-12)
     for (weight, bias), (same, also) in zip(to_network(model).layers, network.layers, strict=True):
         assert np.array_equal(weight, same)
         assert np.array_equal(bias, also)

@@ -14,7 +14,6 @@ from widththeory.models.mlp import initial_network
 from widththeory.network import Network
 from widththeory.optimizers import step_scalars
 from widththeory.regression import NARROW, NUM_CHECKS, Regression
-from widththeory.typing import Points, Values
 
 _MAX_SEGMENT = 500  # steps whose batches are sent to the device at a time
 _TRAIN, _TEST, _ORDER = range(3)  # streams of random numbers of a data seed
@@ -25,10 +24,10 @@ _STACKED_DEPTH = 12  # of a program that serves all depths up to it; doubled as 
 class Data:
     """Points shared by all members, and each member's values there."""
 
-    train: Points
-    test: Points
+    train: Float[np.ndarray, "num_train input_dim"]
+    test: Float[np.ndarray, "num_test input_dim"]
     train_values: Float[np.ndarray, "member num_train"]
-    test_values: list[Values]
+    test_values: list[Float[np.ndarray, "num_test"]]
 
 
 def sample_data(chunk: Sequence[Regression]) -> Data:

@@ -1,0 +1,371 @@
+"""The fit engine against plain loops: Flax modules, `jax.grad` and optax, one network and one step at a time."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+import types
+from dataclasses import dataclass, replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from widththeory import compiled, training
+from widththeory.ensemble import gradient, predict
+from widththeory.fit import Regression, load_weights, measure
+from widththeory.metrics import error_metrics, evaluate, exact_metrics
+from widththeory.models.mlp import from_network, initial_network, to_network
+from widththeory.network import Network
+from widththeory.polish import fit_output_layer, loss_and_gradient, polish
+from widththeory.training import batch_order, choose_program, sample_data, train
+from widththeory.typing import Guarantee
+
+
+@dataclass(frozen=True)
+class Wave:
+    """A smooth target of which the seed moves the phase."""
+
+    seed: int = 0
+    input_dim: int = 2
+    scale: float = 1.0
+
+    def target(self, points):
+        return self.scale * np.sin(3 * points[:, 0] + self.seed) + np.abs(points[:, -1])
+
+    def sample(self, num_points, rng):
+        return rng.uniform(-1, 1, (num_points, self.input_dim))
+
+
+@dataclass(frozen=True)
+class Hinge:
+    """max(x, 0) on [-1, 1], itself a network."""
+
+    input_dim: int = 1
+    interval: tuple[float, float] = (-1.0, 1.0)
+
+    def target(self, points):
+        return np.maximum(points[:, 0], 0)
+
+    def sample(self, num_points, rng):
+        return rng.uniform(-1, 1, (num_points, 1))
+
+    def network(self):
+        return Network([(np.ones((1, 1)), np.zeros(1)), (np.ones((1, 1)), np.zeros(1))])
+
+    def error(self):
+        return Guarantee("sup", 0.0)
+
+
+# Targets are looked for inside the package alone, so the fakes take a place in it.
+_fakes = types.ModuleType("widththeory.constructions.fake")
+_fakes.Wave, _fakes.Hinge = Wave, Hinge
+sys.modules[_fakes.__name__] = _fakes
+
+
+def wave(seed=0, learning_rate=3e-3, *, target_seed=0, **changes):
+    args = {"width": 5, "depth": 3, "num_steps": 24, "batch_size": 32, "num_train": 100, "num_test": 200}
+    args |= {"dtype": "float64", "init": "he"} | changes
+    return Regression("fake.Wave", (("seed", target_seed),), seed=seed, learning_rate=learning_rate, **args)
+
+
+MEMBERS = [wave(0), wave(1, 1e-2), wave(2, 3e-2, target_seed=1)]
+
+
+def plain_fit(settings, num_steps):
+    """The same fit as a loop over `jax.grad` of a Flax module and optax, in float64."""
+    data = sample_data([settings])
+    model = from_network(
+        initial_network(2, settings.size.widths, init=settings.init, seed=settings.seed), param_dtype=jnp.float64
+    )
+    graph, params = nnx.split(model)
+    rate = settings.learning_rate
+    if settings.schedule == "cosine":
+        rate = optax.cosine_decay_schedule(rate, settings.num_steps)
+    optimizer = {"adam": optax.adam, "adadelta": optax.adadelta}[settings.optimizer](rate)
+    state = optimizer.init(params)
+
+    @jax.jit
+    def step(params, state, x, y):
+        slope = jax.grad(lambda params: jnp.mean((nnx.merge(graph, params)(x)[:, 0] - y) ** 2))(params)
+        change, state = optimizer.update(slope, state, params)
+        return optax.apply_updates(params, change), state
+
+    for rows in batch_order(settings)[:num_steps]:
+        params, state = step(params, state, jnp.asarray(data.train[rows]), data.train_values[0][rows])
+    return to_network(nnx.merge(graph, params))
+
+
+def largest_difference(one, other):
+    pairs = zip(one.layers, other.layers, strict=True)
+    return max(float(np.max(np.abs(a - b))) for first, second in pairs for a, b in zip(first, second, strict=True))
+
+
+def last_weights(chunk, monkeypatch):
+    """The networks after the last step (`train` gives the best ones)."""
+    kept = {}
+    unpack = training.unpack
+
+    def keep(program, weights, depth):
+        return unpack(program, kept["state"].weights, depth)
+
+    get = jax.device_get
+    monkeypatch.setattr(training, "unpack", keep)
+    monkeypatch.setattr(training.jax, "device_get", lambda state: kept.setdefault("state", get(state)))
+    networks, _ = train(chunk, sample_data(chunk))
+    monkeypatch.undo()
+    return networks
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"width": 14}, {"optimizer": "adadelta"}, {"schedule": "constant", "depth": 1}],
+    ids=["stacked", "unrolled", "adadelta", "depth 1"],
+)
+def test_ensemble_equals_plain_loop(changes, monkeypatch):
+    chunk = [replace(one, **changes) for one in MEMBERS]
+    for settings, network in zip(chunk, last_weights(chunk, monkeypatch), strict=True):
+        # 24 steps in float64; Adam divides by the root of the squared gradients, which magnifies rounding.
+        assert largest_difference(network, plain_fit(settings, settings.num_steps)) < 1e-6
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_gradient_of_both_forms_is_that_of_jax(depth):
+    chunk = [wave(seed, depth=depth) for seed in range(3)]
+    data = sample_data(chunk)
+    # Biases off zero: with zero ones a pre-activation can be exactly 0, where jax.grad takes the slope 1/2.
+    rng = np.random.default_rng(0)
+    networks = [initial_network(2, one.size.widths, init="he", seed=one.seed) for one in chunk]
+    networks = [Network([(w, rng.uniform(0.1, 0.5, b.shape)) for w, b in network.layers]) for network in networks]
+    stacked = choose_program(chunk[0], 3)
+    unrolled = replace(stacked, stacked=False, depth=depth)
+    inputs, values = data.train.T, data.train_values
+    weights = compiled.pack(unrolled, networks)
+
+    def loss(weights):
+        return jnp.sum(jnp.mean((predict(unrolled, weights, inputs, depth) - values) ** 2, axis=1))
+
+    expected = jax.grad(loss)(weights)
+    trace = jnp.zeros((stacked.depth, 3, 5, 100))
+    for program, buffer in ((unrolled, None), (stacked, trace)):
+        found, _ = jax.jit(gradient, static_argnums=0)(
+            program, compiled.pack(program, networks), inputs, values, depth, buffer
+        )
+        found = compiled.unpack(program, found, depth)
+        for one, other in zip(found, compiled.unpack(unrolled, expected, depth), strict=True):
+            assert largest_difference(one, other) < 1e-13  # sums of 100 terms of size 1, in two orders
+
+
+def test_no_steps_measures_the_initial_network():
+    (result,) = measure([wave(4, num_steps=0, keep_weights=True)], 3)
+    assert largest_difference(load_weights(result.weights), initial_network(2, (5,) * 3, init="he", seed=4)) == 0
+    assert result.metrics["best_step"] == 0
+
+
+def test_members_do_not_depend_on_each_other_or_on_padding():
+    chunk = [replace(one, keep_weights=True) for one in MEMBERS]
+    together = [load_weights(one.weights) for one in measure(chunk, 3)]
+    for settings, network in zip(chunk, together, strict=True):
+        (alone,) = measure([settings], 3)
+        assert largest_difference(load_weights(alone.weights), network) < 1e-12  # float64: rounding of one program
+
+
+def test_a_second_run_gives_the_same_bits():
+    for dtype in ("float32", "float64"):
+        chunk = [replace(one, dtype=dtype) for one in MEMBERS]
+        runs = [[one.metrics | {"seconds": 0} for one in measure(chunk, 3)] for _ in range(2)]
+        assert runs[0] == runs[1]
+
+
+def test_a_member_that_diverges_is_reported_and_leaves_the_others_alone():
+    chunk = [MEMBERS[0], replace(MEMBERS[1], learning_rate=1e200)]
+    (calm, _), (same, wild) = measure([MEMBERS[0], MEMBERS[1]], 3), measure(chunk, 3)
+    assert calm.metrics | {"seconds": 0} == same.metrics | {"seconds": 0}
+    assert (same.metrics["diverged"], wild.metrics["diverged"]) == (0, 1)
+    assert all(np.isfinite(value) for value in wild.metrics.values())
+
+
+def test_one_compilation_serves_all_depths_of_narrow_networks_and_all_seeds_and_rates():
+    measure(MEMBERS, 3)
+    before = compiled.compiled.cache_info().misses
+    measure([wave(seed, 0.02, target_seed=seed) for seed in range(4)], 3)
+    measure([wave(depth=7)], 3)
+    assert compiled.compiled.cache_info().misses == before
+    measure([wave(depth=13)], 3)
+    assert compiled.compiled.cache_info().misses == before + 1
+
+
+def test_errors_are_those_of_the_network():
+    (result,) = measure([wave(3, keep_weights=True)], 3)
+    network, wanted = load_weights(result.weights), Wave()
+    points = wanted.sample(200, np.random.default_rng([0, 1]))
+    residual = network(points)[:, 0] - wanted.target(points)
+    metrics = result.metrics
+    assert metrics["test_mse"] == pytest.approx(np.mean(residual**2), rel=1e-12)
+    assert metrics["test_mse_stderr"] == pytest.approx(np.std(residual**2, ddof=1) / np.sqrt(200), rel=1e-12)
+    assert metrics["relative_error"] == pytest.approx(np.mean(residual**2) / np.var(wanted.target(points)), rel=1e-12)
+    assert metrics["sample_sup_error"] == pytest.approx(np.max(np.abs(residual)), rel=1e-12)
+
+
+def test_best_weights_are_kept(monkeypatch):
+    # So large a rate, without decay, that the loss goes up and down from check to check.
+    settings = wave(1, 0.3, schedule="constant", num_steps=120, keep_weights=True)
+    (result,) = measure([settings], 3)
+    last, *_ = last_weights([settings] * 3, monkeypatch)
+    data = sample_data([settings])
+    error = np.mean((evaluate(last, data.train) - data.train_values[0]) ** 2)
+    assert result.metrics["train_mse"] < error
+    assert 0 < result.metrics["best_step"] < 120
+    assert result.metrics["best_step"] % 6 == 0  # 20 checks in 120 steps
+    best = plain_fit(settings, int(result.metrics["best_step"]))
+    assert largest_difference(best, load_weights(result.weights)) < 1e-6  # as in the test against the plain loop
+
+
+def test_a_target_within_reach_is_learnt():
+    settings = Regression("fake.Hinge", (), 6, 1, 0, 1e-2, 1500, 64, 1000, 1000, init="he")
+    results = measure([replace(settings, seed=seed) for seed in range(4)], 4)
+    best = min(results, key=lambda one: one.metrics["train_mse"])
+    assert best.metrics["relative_error"] < 1e-4  # the infimum is 0; float32 and 1,500 steps stop short of it
+    # The sampled error is within 5 standard errors of the exact one, and no sample exceeds the exact supremum.
+    exact, metrics = best.metrics["exact_l2_error"] ** 2, best.metrics
+    assert abs(exact - metrics["test_mse"]) < 5 * metrics["test_mse_stderr"]
+    assert metrics["sample_sup_error"] <= metrics["exact_sup_error"] * (1 + 1e-12)
+    assert metrics["exact_l1_error"] <= metrics["exact_l2_error"] <= metrics["exact_sup_error"]
+
+
+def test_exact_metrics_of_a_known_difference():
+    # 2 max(x, 0) - max(x, 0) is x on [0, 1]: mean 1/4, mean square 1/6 under the uniform law on [-1, 1], supremum 1.
+    double = Hinge().network().then([[2.0]], [0.0])
+    metrics = exact_metrics(double, Hinge())
+    assert metrics["exact_l1_error"] == pytest.approx(1 / 4, rel=1e-14)
+    assert metrics["exact_l2_error"] == pytest.approx(np.sqrt(1 / 6), rel=1e-14)
+    assert metrics["exact_sup_error"] == 1
+    assert exact_metrics(initial_network(2, (3,), init="he", seed=0), Wave()) == {}
+
+
+def test_error_metrics_of_a_constant_target_have_no_scale():
+    metrics = error_metrics(np.array([1.0, 3.0]), np.array([2.0, 2.0]))
+    assert metrics["test_mse"] == 1
+    assert np.isnan(metrics["relative_error"])
+
+
+def test_polish_gradient_is_that_of_jax():
+    network = initial_network(2, (4, 3), init="he", seed=0)
+    points = np.random.default_rng(0).uniform(-1, 1, (2500, 2))  # more than one block
+    values = Wave().target(points)
+    loss, found = loss_and_gradient(network, points, values)
+    graph, params = nnx.split(from_network(network, param_dtype=jnp.float64))
+    expected = jax.grad(lambda params: jnp.mean((nnx.merge(graph, params)(jnp.asarray(points))[:, 0] - values) ** 2))(
+        params
+    )
+    expected = to_network(nnx.merge(graph, expected))
+    assert loss == pytest.approx(np.mean((evaluate(network, points) - values) ** 2), rel=1e-13)
+    for one, other in zip(found, (part for layer in expected.layers for part in layer), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-13)  # sums of 2,500 terms of size 1 / 2,500
+
+
+def test_least_squares_cannot_be_improved():
+    network = initial_network(2, (6, 6), init="he", seed=0)
+    points = np.random.default_rng(0).uniform(-1, 1, (300, 2))
+    values = Wave().target(points)
+    fitted = fit_output_layer(network, points, values)
+    _, slope = loss_and_gradient(fitted, points, values)
+    assert max(np.max(np.abs(part)) for part in slope[-2:]) < 1e-13  # a minimum over the output layer
+    assert all(np.array_equal(a, b) for a, b in zip(fitted.layers[0], network.layers[0], strict=True))
+
+
+def test_polish_improves_and_is_part_of_the_settings():
+    plain, polished = (measure([wave(2, polish_steps=steps)], 3)[0].metrics["train_mse"] for steps in (0, 30))
+    assert polished < 0.5 * plain
+    points = np.random.default_rng(0).uniform(-1, 1, (300, 2))
+    perfect = initial_network(2, (6, 6), init="he", seed=0)
+    after = polish(perfect, points, evaluate(perfect, points), 5)
+    assert np.mean((evaluate(after, points) - evaluate(perfect, points)) ** 2) == 0
+
+
+def test_program_key_is_blind_to_seeds_and_rate_alone():
+    key = wave().program_key
+    assert key == wave(5, 1e-4, target_seed=7).program_key
+    for change in ({"width": 6}, {"depth": 2}, {"num_steps": 25}, {"data_seed": 1}, {"polish_steps": 1}):
+        assert wave(**change).program_key != key
+
+
+def test_batches_use_up_the_training_points():
+    order = batch_order(wave(num_steps=6))
+    for epoch in (order[:3], order[3:]):
+        assert len(np.unique(epoch)) == 96
+    assert not np.array_equal(order[:3], order[3:])
+
+
+def test_settings_are_flat_and_default_arguments_do_nothing():
+    names = [field.name for field in dataclasses.fields(Regression)]
+    assert names[:4] == ["target", "target_args", "width", "depth"]
+    assert all(isinstance(getattr(wave(), name), (str, int, float, tuple)) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"width": 0}, "width must be an integer of at least 1, got 0"),
+        ({"num_steps": -1}, "num_steps must be an integer of at least 0, got -1"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive and finite, got 0.0"),
+        ({"batch_size": 101}, "batch_size must be at most num_train = 100, got 101"),
+        ({"optimizer": "sgd"}, "optimizer must be one of"),
+        ({"init": "orthogonal"}, "init must be one of"),
+    ],
+)
+def test_bad_settings_are_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(wave(), **change)
+
+
+@pytest.mark.parametrize("target", ["fake.Nothing", "nothing.Wave", "os.path", "fake", "../fake.Wave"])
+def test_unknown_targets_are_named(target):
+    with pytest.raises(ValueError, match=r"target must be 'module\.Class'"):
+        replace(wave(), target=target)
+
+
+def test_bad_calls_are_named():
+    with pytest.raises(ValueError, match="settings must hold at least one fit"):
+        measure([], 2)
+    with pytest.raises(ValueError, match="settings must share one program_key, got 2"):
+        measure([wave(), wave(width=4)], 2)
+    with pytest.raises(ValueError, match="chunk_size must be an integer of at least 1, got 0"):
+        measure([wave()], 0)
+    with pytest.raises(ValueError, match=r"target_args do not suit fake\.Wave"):
+        replace(wave(), target_args=(("sede", 1),))
+
+
+def test_two_devices_give_what_one_gives(tmp_path):
+    script = """
+import sys, jax
+jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
+import numpy as np
+from widththeory.fit import Regression, measure
+args = (("input_dim", 1), ("k", 2))
+numbers = {"num_steps": 20, "batch_size": 32, "num_train": 64, "num_test": 64, "dtype": "float64"}
+fits = [
+    Regression("wide_random.RandomWideNetwork", (*args, ("seed", s)), 14, 2, s, 1e-2, **numbers) for s in range(3)
+]
+for one in measure(fits, 3):
+    print(one.metrics["train_mse"])
+assert jax.local_device_count() == int(sys.argv[1])
+"""
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path)}
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", script, count], env=environment, capture_output=True, text=True, check=True
+        )
+        for count in ("1", "2")
+    ]
+    one, two = (np.array(output.stdout.split(), float) for output in outputs)
+    np.testing.assert_allclose(one, two, rtol=1e-9)  # float64, the same maths in another partition
+    assert list(tmp_path.iterdir())  # and the compiled programs are kept
+
+
+def test_importing_starts_no_device():
+    script = "import widththeory.fit, jax; assert not jax._src.xla_bridge.backends_are_initialized()"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
