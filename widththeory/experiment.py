@@ -61,7 +61,7 @@ def fit_table(
     path = command.results_file(script, flags.scale, flags.out)
     claim = path.stem
     with Ledger.open(path.with_suffix(".sqlite")) as ledger:
-        if settings and path.is_file() and not ledger.counts(claim):
+        if settings and path.is_file() and claim not in ledger.experiments():
             ledger.import_csv(path, type(settings[0]), claim)
         grid.run(
             settings,
