@@ -74,7 +74,7 @@ def assert_counts(found, printed):
         needed = neurons_needed(found, level)
         # The printed counts come from a quadrature that does not resolve the kink of max(0, 1 - k cap), which moves K
         # by up to 2.5 in 1000; refined, it gives the counts found here. Counts in E notation are rounded besides.
-        slack = 0 if count <= 100 else 2.5e-3 * count if isinstance(count, int) else printed_to(count, 2)
+        slack = 0 if count <= 100 else max(2.5e-3 * count, printed_to(count, 3 if isinstance(count, int) else 2))
         assert abs(needed.value - count) <= slack, level
 
 
@@ -104,7 +104,8 @@ def test_counts_in_dimension_32():
     found = Cosine(32, 1).spectrum()
     assert time.process_time() - start < 30.0  # 20 promised
     for level, count in zip(LEVELS[1:], (6.3e4, 2.1e8, 2.5e9, 4.6e9, 9.6e9), strict=True):
-        assert abs(neurons_needed(found, level).value - count) < printed_to(count, 2)
+        # rounded to two digits, and of the same quadrature as above
+        assert abs(neurons_needed(found, level).value - count) < printed_to(count, 2) + 2.5e-3 * count
 
 
 def mpmath_floor(dim, frequency, order, num_neurons, top):
@@ -144,7 +145,7 @@ def mpmath_floor(dim, frequency, order, num_neurons, top):
     def cap(rho):
         return mp.betainc((nu * 2 - 1) / 2, mp.mpf(1) / 2, 0, 1 / rho**2, regularized=True)
 
-    kink = float(mp.findroot(lambda rho: num_neurons * cap(rho) - 1, (1.01, 30.0), solver="anderson", tol=1e-24))
+    kink = float(mp.findroot(lambda rho: num_neurons * cap(rho) - 1, (1.01, top), solver="bisect", tol=1e-24))
     covered = mp.mpf(0)
     for rho, weight in panels([0.0, 1.0, kink, top], 4 / end, 8):
         transform = mp.fsum(a * bessel(nu - 1, rho * t) for t, a in amplitudes)
@@ -154,7 +155,7 @@ def mpmath_floor(dim, frequency, order, num_neurons, top):
 
 
 @pytest.mark.parametrize(
-    ("dim", "frequency", "order", "num_neurons", "top"), [(3, 3, 0, 9, 21.0), (4, 2, 0, 7, 13.0), (4, 2, 2, 5, 13.0)]
+    ("dim", "frequency", "order", "num_neurons", "top"), [(3, 3, 0, 2, 14.0), (6, 2, 2, 20, 8.0), (4, 2, 2, 5, 13.0)]
 )
 def test_floor_agrees_with_mpmath(dim, frequency, order, num_neurons, top):
     wave = Cosine(dim, frequency, order=order)
@@ -243,7 +244,7 @@ def test_counts_for_shells():
 
 def test_counts_for_shells_keep_their_error_as_frequencies_are_added():
     shells = AlternatingShells(4)
-    usual, more = shells.spectrum(), shells.spectrum(60.0)
+    usual, more = shells.spectrum(), shells.spectrum(40.0)
     for level in (0.5, 0.25, 0.1):
         coarse, fine = neurons_needed(usual, level), neurons_needed(more, level)
         # the floor only rises when mass beyond max_frequency is found, and stays within the error said before

@@ -9,7 +9,7 @@ import scipy.optimize as opt
 import scipy.special as sp
 from jaxtyping import Float
 
-from widththeory.bounds.quadrature import panel_edges, panel_nodes
+from widththeory.bounds.quadrature import gauss_legendre, panel_edges, panel_nodes
 from widththeory.bounds.radial_law import RadialLaw
 from widththeory.typing import Certified, check_positive_int
 
@@ -63,9 +63,12 @@ class Spectrum:
     density_error: float
     leftover: float = 0.0
     _log_tubes: Array = field(init=False, repr=False)
+    _masses: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_log_tubes", log_tube_fraction(self.frequencies, self.dim))
+        nodes, weights = panel_nodes(self.edges, self.density.shape[1])
+        object.__setattr__(self, "_log_tubes", log_tube_fraction(nodes, self.dim))
+        object.__setattr__(self, "_masses", self.density * weights)
 
     @property
     def second_moment(self) -> Certified:
@@ -86,7 +89,7 @@ class Spectrum:
     @property
     def masses(self) -> Array:
         """S(rho) drho at the nodes: they sum to the second moment, less the mass beyond `max_frequency`."""
-        return self.density * panel_nodes(self.edges, self.density.shape[1])[1]
+        return self._masses
 
     @property
     def mass_beyond(self) -> float:
@@ -278,7 +281,7 @@ def _integrate_above(spectrum: Spectrum, start: float, log_count: float | None) 
     # the panel of the kink: S by its interpolating polynomial, and rho = start + u^2, which also resolves the square
     # root of cap at rho = 1
     left, right = spectrum.edges[panel], spectrum.edges[panel + 1]
-    u, weight = np.polynomial.legendre.leggauss(20)
+    u, weight = gauss_legendre(20)
     u = (u + 1) / 2
     rho = start + (right - start) * u**2
     density = _interpolate(spectrum.density[panel], (2 * rho - left - right) / (right - left))
@@ -295,7 +298,7 @@ def _kink_error(spectrum: Spectrum, start: float, log_count: float) -> float:
 
 
 def _legendre_coefficients(values: Array) -> Array:
-    nodes, weights = np.polynomial.legendre.leggauss(len(values))
+    nodes, weights = gauss_legendre(len(values))
     basis = np.polynomial.legendre.legvander(nodes, len(values) - 1)
     return (basis * weights[:, None]).T @ values * (np.arange(len(values)) + 0.5)
 
