@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from widththeory.network import Affine
 
@@ -31,65 +31,55 @@ def float_pieces(layers: Sequence[Affine], low: float, high: float) -> FloatPiec
     certain = not any(np.any((np.abs(part) < _TINY) & (part != 0)) for layer in layers for part in layer)
     knots, knot_errors = np.array([low, high]), np.zeros(2)
     hidden, errors = knots[None, :].copy(), np.zeros((1, 2))
-    kinked = np.zeros((1, 2), dtype=bool)  # False: this unit is certainly affine across the knot
+    # Change of slope of each unit at each knot. Carried along rather than taken from the values, whose quotients lose
+    # all digits where knots are close. Zero with error zero: certainly none.
+    jumps, jump_errors = np.zeros((1, 2)), np.zeros((1, 2))
     for weight, bias in layers[:-1]:
         values, errors = _affine(weight, bias, hidden, errors)
-        kinked = kinks_of_preactivations(weight, kinked)
+        jumps, jump_errors = _affine(weight, np.zeros(len(bias)), jumps, jump_errors)
         certain &= _signs_are_certain(values, errors)
         columns, fractions, fraction_errors, rows, distinct = _crossings(values, errors)
         certain &= distinct
-        crossed = np.zeros((len(bias), len(knots)), dtype=bool)
-        if len(columns):
-            new_values, new_errors = _between(values, errors, columns, fractions, fraction_errors)
-            born = np.arange(len(columns))
-            new_values[rows, born] = new_errors[rows, born] = 0.0
-            new_knots, new_knot_errors = _between(
-                knots[None, :], knot_errors[None, :], columns, fractions, fraction_errors
-            )
-            new_crossed = np.zeros(new_values.shape, dtype=bool)
-            new_crossed[rows, born] = True
-            certain &= _signs_are_certain(new_values, new_errors)
-            at = columns + 1
-            knots, knot_errors = np.insert(knots, at, new_knots[0]), np.insert(knot_errors, at, new_knot_errors[0])
-            values, errors = np.insert(values, at, new_values, axis=1), np.insert(errors, at, new_errors, axis=1)
-            kinked, crossed = np.insert(kinked, at, False, axis=1), np.insert(crossed, at, new_crossed, axis=1)
+        born = np.zeros((2, len(bias), len(columns)))  # jumps of the new knots and their errors
+        new_values, new_errors = _between(values, errors, columns, fractions, fraction_errors)
+        new_knots, new_knot_errors = _between(knots[None, :], knot_errors[None, :], columns, fractions, fraction_errors)
+        each = np.arange(len(columns))
+        new_values[rows, each] = new_errors[rows, each] = 0.0
+        certain &= _signs_are_certain(new_values, new_errors)
+        born[:, rows, each] = _slopes(knots, knot_errors, values[rows], errors[rows], columns)
+        at = columns + 1
+        positive, signs = values > 0, np.sign(values)
+        beside = np.zeros(values.shape, dtype=bool)
+        beside[:, 1:-1] = (signs[:, 1:-1] == 0) & (positive[:, :-2] | positive[:, 2:])
+        certain &= not np.any(beside)  # a unit that is zero at an old knot and active beside it: a tie
+        jumps = np.where(positive, jumps, np.where(beside, 1.0, 0.0))
+        jump_errors = np.where(positive, jump_errors, 0.0)
+        knots, knot_errors = np.insert(knots, at, new_knots[0]), np.insert(knot_errors, at, new_knot_errors[0])
+        values, errors = np.insert(values, at, new_values, axis=1), np.insert(errors, at, new_errors, axis=1)
+        jumps, jump_errors = np.insert(jumps, at, born[0], axis=1), np.insert(jump_errors, at, born[1], axis=1)
         positive = values > 0
         hidden = np.where(positive, values, 0.0)
         # An inactive unit is exactly zero. Where the sign is in doubt the bound stays: relu is 1-Lipschitz.
         errors = np.where(positive | (values > -errors), errors, 0.0)
-        kinked = kinks_after_relu(np.sign(values), kinked) | crossed
-        keep = np.asarray(np.any(kinked, axis=0))
+        keep = np.asarray(np.any((jumps != 0) | (jump_errors != 0), axis=0))
         keep[0] = keep[-1] = True
         if not keep.all():
-            knots, knot_errors, kinked = knots[keep], knot_errors[keep], kinked[:, keep]
+            knots, knot_errors, jumps, jump_errors = (
+                knots[keep],
+                knot_errors[keep],
+                jumps[:, keep],
+                jump_errors[:, keep],
+            )
             hidden, errors = hidden[:, keep], errors[:, keep]
     weight, bias = layers[-1]
-    outputs, output_errors = _affine(weight, bias, hidden, errors)
-    keep = kinks_of_preactivations(weight, kinked)[0]
+    outputs, _ = _affine(weight, bias, hidden, errors)
+    jumps, jump_errors = _affine(weight, np.zeros(1), jumps, jump_errors)
+    certain &= _signs_are_certain(jumps[:, 1:-1], jump_errors[:, 1:-1])
+    keep = (jumps[0] != 0) | (jump_errors[0] != 0)
     keep[0] = keep[-1] = True
-    knots, knot_errors, output, error = knots[keep], knot_errors[keep], outputs[0, keep], output_errors[0, keep]
-    bends, bends_are_certain = _bends(knots, knot_errors, output, error)
-    return FloatPieces(knots[bends], output[bends], bool(certain and bends_are_certain))
-
-
-def kinks_of_preactivations(
-    weight: np.ndarray, kinked: Bool[np.ndarray, "fan_in num_knots"]
-) -> Bool[np.ndarray, "fan_out num_knots"]:
-    """Where weight @ hidden + bias may change slope: where it reads a unit that may."""
-    return (weight != 0).astype(np.float64) @ kinked.astype(np.float64) > 0
-
-
-def kinks_after_relu(
-    signs: np.ndarray, kinked: Bool[np.ndarray, "units num_knots"]
-) -> Bool[np.ndarray, "units num_knots"]:
-    """Where relu(z) may change slope, from the signs of z at all knots (its zeros among them).
-
-    Active on both sides: where z does. Inactive on both sides: nowhere. At a zero: where a neighbouring knot is active.
-    """
-    active = signs > 0
-    beside: np.ndarray = np.zeros(active.shape, dtype=bool)
-    beside[:, 1:-1] = active[:, :-2] | active[:, 2:]
-    return (active & kinked) | (beside & (signs == 0))
+    knots, output, clear = knots[keep], outputs[0, keep], np.abs(jumps[0, keep]) > jump_errors[0, keep]
+    bends = clear | _moves(knots, output)
+    return FloatPieces(knots[bends], output[bends], bool(certain))
 
 
 def _affine(
@@ -136,20 +126,26 @@ def _between(
     return result, np.where(both_zero, 0.0, bound * _SLACK)
 
 
-def _bends(
-    knots: np.ndarray, knot_errors: np.ndarray, values: np.ndarray, errors: np.ndarray
-) -> tuple[np.ndarray, bool]:
-    """Which knots change the slope, and whether that is certain at each of them."""
-    bends = np.ones(len(knots), dtype=bool)
+def _slopes(
+    knots: np.ndarray, knot_errors: np.ndarray, values: np.ndarray, errors: np.ndarray, columns: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Absolute slope of row k in interval columns[k], and its error: the jump that a ReLU makes of a crossing."""
+    each = np.arange(len(columns))
+    step = knots[columns + 1] - knots[columns]
+    step_error = knot_errors[columns + 1] + knot_errors[columns] + 2 * _UNIT * step
+    slope = np.abs(values[each, columns + 1] - values[each, columns]) / np.maximum(step, 1e-300)
+    rise_error = errors[each, columns + 1] + errors[each, columns]
+    # |a/b - a'/b'| <= (|a - a'| + |a/b| |b - b'|) / b', and b' >= b - |b - b'|
+    least = np.maximum(step - step_error, 1e-300)
+    return slope, ((rise_error + slope * step_error) / least + 4 * _UNIT * slope) * _SLACK
+
+
+def _moves(knots: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Which knots are off the chord of their neighbours by more than rounding; the ends always are.
+
+    For bends that the error bound, a worst case, cannot confirm.
+    """
     steps, rises = np.diff(knots), np.diff(values)
-    step_errors = knot_errors[1:] + knot_errors[:-1] + 2 * _UNIT * np.abs(steps)
-    rise_errors = errors[1:] + errors[:-1] + 2 * _UNIT * np.abs(rises)
-    turn = rises[:-1] * steps[1:] - rises[1:] * steps[:-1]
-    bound = np.abs(rises[:-1]) * step_errors[1:] + rise_errors[:-1] * (steps[1:] + step_errors[1:])
-    bound += np.abs(rises[1:]) * step_errors[:-1] + rise_errors[1:] * (steps[:-1] + step_errors[:-1])
-    bound += 4 * _UNIT * (np.abs(rises[:-1] * steps[1:]) + np.abs(rises[1:] * steps[:-1]))
-    certain = np.abs(turn) > bound * _SLACK
-    # The bound is a worst case. A bend it cannot confirm still counts when it moves the value by more than rounding.
-    moved = np.abs(turn) > 1e-14 * max(float(np.max(np.abs(values))), 1e-300) * (steps[:-1] + steps[1:])
-    bends[1:-1] = certain | moved
-    return bends, bool(np.all(certain))
+    turn = np.abs(rises[:-1] * steps[1:] - rises[1:] * steps[:-1])
+    scale = 1e-14 * max(float(np.max(np.abs(values))), 1e-300)
+    return np.concatenate([[True], turn > scale * (steps[:-1] + steps[1:]), [True]])

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from widththeory.exact.one_dim_float import kinks_after_relu, kinks_of_preactivations
 from widththeory.network import Affine
 
 try:
@@ -47,7 +46,7 @@ def rational_pieces(layers: Sequence[Affine], low: Any, high: Any) -> RationalPi
     hidden, kinked = knots[None, :], np.zeros((1, 2), dtype=bool)
     for weight, bias in layers[:-1]:
         values = _affine(weight, bias, hidden)
-        kinked = kinks_of_preactivations(weight, kinked)
+        kinked = _kinks_of_preactivations(weight, kinked)
         signs = _sign(values).astype(np.int8)
         rows, columns = np.nonzero(signs[:, :-1] * signs[:, 1:] < 0)
         if len(rows):
@@ -61,13 +60,13 @@ def rational_pieces(layers: Sequence[Affine], low: Any, high: Any) -> RationalPi
             signs = np.insert(signs, at, _sign(between).astype(np.int8), axis=1)
             kinked = np.insert(kinked, at, False, axis=1)
         hidden = np.where(signs > 0, values, zero)
-        kinked = kinks_after_relu(signs, kinked)
+        kinked = _kinks_after_relu(signs, kinked)
         keep = np.asarray(np.any(kinked, axis=0))
         keep[0] = keep[-1] = True
         knots, hidden, kinked = knots[keep], hidden[:, keep], kinked[:, keep]
     weight, bias = layers[-1]
     output = _affine(weight, bias, hidden)[0]
-    keep = kinks_of_preactivations(weight, kinked)[0]
+    keep = _kinks_of_preactivations(weight, kinked)[0]
     keep[0] = keep[-1] = True
     knots, output = knots[keep], output[keep]
     steps, rises = np.diff(knots), np.diff(output)
@@ -117,3 +116,19 @@ def _affine(weight: np.ndarray, bias: np.ndarray, hidden: np.ndarray) -> np.ndar
         inner, columns, hidden.ravel().tolist()
     )
     return _objects(product.entries()).reshape(rows, columns) + bias[:, None]
+
+
+def _kinks_of_preactivations(weight: np.ndarray, kinked: np.ndarray) -> np.ndarray:
+    """Where weight @ hidden + bias may change slope: where it reads a unit that may."""
+    return (weight != 0).astype(np.float64) @ kinked.astype(np.float64) > 0
+
+
+def _kinks_after_relu(signs: np.ndarray, kinked: np.ndarray) -> np.ndarray:
+    """Where relu(z) may change slope, from the signs of z at all knots (its zeros among them).
+
+    Active on both sides: where z does. Inactive on both sides: nowhere. At a zero: where a neighbouring knot is active.
+    """
+    active = signs > 0
+    beside: np.ndarray = np.zeros(active.shape, dtype=bool)
+    beside[:, 1:-1] = active[:, :-2] | active[:, 2:]
+    return (active & kinked) | (beside & (signs == 0))
