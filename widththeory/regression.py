@@ -112,7 +112,9 @@ class Regression:
     @property
     def chunk_size(self) -> int:
         """Networks to train side by side: narrow ones share overheads, wide ones are faster few at a time."""
-        return 16 if self.width <= NARROW else 5
+        if self.width <= NARROW:
+            return 16
+        return 5 if self.width <= 48 else 3
 
     @property
     def program_key(self) -> str:
