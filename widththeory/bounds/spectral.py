@@ -9,6 +9,7 @@ import scipy.optimize as opt
 import scipy.special as sp
 from jaxtyping import Float
 
+from widththeory.bounds.bessel_table import BesselTable
 from widththeory.bounds.quadrature import gauss_legendre, panel_edges, panel_nodes
 from widththeory.bounds.radial_law import RadialLaw
 from widththeory.typing import Certified, check_positive_int
@@ -142,6 +143,8 @@ def spectrum(
     edges = np.concatenate([below, above[1:]])
     rho = panel_nodes(edges, _NUM_NODES)[0]
 
+    bessel = BesselTable(law.dim / 2 - 1, float(max_frequency * support_end))
+
     def quadrature(width: float, num_nodes: int) -> tuple[Array, float, float]:
         t_edges = panel_edges(support_end, width, breaks)
         t, weight = (part.ravel() for part in panel_nodes(t_edges, num_nodes))
@@ -150,8 +153,9 @@ def spectrum(
         t, weight, values = t[keep], weight[keep], values[keep]
         amplitude = values * sp.jv(law.bessel_order, t) * t ** (-float(law.order)) * weight
         moment = float(np.sum(weight * values**2 * law.density(t)))
-        blocks = np.array_split(rho.ravel(), max(1, rho.size * t.size // 2_000_000))
-        transform = np.concatenate([sp.jv(law.dim / 2 - 1, block[:, None] * t) @ amplitude for block in blocks])
+        # blocks small enough for the cache
+        blocks = np.array_split(rho.ravel(), max(1, rho.size * t.size // 30_000))
+        transform = np.concatenate([bessel(block[:, None] * t) @ amplitude for block in blocks])
         return transform.reshape(rho.shape), moment, float(np.sum(np.abs(amplitude)))
 
     # the integrand oscillates at rate at most max_frequency + 1 + (rate of the profile, below max_frequency)
