@@ -209,7 +209,14 @@ def _floor(spectrum: Spectrum, log_count: float) -> Certified:
 
 
 def relative_floor(spectrum: Spectrum, num_neurons: int | float) -> Certified:
-    """E_k divided by the second moment of g: the least relative squared error of k neurons. Between 0 and 1."""
+    """E_k divided by the second moment of g: floor under the relative squared error of k neurons, between 0 and 1.
+
+    Args:
+        num_neurons: k, at least 1.
+
+    Source:
+        [eldanshamir2016] Proposition 13, as a number; see `floor`.
+    """
     return _relative(spectrum, floor(spectrum, num_neurons))
 
 
