@@ -55,7 +55,7 @@ lint: .venv/requirements-dev.txt ## Check format, rules and types.
 	$(python) -m mypy
 
 bench: .venv/requirements-bench.txt ## Time the fit engine beside PyTorch; BENCH=--quick for a part of the grid.
-	for script in benchmarks/*.py; do $(python) $$script $(BENCH) || exit; done
+	for script in tests/bench/*.py; do $(python) $$script $(BENCH) || exit; done
 
 plan: .venv/requirements.txt ## List the fits that are missing, and the time they will take.
 	@$(python) -m widththeory plan --scale $(SCALE)

@@ -6,16 +6,10 @@ from math import comb
 import numpy as np
 import pytest
 
-from widththeory.exact.any_dim import (
-    activation_regions,
-    count_regions,
-    local_map,
-    path_lipschitz_bound,
-    product_lipschitz_bound,
-    spectral_norm,
-)
+from widththeory.exact.any_dim import activation_regions, count_regions, local_map
 from widththeory.exact.linear_programming import Polyhedron, point_below
 from widththeory.exact.linear_regions import count_activation_regions
+from widththeory.exact.lipschitz import path_lipschitz_bound, product_lipschitz_bound, spectral_norm
 from widththeory.exact.polygons import box
 from widththeory.exact.rationals import to_numbers
 from widththeory.exact.two_dim import lipschitz_constant, subdivide

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import types
 from dataclasses import dataclass, replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -85,7 +86,7 @@ def plain_fit(settings, num_steps):
     rate = settings.learning_rate
     if settings.schedule == "cosine":
         rate = optax.cosine_decay_schedule(rate, settings.num_steps)
-    optimizer = {"adam": optax.adam, "adadelta": optax.adadelta}[settings.optimizer](rate)
+    optimizer = {"adam": optax.adam, "adadelta": partial(optax.adadelta, rho=0.95, eps=1e-8)}[settings.optimizer](rate)
     state = optimizer.init(params)
 
     @jax.jit

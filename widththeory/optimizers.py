@@ -14,7 +14,7 @@ from jaxtyping import Float
 SCHEDULES = ("cosine", "constant")
 
 _ADAM_DECAYS, _ADAM_EPS = (0.9, 0.999), 1e-8
-_ADADELTA_DECAY, _ADADELTA_EPS = 0.9, 1e-6
+_ADADELTA_DECAY, _ADADELTA_EPS = 0.95, 1e-8  # the defaults of Keras when AdaDelta was in use
 
 Update = Callable[[Any, Any, Any, Any, Any, Any], tuple[Any, Any, Any]]
 
@@ -31,7 +31,7 @@ def adam(gradient: Any, param: Any, mean: Any, square: Any, rate: Any, scalars: 
 
 
 def adadelta(gradient: Any, param: Any, square: Any, travel: Any, rate: Any, scalars: Any) -> tuple[Any, Any, Any]:
-    """AdaDelta, equal to `optax.adadelta` (decay 0.9, epsilon 1e-6)."""
+    """AdaDelta, equal to `optax.adadelta` with decay 0.95 and epsilon 1e-8."""
     import jax.numpy as jnp
 
     square = _ADADELTA_DECAY * square + (1 - _ADADELTA_DECAY) * gradient * gradient

@@ -50,7 +50,7 @@ def exact_affine_map(
     network: Network, pattern: Bool[np.ndarray, "num_neurons"]
 ) -> Shaped[np.ndarray, "outputs columns"]:
     """The same for one pattern, in exact numbers (`widththeory.exact.rationals`)."""
-    layers = network.rational().layers
+    layers = network.layers
     current = to_numbers(np.concatenate([layers[0].weight, layers[0].bias[:, None]], axis=1))
     first = 0
     for weight, bias in layers[1:]:

@@ -1,6 +1,5 @@
 """Arrays of exact rationals: `flint.fmpq` where python-flint is installed, `fractions.Fraction` otherwise."""
 
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -13,8 +12,10 @@ except ModuleNotFoundError:  # the same numbers with fractions alone, some ten t
 
 
 def _number(value: Any) -> Any:
-    value = Fraction(value)
-    return value if flint is None else flint.fmpq(value.numerator, value.denominator)
+    if flint is None:
+        return Fraction(value)
+    # A Fraction made from a float on the way would take twice the time.
+    return flint.fmpq(*(value if isinstance(value, float) else Fraction(value)).as_integer_ratio())
 
 
 def _fraction(number: Any) -> Fraction:
@@ -60,17 +61,21 @@ def matmul(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return product.reshape(shape)
 
 
-def affine(weight: np.ndarray, bias: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """weight @ row + bias for each row, in exact numbers."""
-    return matmul(rows, weight.T) + bias[None, :]
+class ExactAffine:
+    """The map row -> weight @ row + bias, applied to rows of exact numbers."""
 
+    def __init__(self, weight: np.ndarray, bias: np.ndarray):
+        self._weight, self._bias = to_numbers(weight).T, to_numbers(bias)
+        # Made once: for a single row it costs as much as the product.
+        rows, columns = self._weight.shape
+        self._matrix = None if flint is None else flint.fmpq_mat(rows, columns, self._weight.ravel().tolist())
 
-def stack_rows(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """One object array from rows of exact numbers."""
-    stacked = np.empty((len(rows), len(rows[0])), dtype=object)
-    for index, row in enumerate(rows):
-        stacked[index] = row
-    return stacked
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        if self._matrix is None:
+            return matmul(rows, self._weight) + self._bias
+        product = np.empty(len(rows) * len(self._bias), dtype=object)
+        product[:] = (flint.fmpq_mat(len(rows), len(self._weight), rows.ravel().tolist()) * self._matrix).entries()
+        return product.reshape(len(rows), len(self._bias)) + self._bias
 
 
 def total(array: np.ndarray) -> Fraction:

@@ -7,18 +7,21 @@ are the values there of all neurons of the layer. Two arithmetics follow this:
 
 - `RationalValues`: exact rationals throughout.
 - `FilteredValues`: float64 with a running error bound a number. A sign is taken from the float where |value| exceeds
-  its bound; where it does not, from exact rationals, for which the vertex is traced back to the corners of the domain.
+  its bound; where it does not, the vertex is traced back to the corners of the domain (`vertex_ancestry`), in balls of
+  256 bits and, where these do not decide either, in exact rationals.
 
 Many signs need no arithmetic at all: on an edge whose two ends agree in sign, so does every new vertex on it. So a
 vertex that lies on several break lines is found to do so even though its float coordinates are rounded.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from widththeory.exact.rationals import affine, signs, stack_rows, to_floats, to_fractions, to_numbers
+from widththeory.exact.lipschitz import spectral_norm
+from widththeory.exact.rationals import ExactAffine, signs, to_fractions, to_numbers
+from widththeory.exact.vertex_ancestry import Ancestry
 from widththeory.network import Network
 
 _UNIT = 2.0**-53
@@ -77,14 +80,13 @@ class RationalValues:
     """Exact rationals."""
 
     def __init__(self, network: Network, corners: Sequence[Any]):
-        self._layers = [(to_numbers(w), to_numbers(b)) for w, b in network.rational().layers]
+        self._layers = [ExactAffine(*layer) for layer in network.layers]
         self._points = to_numbers(corners)
         self._hidden = self._points
 
     def enter(self, layer: int, decide: bool = True) -> np.ndarray:
-        weight, bias = self._layers[layer]
-        self._width = len(bias)
-        values = affine(weight, bias, self._hidden)
+        values = self._layers[layer](self._hidden)
+        self._width = values.shape[1]
         self._rows = Rows(np.concatenate([values, self._points], axis=1))
         return signs(values)
 
@@ -113,99 +115,50 @@ class RationalValues:
         return self._rows.array[:, : self._width], self._rows.array[:, self._width :]
 
 
-class _Ancestry:
-    """Exact values at single vertices, traced back through the edges on which they were made, and remembered."""
-
-    def __init__(self, network: Network, corners: Sequence[Any]):
-        self._network = network
-        self._corners = corners
-        self._births: list[tuple[np.ndarray, np.ndarray, int, int]] = []
-        self._starts = [len(corners)]
-        self._rows: dict[tuple[int, int], np.ndarray] = {}
-        self._layers: list[tuple[np.ndarray, np.ndarray]] | None = None
-
-    def record(self, tails: np.ndarray, heads: np.ndarray, layer: int, neuron: int) -> None:
-        self._births.append((tails, heads, layer, neuron))
-        self._starts.append(self._starts[-1] + len(tails))
-
-    def rows(self, vertices: np.ndarray, layer: int) -> np.ndarray:
-        """Pre-activations of the layer and the two coordinates, for each vertex."""
-        return stack_rows([self._row(int(vertex), layer) for vertex in vertices])
-
-    def _birth(self, vertex: int) -> tuple[int, int, int, int] | None:
-        if vertex < self._starts[0]:
-            return None
-        group = int(np.searchsorted(self._starts, vertex, side="right")) - 1
-        tails, heads, layer, neuron = self._births[group]
-        index = vertex - self._starts[group]
-        return int(tails[index]), int(heads[index]), layer, neuron
-
-    def _row(self, vertex: int, layer: int) -> np.ndarray:
-        wanted = [(vertex, layer)]
-        while wanted:  # a loop, since the chain of ancestors may be longer than the interpreter's stack
-            vertex_now, layer_now = wanted[-1]
-            if wanted[-1] not in self._rows:
-                birth = self._birth(vertex_now)
-                if birth is not None and birth[2] == layer_now:
-                    before = [(birth[0], layer_now), (birth[1], layer_now)]
-                else:
-                    before = [(vertex_now, layer_now - 1)] if layer_now > 0 else []
-                missing = [key for key in before if key not in self._rows]
-                if missing:
-                    wanted.extend(missing)
-                    continue
-                self._rows[wanted[-1]] = self._compute(vertex_now, layer_now, birth)
-            wanted.pop()
-        return self._rows[vertex, layer]
-
-    def _compute(self, vertex: int, layer: int, birth: tuple[int, int, int, int] | None) -> np.ndarray:
-        if self._layers is None:
-            self._layers = [(to_numbers(w), to_numbers(b)) for w, b in self._network.rational().layers]
-        if birth is not None and birth[2] == layer:
-            first, second = self._rows[birth[0], layer], self._rows[birth[1], layer]
-            neuron = birth[3]
-            return first + first[neuron] / (first[neuron] - second[neuron]) * (second - first)
-        if layer == 0:
-            point = hidden = to_numbers(self._corners[vertex])
-        else:
-            row = self._rows[vertex, layer - 1]
-            hidden, point = np.where(row[:-2] > 0, row[:-2], 0 * row[:-2]), row[-2:]
-        return np.concatenate([affine(*self._layers[layer], hidden[None, :])[0], point])
-
-
 class FilteredValues:
-    """float64 with error bounds, and exact rationals where the bound does not decide a sign."""
+    """float64 with error bounds, and other arithmetics where the bound does not decide a sign.
+
+    Errors are bounded entry by entry, which sees zeros of the weights, and in the Euclidean norm of a layer's values,
+    which grows by the spectral norm of a layer instead of that of its entries' moduli: 3 instead of 9 at width 64. Each
+    entry has the smaller of the two bounds.
+    """
 
     def __init__(self, network: Network, corners: Sequence[Any]):
-        self._layers = [(w, b) for w, b in network.float64().layers]
-        self._ancestry = _Ancestry(network, corners)
+        self._layers = [_float_layer(w, b) for w, b in network.float64().layers]
+        self._ancestry = Ancestry(network, corners)
         self._points = np.array([[float(c) for c in corner] for corner in corners])
         self._point_errors = _UNIT * abs(self._points)
         self._hidden, self._hidden_errors = self._points, self._point_errors
-        self.num_exact = 0  # vertices at which exact rationals were needed, once a layer each
+        self._hidden_norms = _length(self._point_errors)
+        self.num_traced = 0  # vertices that had to be traced back, once a layer each
 
     def enter(self, layer: int, decide: bool = True) -> np.ndarray:
-        weight, bias = self._layers[layer]
+        weight, bias, row_norms, norm = self._layers[layer]
         self._width = len(bias)
         values = self._hidden @ weight.T + bias
         # Rounding of a sum of n products in any order, of the weights themselves, and of this bound.
         rounding = (weight.shape[1] + 4) * _UNIT
         errors = (self._hidden_errors + rounding * abs(self._hidden)) @ abs(weight.T) + rounding * abs(bias)
+        lengths = rounding * _length(self._hidden)
+        np.minimum(errors, (self._hidden_norms + lengths)[:, None] * row_norms + rounding * abs(bias), out=errors)
+        norms = norm * self._hidden_norms + lengths * _length(row_norms[None])[0] + rounding * _length(bias[None])[0]
         rows = np.concatenate([values, self._points], axis=1)
         bounds = np.concatenate([errors * _SAFE, self._point_errors], axis=1)
+        norms = np.minimum(norms, _length(errors)) * _SAFE
         # A value 0 with error 0 is exact: no neuron before it is active, and its bias is 0.
         unknown = ~(abs(values) > bounds[:, : self._width]) & (bounds[:, : self._width] != 0)
         sign = signs(values)
         if decide:
-            self._decide(np.arange(len(rows)), layer, rows, bounds, sign, unknown)
-        self._rows, self._errors = Rows(rows), Rows(bounds)
+            self._decide(np.arange(len(rows)), layer, rows, bounds, norms, sign, unknown)
+        self._rows, self._errors, self._norms = Rows(rows), Rows(bounds), Rows(norms)
         return sign
 
     def insert(self, layer: int, neuron: int, tails: np.ndarray, heads: np.ndarray, below: np.ndarray) -> np.ndarray:
-        first_vertex = len(self._rows.array)
+        first_vertex, width = len(self._rows.array), self._width
         self._ancestry.record(tails, heads, layer, neuron)
         first, second = self._rows.array[tails], self._rows.array[heads]
         first_errors, second_errors = self._errors.array[tails], self._errors.array[heads]
+        first_norms, second_norms = self._norms.array[tails], self._norms.array[heads]
         portion, portion_error = _crossing(
             first[:, neuron], second[:, neuron], first_errors[:, neuron], second_errors[:, neuron]
         )
@@ -213,17 +166,22 @@ class FilteredValues:
         rows = first + portion[:, None] * step
         bounds = np.maximum(first_errors, second_errors) + 4 * _UNIT * (abs(first) + abs(second))
         bounds += portion_error[:, None] * (abs(step) + first_errors + second_errors)
-        bounds *= _SAFE
+        norms = np.maximum(first_norms, second_norms) + portion_error * (_length(step) + first_norms + second_norms)
+        norms += 4 * _UNIT * (_length(first) + _length(second))
+        bounds, norms = bounds * _SAFE, norms * _SAFE
+        np.minimum(bounds[:, :width], norms[:, None], out=bounds[:, :width])
         unknown = below == 2
-        values = rows[:, : self._width]
+        values = rows[:, :width]
         if unknown.any():
             below[unknown] = signs(values[unknown])
-            unknown &= ~(abs(values) > bounds[:, : self._width])
+            unknown &= ~(abs(values) > bounds[:, :width])
         zero = below == 0
-        values[zero], bounds[:, : self._width][zero] = 0, 0
-        self._decide(np.arange(first_vertex, first_vertex + len(rows)), layer, rows, bounds, below, unknown)
+        values[zero], bounds[:, :width][zero] = 0, 0
+        vertices = np.arange(first_vertex, first_vertex + len(rows))
+        self._decide(vertices, layer, rows, bounds, norms, below, unknown)
         self._rows.extend(rows)
         self._errors.extend(bounds)
+        self._norms.extend(norms)
         return below
 
     def _decide(
@@ -232,23 +190,24 @@ class FilteredValues:
         layer: int,
         rows: np.ndarray,
         bounds: np.ndarray,
+        norms: np.ndarray,
         sign: np.ndarray,
         unknown: np.ndarray,
     ) -> None:
-        """Replace, in place, the rows that have unknown signs by exact ones, rounded once."""
+        """Replace, in place, the rows that have unknown signs by better ones, in which all signs are known."""
         doubtful = np.flatnonzero(unknown.any(axis=1))
         if len(doubtful):
-            self.num_exact += len(doubtful)
-            exact = self._ancestry.rows(vertices[doubtful], layer)
-            sign[doubtful] = signs(exact[:, : self._width])
-            rows[doubtful] = to_floats(exact)
-            bounds[doubtful] = _UNIT * abs(rows[doubtful])
+            self.num_traced += len(doubtful)
+            known = np.where(unknown[doubtful], 2, sign[doubtful]).astype(np.int8)
+            sign[doubtful], rows[doubtful], bounds[doubtful] = self._ancestry.decide(vertices[doubtful], layer, known)
+            norms[doubtful] = _length(bounds[doubtful]) * _SAFE
 
     def leave(self, sign: np.ndarray) -> None:
         (values, errors), (self._points, self._point_errors) = self._split()
         active = sign > 0
         self._hidden = np.where(active, np.maximum(values, 0.0), 0.0)
         self._hidden_errors = np.where(active, errors, 0.0)
+        self._hidden_norms = np.minimum(self._norms.array, _length(self._hidden_errors) * _SAFE)
 
     def outputs(self) -> tuple[np.ndarray, np.ndarray]:
         (values, _), (points, _) = self._split()
@@ -261,6 +220,23 @@ class FilteredValues:
     def _split(self) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
         rows, bounds, width = self._rows.array, self._errors.array, self._width
         return (rows[:, :width], bounds[:, :width]), (rows[:, width:], bounds[:, width:])
+
+
+class _FloatLayer(NamedTuple):
+    """An affine map with upper bounds of the Euclidean norms of its rows and of its spectral norm."""
+
+    weight: np.ndarray
+    bias: np.ndarray
+    row_norms: np.ndarray
+    norm: float
+
+
+def _float_layer(weight: np.ndarray, bias: np.ndarray) -> _FloatLayer:
+    return _FloatLayer(weight, bias, _length(weight) * _SAFE, spectral_norm(weight).upper * _SAFE)
+
+
+def _length(rows: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.einsum("ij,ij->i", rows, rows))
 
 
 def _crossing(
