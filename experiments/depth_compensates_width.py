@@ -174,11 +174,13 @@ def floors(config: Config) -> "pd.DataFrame":
     import pandas as pd
 
     sizes = SCALES[config.scale]
-    cells = {(one.width, one.depth) for one in _grid(config)}
+    grid = {(one.width, one.depth) for one in _grid(config)}
     rows = []
     for input_dim in sizes.input_dims:
         for k in sizes.ks:
-            for seed in range(config.seeds or sizes.num_targets):
+            student = student_size(input_dim, k)
+            cells = grid | {(student.width, student.depth)}
+            for seed in range(config.seeds or max(sizes.num_targets, sizes.num_table_targets)):
                 target = RandomWideNetwork(input_dim, k, seed)
                 found = _one_input(target, cells) if input_dim == 1 else _two_inputs(target, cells, sizes.num_lines)
                 rows += [(input_dim, k, seed, *row) for row in found]
