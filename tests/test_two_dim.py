@@ -6,6 +6,7 @@ from math import comb
 import numpy as np
 import pytest
 
+from widththeory.exact import rationals, vertex_ancestry
 from widththeory.exact.distance_2d import difference, distance, exact_distance, exact_squared_l2
 from widththeory.exact.linear_regions import count_activation_regions, count_linear_regions, linear_regions
 from widththeory.exact.polygons import box, convex_corners
@@ -493,3 +494,43 @@ def test_bad_arguments():
         PlanarPolynomial(((float("nan"),),))
     with pytest.raises(ValueError, match="shapes"):
         restrict_to_plane(solid, np.zeros(2), np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("bits", [40, 60, 200, 300, 2000])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_near_ties_are_decided_by_balls_and_then_by_rationals(bits, layers):
+    """Three lines through a point but for 2**-bits: floats decide 40, balls of 256 bits 200, rationals the rest."""
+    lines, offsets = [[1, Fraction(1, 3)], [Fraction(-1, 7), 1], [1, 1]], [0, 0, Fraction(1, 2**bits)]
+    if layers == 1:
+        network, exactly = (rational((lines, o), ([[1, 1, 1]], [0])) for o in (offsets, [0, 0, 0]))
+    else:  # the same lines, read from a layer that carries the coordinates and is active on the whole square
+        moved = [o - 2 * sum(line) for line, o in zip(lines, offsets, strict=True)]
+        shifted = [-2 * sum(line) for line in lines]
+        carry = ([[1, 0], [0, 1]], [2, 2])
+        network, exactly = (rational(carry, (lines, o), ([[1, 1, 1]], [0])) for o in (moved, shifted))
+    filtered, exact = (subdivide(network, SQUARE, arithmetic) for arithmetic in ARITHMETICS)
+    assert same_combinatorics(filtered, exact)
+    assert filtered.num_faces == 7
+    assert count_activation_regions(exactly, SQUARE) == 6
+
+
+def test_results_do_not_need_flint(monkeypatch):
+    network = DEGENERATE["grid folded twice"]
+    reference = {arithmetic: subdivide(network, SQUARE, arithmetic) for arithmetic in ARITHMETICS}
+    distances = exact_distance(network, DEGENERATE["repeated neurons"], SQUARE)
+    monkeypatch.setattr(rationals, "flint", None)
+    monkeypatch.setattr(vertex_ancestry, "flint", None)
+    for arithmetic in ARITHMETICS:
+        again = subdivide(network, SQUARE, arithmetic)
+        assert same_combinatorics(again, reference[arithmetic])
+        assert np.array_equal(again.vertices, reference[arithmetic].vertices)
+    assert exact_distance(network, DEGENERATE["repeated neurons"], SQUARE) == distances
+
+
+def test_bounds_hold_in_deep_networks():
+    network = random_network((2, 12, 12, 12, 12, 12, 12, 12, 12, 1), 1)
+    filtered, exact = (subdivide(network, box(HALF, 1), arithmetic) for arithmetic in ARITHMETICS)
+    assert same_combinatorics(filtered, exact)
+    assert filtered.num_faces > 20
+    apart = abs(exact.vertices - np.vectorize(Fraction)(filtered.vertices)).astype(float)
+    assert np.all(apart <= filtered.vertex_errors)

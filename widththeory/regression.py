@@ -17,7 +17,7 @@ Scalar = int | float | str | bool
 
 NUM_CHECKS = 20  # times a fit looks at its training loss
 NARROW = 12  # widest networks whose time goes into overheads rather than arithmetic
-_MAX_CHECK_POINTS = 2048
+_MAX_CHECK_POINTS = 1024
 
 
 @dataclass(frozen=True)
