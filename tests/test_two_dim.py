@@ -364,9 +364,8 @@ def test_distances_agree_with_sampling_on_random_networks(block):
         # Any point of the square is within 0.2 of a sample, unless all 4000 miss a disc: (1 − π/400)^4000 < 10^-21.
         lipschitz = lipschitz_constant(subdivide(difference(one, other), SQUARE)).upper
         assert gaps.max() - 1e-12 <= found.sup <= gaps.max() + 0.2 * lipschitz
-        if seed < 6 and max(sum(widths) for widths in sizes) < 20:
-            exact = exact_distance(one, other, SQUARE)
-            np.testing.assert_allclose(found, (float(exact[0]), float(exact[1]) ** 0.5, float(exact[2])), rtol=1e-12)
+        exact = exact_distance(one, other, SQUARE)
+        np.testing.assert_allclose(found, (float(exact[0]), float(exact[1]) ** 0.5, float(exact[2])), rtol=1e-12)
 
 
 def test_distance_to_a_polynomial_agrees_with_sampling():

@@ -227,7 +227,8 @@ def decision_regions(
     """Faces, cut further where a classifier changes its mind, and the class on each: the largest output.
 
     A network of one output decides between class 0 (negative, or identically zero) and class 1. Where outputs tie on a
-    whole face the first of them wins.
+    whole face the first of them wins. Edges made by a difference of outputs carry numbers after those of all hidden
+    neurons in `edge_neurons`.
     """
     outputs = planar_network(network).output_dim
     rows, columns = np.triu_indices(outputs, 1)
