@@ -1,4 +1,4 @@
-"""The polygonal complex against clipping in Fractions, closed-form counts, exact distances, and dense sampling."""
+"""The polygonal complex: every face against clipping in Fractions, counts against closed forms, ties and near ties."""
 
 from fractions import Fraction
 from math import comb
@@ -7,20 +7,10 @@ import numpy as np
 import pytest
 
 from widththeory.exact import rationals, vertex_ancestry
-from widththeory.exact.distance_2d import difference, distance, exact_distance, exact_squared_l2
+from widththeory.exact.distance_2d import exact_distance
 from widththeory.exact.linear_regions import count_activation_regions, count_linear_regions, linear_regions
 from widththeory.exact.polygons import box, convex_corners
-from widththeory.exact.polynomial_2d import PlanarPolynomial
-from widththeory.exact.region_pictures import decision_boundary, folds, slopes
-from widththeory.exact.two_dim import (
-    PolygonalComplex,
-    decision_regions,
-    level_set,
-    lipschitz_constant,
-    planar_network,
-    restrict_to_plane,
-    subdivide,
-)
+from widththeory.exact.two_dim import PolygonalComplex, subdivide
 from widththeory.network import Network, stack
 
 HALF = Fraction(1, 2)
@@ -32,7 +22,7 @@ ROTATIONS = {
     "0": ((1, 0), (0, 1)),
     "3-4-5": ((Fraction(3, 5), Fraction(-4, 5)), (Fraction(4, 5), Fraction(3, 5))),
     "5-12-13": ((Fraction(12, 13), Fraction(5, 13)), (Fraction(-5, 13), Fraction(12, 13))),
-    "20-21-29": ((Fraction(-20, 29), Fraction(-21, 29)), (Fraction(21, 29), Fraction(-20, 29))),
+    "20-21-29": ((Fraction(20, 29), Fraction(21, 29)), (Fraction(-21, 29), Fraction(20, 29))),
 }
 
 
@@ -318,181 +308,6 @@ def test_linear_regions_merge_what_no_output_sees():
     for arithmetic in ARITHMETICS:
         assert count_linear_regions(network, SQUARE, arithmetic) == 4
         assert count_activation_regions(network, SQUARE, arithmetic) == len(clip(network, convex_corners(SQUARE))) > 4
-
-
-def test_distances_with_known_values():
-    zero = rational(([[0, 0]], [0]))
-    ramp = rational(([[1, 0]], [0]), ([[1]], [0]))
-    # relu(x) on [-1, 1]²: integrals of x and x² over [0, 1] times 2.
-    assert exact_distance(ramp, zero, SQUARE) == (1, Fraction(2, 3), 1)
-    diamond = rational(([[1, 0], [-1, 0], [0, 1], [0, -1]], [0] * 4), ([[1] * 4], [-1]))
-    # |x| + |y| − 1 is antisymmetric about the diamond within each quadrant: 4 (2/6) in L1, 4/6 in L2².
-    assert exact_distance(diamond, zero, SQUARE) == (Fraction(4, 3), Fraction(2, 3), 1)
-    parabola = PlanarPolynomial(((0,), (0,), (1,)))
-    assert exact_squared_l2(ramp, parabola, SQUARE) == 2 * Fraction(1, 5) + 2 * Fraction(1, 30)
-    against = distance(ramp, parabola, SQUARE)
-    np.testing.assert_allclose(against, (2 / 3 + 1 / 3, np.sqrt(2 / 5 + 2 / 30), 1), rtol=1e-9)  # the tolerance
-    # |x² + y² − 1/2|, a circle inside the square: ∫ = 4(2/3 − 1/2) + 2 ∫_disc (1/2 − r²) = 2/3 + π/4.
-    circle = PlanarPolynomial(((-HALF, 0, 1), (0, 0, 0), (1, 0, 0)))
-    found = distance(zero, circle, SQUARE, tolerance=1e-8)
-    np.testing.assert_allclose(found[::2], (2 / 3 + np.pi / 4, 1.5), rtol=1e-8)
-
-
-def test_distance_vanishes_only_between_equal_functions():
-    network = random_network((2, 8, 8, 1), 5)
-    deeper, shifted = network.deepen(4), network.then([[1.0]], [0.5])
-    # The difference cancels up to rounding of values of order 1.
-    assert max(distance(network, deeper, SQUARE)) < 1e-14
-    np.testing.assert_allclose(distance(network, shifted, SQUARE), (2, 1, 0.5), rtol=1e-14)
-    assert exact_distance(network, deeper, SQUARE) == (0, 0, 0)
-    assert difference(network, network).size.depth == 2
-
-
-@pytest.mark.parametrize("block", range(4))
-def test_distances_agree_with_sampling_on_random_networks(block):
-    rng = np.random.default_rng(block)
-    points = rng.uniform(-1, 1, size=(4000, 2))
-    for seed in range(50):
-        sizes = [(2, *rng.integers(1, 9, size=rng.integers(1, 4)).tolist(), 1) for _ in range(2)]
-        one, other = (random_network(widths, (block, seed, i)) for i, widths in enumerate(sizes))
-        found = distance(one, other, SQUARE)
-        gaps = abs(one(points) - other(points))[:, 0]
-        # Five and a half standard errors: one false alarm in 10^7 tests.
-        assert abs(found.l1 - 4 * gaps.mean()) <= 5.5 * 4 * gaps.std() / np.sqrt(len(gaps)) + 1e-12
-        squares = gaps**2
-        assert abs(found.l2**2 - 4 * squares.mean()) <= 5.5 * 4 * squares.std() / np.sqrt(len(gaps)) + 1e-12
-        # Any point of the square is within 0.2 of a sample, unless all 4000 miss a disc: (1 − π/400)^4000 < 10^-21.
-        lipschitz = lipschitz_constant(subdivide(difference(one, other), SQUARE)).upper
-        assert gaps.max() - 1e-12 <= found.sup <= gaps.max() + 0.2 * lipschitz
-        exact = exact_distance(one, other, SQUARE)
-        np.testing.assert_allclose(found, (float(exact[0]), float(exact[1]) ** 0.5, float(exact[2])), rtol=1e-12)
-
-
-def test_distance_to_a_polynomial_agrees_with_sampling():
-    rng = np.random.default_rng(0)
-    points = rng.uniform(-1, 1, size=(200_000, 2))
-    polynomial = PlanarPolynomial(((0.1, 1.0, 0.3), (-1.0, 2.0, 0.5), (1.0, 0.0, -1.0)))
-    network = random_network((2, 8, 8, 1), 1)
-    found = distance(network, polynomial, SQUARE, tolerance=1e-7)
-    gaps = abs(network(points)[:, 0] - polynomial(points))
-    assert abs(found.l1 - 4 * gaps.mean()) <= 5.5 * 4 * gaps.std() / np.sqrt(len(gaps))
-    assert gaps.max() <= found.sup <= gaps.max() * 1.05
-    assert found.l2 == pytest.approx(float(exact_squared_l2(network, polynomial, SQUARE)) ** 0.5, rel=1e-12)
-
-
-def test_level_sets():
-    diamond = rational(([[1, 0], [-1, 0], [0, 1], [0, -1]], [0] * 4), ([[1] * 4], [0]))
-    for arithmetic in ARITHMETICS:
-        segments = level_set(diamond, SQUARE, HALF, arithmetic).segments.astype(float)
-        lengths = np.linalg.norm(segments[:, 0] - segments[:, 1], axis=1)
-        np.testing.assert_allclose(lengths, np.sqrt(0.5), rtol=1e-15)
-        assert len(segments) == 4
-    ramp = rational(([[1, 0]], [0]), ([[1]], [0]))
-    flat = level_set(ramp, SQUARE)
-    assert len(flat.flat) == 1
-    assert sorted(flat.flat[0].tolist()) == [[-1, -1], [-1, 1], [0, -1], [0, 1]]
-    network = random_network((2, 8, 8, 1), 2)
-    level = float(network(np.zeros((1, 2)))[0, 0])
-    found = level_set(network, SQUARE, level)
-    assert len(found.segments) > 0
-    np.testing.assert_allclose(network(found.segments.reshape(-1, 2)), level, atol=1e-13)  # values of order 1
-
-
-def test_decision_regions_are_where_outputs_are_largest():
-    network = random_network((2, 8, 8, 4), 3)
-    complex_, classes = decision_regions(network, SQUARE)
-    centroids = np.array([complex_.polygon(face).mean(axis=0) for face in range(complex_.num_faces)])
-    assert np.array_equal(classes, np.argmax(network(centroids), axis=1))
-    assert len(set(classes.tolist())) > 1
-    single = random_network((2, 8, 1), 3)
-    complex_, classes = decision_regions(single, SQUARE)
-    centroids = np.array([complex_.polygon(face).mean(axis=0) for face in range(complex_.num_faces)])
-    assert np.array_equal(classes, (single(centroids) > 0)[:, 0])
-
-
-def test_lipschitz_constant_is_attained():
-    assert lipschitz_constant(
-        subdivide(sawtooth(5, (Fraction(3, 5), Fraction(4, 5))), UNIT_SQUARE)
-    ).value == pytest.approx(32, rel=1e-14)
-    network = random_network((2, 8, 8, 3), 4)
-    constant = lipschitz_constant(subdivide(network, SQUARE))
-    rng = np.random.default_rng(0)
-    points, steps = rng.uniform(-1, 1, (20_000, 2)), 1e-6 * rng.normal(size=(20_000, 2))
-    ratios = np.linalg.norm(network(points + steps) - network(points), axis=1) / np.linalg.norm(steps, axis=1)
-    assert 0.9 * constant.value < ratios.max() <= constant.upper * (1 + 1e-8)  # values rounded at 1e-16, steps 1e-6
-
-
-def test_slice_of_a_network():
-    network = random_network((5, 8, 8, 1), 6)
-    rng = np.random.default_rng(1)
-    origin, directions = rng.normal(size=5), rng.normal(size=(2, 5))
-    complex_ = subdivide(restrict_to_plane(network, origin, directions), SQUARE)
-    assert complex_.num_faces > 10
-    np.testing.assert_allclose(network(origin + complex_.vertices @ directions), complex_.values, atol=1e-12)
-
-
-def test_pictures_show_every_region():
-    network = random_network((2, 6, 6, 1), 7)
-    complex_ = subdivide(network, SQUARE)
-    for by in ("steepness", "direction", "region"):
-        assert len(slopes(network, SQUARE, by).axes[0].collections[0].get_paths()) == complex_.num_faces
-    panels = folds(network, SQUARE).axes
-    assert panels[-1].get_title() == f"layer 2: {complex_.num_faces} regions"
-    shallow = count_activation_regions(Network([network.layers[0], ([[1.0] * 6], [0.0])]), SQUARE)
-    assert panels[0].get_title() == f"layer 1: {shallow} regions"
-    assert len(decision_boundary(network, SQUARE).axes[0].collections) == 2
-
-
-def test_polygons_are_taken_in_either_sense_and_without_middles():
-    corners = [(0, 0), (HALF, 0), (1, 0), (1, 1), (0, 1)]
-    assert convex_corners(corners[::-1]) == convex_corners([(1, 0), (1, 1), (0, 1), (0, 0)]) or set(
-        convex_corners(corners[::-1])
-    ) == {(0, 0), (1, 0), (1, 1), (0, 1)}
-    assert len(convex_corners(np.array([[0.0, 0.0], [2.0, 0.0], [1.0, 1.0]]))) == 3
-
-
-@pytest.mark.parametrize(
-    ("polygon", "message"),
-    [
-        ([], "at least three different corners, got 0"),
-        ([(0, 0), (1, 0), (1, 0)], "at least three different corners, got 2"),
-        ([(0, 0), (1, 0), (2, 0)], "positive area"),
-        ([(0, 0), (2, 0), (1, HALF), (1, 2)], "convex"),
-        ([(0, 0), (1, 1), (1, 0), (0, 1)], "positive area"),
-        ([(0, 3), (2, -3), (-3, 1), (3, 1), (-2, -3)], "convex"),
-        ([(0, 0), (1, 0), (0, float("nan"))], "finite"),
-        ([(0, 0, 0), (1, 0, 0), (0, 1, 0)], "pairs of numbers"),
-    ],
-)
-def test_bad_polygons(polygon, message):
-    with pytest.raises(ValueError, match=message):
-        subdivide(random_network((2, 3, 1), 0), polygon)
-
-
-def test_bad_arguments():
-    solid, wide = random_network((3, 4, 1), 0), random_network((2, 4, 2), 0)
-    with pytest.raises(ValueError, match="network must have input_dim 2, got 3"):
-        subdivide(solid, SQUARE)
-    with pytest.raises(ValueError, match="network must have input_dim 2, got 3"):
-        distance(solid, solid, SQUARE)
-    with pytest.raises(ValueError, match="affine maps with ReLU"):
-        planar_network(np.tanh)
-    with pytest.raises(ValueError, match="output_dim 1, got 2"):
-        distance(wide, wide, SQUARE)
-    with pytest.raises(ValueError, match="output_dim 1 for a level set, got 2"):
-        level_set(wide, SQUARE)
-    with pytest.raises(ValueError, match="finite numbers, got NaN"):
-        Network([([[np.nan, 1.0]], [0.0])])
-    with pytest.raises(ValueError, match="low must be less than high"):
-        box(1, 1)
-    with pytest.raises(ValueError, match="tolerance must be between 0 and 1, got 0"):
-        distance(random_network((2, 3, 1), 0), PlanarPolynomial(((1,),)), SQUARE, tolerance=0.0)
-    with pytest.raises(ValueError, match="rows of one length"):
-        PlanarPolynomial(((1,), (1, 2)))
-    with pytest.raises(ValueError, match="finite numbers"):
-        PlanarPolynomial(((float("nan"),),))
-    with pytest.raises(ValueError, match="shapes"):
-        restrict_to_plane(solid, np.zeros(2), np.zeros((2, 3)))
 
 
 @pytest.mark.parametrize("bits", [40, 60, 200, 300, 2000])

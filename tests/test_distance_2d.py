@@ -1,0 +1,85 @@
+"""Exact planar distances: closed forms by hand, dense sampling, and rationals against floats."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from widththeory.exact.distance_2d import difference, distance, exact_distance, exact_squared_l2
+from widththeory.exact.polygons import box
+from widththeory.exact.polynomial_2d import PlanarPolynomial
+from widththeory.exact.two_dim import lipschitz_constant, subdivide
+from widththeory.network import Network
+
+HALF = Fraction(1, 2)
+SQUARE = box(Fraction(-1), Fraction(1))
+
+
+def random_network(widths, seed, bias=0.3):
+    rng = np.random.default_rng(seed)
+    pairs = zip(widths, widths[1:], strict=False)
+    return Network([(rng.normal(size=(o, i)) * np.sqrt(2 / i), bias * rng.normal(size=o)) for i, o in pairs])
+
+
+def rational(*layers):
+    return Network([([list(map(Fraction, row)) for row in w], list(map(Fraction, b))) for w, b in layers])
+
+
+def test_distances_with_known_values():
+    zero = rational(([[0, 0]], [0]))
+    ramp = rational(([[1, 0]], [0]), ([[1]], [0]))
+    # relu(x) on [-1, 1]²: integrals of x and x² over [0, 1] times 2.
+    assert exact_distance(ramp, zero, SQUARE) == (1, Fraction(2, 3), 1)
+    diamond = rational(([[1, 0], [-1, 0], [0, 1], [0, -1]], [0] * 4), ([[1] * 4], [-1]))
+    # |x| + |y| − 1 is antisymmetric about the diamond within each quadrant: 4 (2/6) in L1, 4/6 in L2².
+    assert exact_distance(diamond, zero, SQUARE) == (Fraction(4, 3), Fraction(2, 3), 1)
+    parabola = PlanarPolynomial(((0,), (0,), (1,)))
+    assert exact_squared_l2(ramp, parabola, SQUARE) == 2 * Fraction(1, 5) + 2 * Fraction(1, 30)
+    against = distance(ramp, parabola, SQUARE)
+    np.testing.assert_allclose(against, (2 / 3 + 1 / 3, np.sqrt(2 / 5 + 2 / 30), 1), rtol=1e-9)  # the tolerance
+    # |x² + y² − 1/2|, a circle inside the square: ∫ = 4(2/3 − 1/2) + 2 ∫_disc (1/2 − r²) = 2/3 + π/4.
+    circle = PlanarPolynomial(((-HALF, 0, 1), (0, 0, 0), (1, 0, 0)))
+    found = distance(zero, circle, SQUARE, tolerance=1e-8)
+    np.testing.assert_allclose(found[::2], (2 / 3 + np.pi / 4, 1.5), rtol=1e-8)
+
+
+def test_distance_vanishes_only_between_equal_functions():
+    network = random_network((2, 8, 8, 1), 5)
+    deeper, shifted = network.deepen(4), network.then([[1.0]], [0.5])
+    # The difference cancels up to rounding of values of order 1.
+    assert max(distance(network, deeper, SQUARE)) < 1e-14
+    np.testing.assert_allclose(distance(network, shifted, SQUARE), (2, 1, 0.5), rtol=1e-14)
+    assert exact_distance(network, deeper, SQUARE) == (0, 0, 0)
+    assert difference(network, network).size.depth == 2
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_distances_agree_with_sampling_on_random_networks(block):
+    rng = np.random.default_rng(block)
+    points = rng.uniform(-1, 1, size=(4000, 2))
+    for seed in range(50):
+        sizes = [(2, *rng.integers(1, 9, size=rng.integers(1, 4)).tolist(), 1) for _ in range(2)]
+        one, other = (random_network(widths, (block, seed, i)) for i, widths in enumerate(sizes))
+        found = distance(one, other, SQUARE)
+        gaps = abs(one(points) - other(points))[:, 0]
+        # Five and a half standard errors: one false alarm in 10^7 tests.
+        assert abs(found.l1 - 4 * gaps.mean()) <= 5.5 * 4 * gaps.std() / np.sqrt(len(gaps)) + 1e-12
+        squares = gaps**2
+        assert abs(found.l2**2 - 4 * squares.mean()) <= 5.5 * 4 * squares.std() / np.sqrt(len(gaps)) + 1e-12
+        # Any point of the square is within 0.2 of a sample, unless all 4000 miss a disc: (1 − π/400)^4000 < 10^-21.
+        lipschitz = lipschitz_constant(subdivide(difference(one, other), SQUARE)).upper
+        assert gaps.max() - 1e-12 <= found.sup <= gaps.max() + 0.2 * lipschitz
+        exact = exact_distance(one, other, SQUARE)
+        np.testing.assert_allclose(found, (float(exact[0]), float(exact[1]) ** 0.5, float(exact[2])), rtol=1e-12)
+
+
+def test_distance_to_a_polynomial_agrees_with_sampling():
+    rng = np.random.default_rng(0)
+    points = rng.uniform(-1, 1, size=(200_000, 2))
+    polynomial = PlanarPolynomial(((0.1, 1.0, 0.3), (-1.0, 2.0, 0.5), (1.0, 0.0, -1.0)))
+    network = random_network((2, 8, 8, 1), 1)
+    found = distance(network, polynomial, SQUARE, tolerance=1e-7)
+    gaps = abs(network(points)[:, 0] - polynomial(points))
+    assert abs(found.l1 - 4 * gaps.mean()) <= 5.5 * 4 * gaps.std() / np.sqrt(len(gaps))
+    assert gaps.max() <= found.sup <= gaps.max() * 1.05
+    assert found.l2 == pytest.approx(float(exact_squared_l2(network, polynomial, SQUARE)) ** 0.5, rel=1e-12)
