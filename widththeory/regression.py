@@ -16,7 +16,6 @@ from widththeory.typing import Construction, Size, check_positive_int
 Scalar = int | float | str | bool
 
 NUM_CHECKS = 20  # times a fit looks at its training loss
-NARROW = 12  # widest networks whose time goes into overheads rather than arithmetic
 _MAX_CHECK_POINTS = 1024
 
 
@@ -112,7 +111,7 @@ class Regression:
     @property
     def chunk_size(self) -> int:
         """Networks to train side by side: narrow ones share overheads, wide ones are faster few at a time."""
-        if self.width <= NARROW:
+        if self.width <= 12:
             return 16
         return 5 if self.width <= 48 else 3
 

@@ -13,10 +13,13 @@ from widththeory.ensemble import Program, Segment
 from widththeory.models.mlp import initial_network
 from widththeory.network import Network
 from widththeory.optimizers import step_scalars
-from widththeory.regression import NARROW, NUM_CHECKS, Regression
+from widththeory.regression import NUM_CHECKS, Regression
 
 _MAX_SEGMENT = 500  # steps whose batches are sent to the device at a time
 _TRAIN, _TEST, _ORDER = range(3)  # streams of random numbers of a data seed
+# A stacked program saves compiling and costs running time: by measurement it pays up to so many steps times
+# (32 + width^2), with the networks of one chunk.
+_STACKED_WORK = 850_000
 _STACKED_DEPTH = 12  # of a program that serves all depths up to it; doubled as often as needed
 
 
@@ -55,8 +58,8 @@ def batch_order(settings: Regression) -> Int[np.ndarray, "num_steps batch_size"]
 
 
 def choose_program(settings: Regression, ensemble: int) -> Program:
-    """The program for so many members: stacked on a CPU up to width `NARROW`, where it pays in fewer compilations."""
-    stacked = settings.width <= NARROW and jax.default_backend() == "cpu"
+    """The program for so many members: on a CPU, and for short fits of narrow networks, one that serves many depths."""
+    stacked = settings.num_steps * (32 + settings.width**2) <= _STACKED_WORK and jax.default_backend() == "cpu"
     depth = settings.depth
     if stacked:
         depth = _STACKED_DEPTH * 2 ** max(0, math.ceil(math.log2(settings.depth / _STACKED_DEPTH)))
