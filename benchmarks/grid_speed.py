@@ -9,8 +9,9 @@ is for two such processes side by side, through `widththeory.grid`.
 
 The fit engine runs every step of every network and measures its errors. The other ways train only: batches drawn from
 the training points and a cosine schedule in PyTorch, batches given and a constant rate in Flax. They are timed on a
-stated number of steps of each shape, after some to warm up, and scaled up; compilation is timed whole. Shares are of the core's own rate of large float32
-matrix products in NumPy. Expected: at least 9 times PyTorch a core, and 45 % of that rate while running.
+stated number of steps of each shape, after some to warm up, and scaled up; compilation is timed whole. Shares are of
+the core's own rate of large float32 matrix products in NumPy. Expected on quiet cores: about 9 times PyTorch a core,
+and 45 % of that rate while running.
 """
 
 import argparse
