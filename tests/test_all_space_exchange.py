@@ -83,7 +83,7 @@ def test_floats_round_only_a_little():
     example = ExchangedEverywhere(3, (6, 4), seed=5)
     points = 100 * example.sample(500, np.random.default_rng(0))
     values = example.target(points)
-    # Some twenty layers, frames of condition some ten, numbers of some thousands: 1e-10 measured at most.
+    # Nine layers and frames of condition up to some hundred: at most 7e-14 measured for twenty seeds.
     np.testing.assert_allclose(example.network()(points)[:, 0], values, rtol=0, atol=1e-12 * np.abs(values).max())
 
 
