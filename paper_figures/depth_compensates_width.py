@@ -23,20 +23,18 @@ RELATIVE_ERROR = 1e-3  # that the depth is asked for: between what one layer rea
 def drawn(table: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
     """The best fit of each target and size by training loss, with the floor and the exact network of that size.
 
-    The error is exact (`l2_error`) for one input and measured on a sample for two; `protocol` is "grid", or "paper" for
-    the paper's own students and optimiser.
+    The squared error is exact for one input and measured on a sample for two; `relative` is that over the variance of
+    the target by which the floor is divided too, so that floor and fit compare as their squared errors do. `protocol`
+    is "grid", or "paper" for the paper's own students and optimiser.
     """
     ours, paper = table[table["optimizer"] == "adam"], table[table["optimizer"] == "adadelta"]
     best = finished(ours).sort_values("train_mse", kind="stable").groupby([*TARGET, "width", "depth"]).head(1)
     fits = pd.concat([best.assign(protocol="grid"), paper.assign(protocol="paper")], ignore_index=True)
-    sampled = fits["relative_error"]
-    exact = fits["l2_error"] ** 2 / 2 / fits["target_variance"] if "l2_error" in fits else sampled
-    fits["relative"] = exact.where(fits["target.input_dim"] == 1, sampled)
-    fits["relative_stderr"] = np.where(
-        fits["target.input_dim"] == 1, 0.0, fits["test_mse_stderr"] / fits["target_variance"]
-    )
-    known = floor.drop(columns=["target_variance"])
-    fits = fits.merge(known, on=[*TARGET, "width", "depth"], how="left")
+    fits = fits.drop(columns=["target_variance"]).merge(floor, on=[*TARGET, "width", "depth"], how="left")
+    exact = fits["target.input_dim"] == 1
+    squared = fits["test_mse"].where(~exact, fits["exact_l2_error"] ** 2 if exact.any() else np.nan)
+    fits["relative"] = squared / fits["target_variance"]
+    fits["relative_stderr"] = np.where(exact, 0.0, fits["test_mse_stderr"] / fits["target_variance"])
     kept = ["protocol", *TARGET, "width", "depth", "learning_rate", "relative", "relative_stderr", "test_mse"]
     kept += ["relative_floor", "relative_floor_stderr", "exchange_depth", "status"]
     return fits[[*kept, *(["diverged"] if "diverged" in fits else [])]]
@@ -219,13 +217,15 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
     """What is drawn, how many fits, and whether the claim held, computed from the tables."""
     fits = drawn(table, floor)
     grid, paper = fits[fits["protocol"] == "grid"], paper_rows(fits[fits["protocol"] == "paper"], recalled)
-    under = under_floor(grid)
+    checked = finished(fits)
+    under = under_floor(checked)
     verdict = (
-        f"none of {len(grid)} trained networks lies under its certified floor"
+        f"none of {len(checked)} trained networks lies under its certified floor"
         if under.empty
-        else f"{len(under)} of {len(grid)} trained networks lie under their certified floor, which is a defect"
+        else f"{len(under)} of {len(checked)} trained networks lie under their certified floor, which is a defect"
     )
     exact = grid[grid["exchange_depth"] <= grid["depth"]]
+    gap = f"{len(exact)} networks, median {exact['relative'].median():.1e}" if len(exact) else "no network of this grid"
     claims = []
     for dim, cells in grid.groupby("target.input_dim"):
         needed = depth_needed(cells, RELATIVE_ERROR)
@@ -244,7 +244,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
         f"layers, fitted by narrower and deeper networks; {verdict}. (a), (b) Median over "
         f"{grid['target.seed'].nunique()} targets of the squared L2 error over the variance of the target; lines: "
         "equal error. Above the stairs an exact network of that width and depth exists, so that the error there is an "
-        f"optimisation gap ({len(exact)} networks, median {exact['relative'].median():.1e}). (c), (d) Hidden layers "
+        f"optimisation gap ({gap}). (c), (d) Hidden layers "
         f"that reach relative error {RELATIVE_ERROR:g}: markers, trained, median over targets with their range, up to "
         "the deepest network tried where a target is not reached; dashed, exact exchange; black, the least depth that "
         "the certified floor allows; dotted, the k + 1 hidden layers (k + 2 with the output) "
