@@ -94,10 +94,14 @@ def test_bad_arguments_are_said(ledger):
 # Packing
 
 
-def test_packing_is_longest_first_and_complete():
+def test_packing_is_complete_and_in_turns_of_one_chunk_a_program_longest_first():
     settings = grid(widths=(3, 8, 5), seeds=5)
     chunks = pack(settings, {}, chunk_size=4).chunks
-    assert [chunk.cost for chunk in chunks] == sorted((chunk.cost for chunk in chunks), reverse=True)
+    programs = {chunk.program for chunk in chunks}
+    for begin in range(0, len(chunks), len(programs)):
+        turn = chunks[begin : begin + len(programs)]
+        assert {chunk.program for chunk in turn} == programs
+        assert [chunk.cost for chunk in turn] == sorted((chunk.cost for chunk in turn), reverse=True)
     assert sorted(key for chunk in chunks for key in chunk.keys) == sorted(map(identity.key, settings))
     assert all(len({cell.program_key for cell in chunk.cells}) == 1 for chunk in chunks)
     assert {chunk.chunk_size for chunk in chunks} == {4}

@@ -53,7 +53,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Packing:
-    """A grid against its ledger: what is left to do, longest first, and how many cells are settled."""
+    """A grid against its ledger: what is left to do, in order, and how many cells are settled."""
 
     chunks: list[Chunk]
     total: int
@@ -83,16 +83,18 @@ def pack(
     programs: dict[Any, list[str]] = {}
     for key, one in sorted(cells.items()):
         programs.setdefault(one.program_key, []).append(key)
-    chunks = []
+    chunks: list[tuple[int, Chunk]] = []
     for program_key, keys in programs.items():
         whole, rest, size = _split(keys, cells, statuses, settled, chunk_size)
         program = hashlib.sha256(repr(program_key).encode()).hexdigest()[:16]
         packed = whole + [rest[begin : begin + size] for begin in range(0, len(rest), size)]
         cost = float(cells[keys[0]].cost) * size
-        chunks += [Chunk(tuple(cells[key] for key in one), tuple(one), program, size, cost) for one in packed]
-    chunks.sort(key=lambda chunk: (-chunk.cost, chunk.program, chunk.keys))
+        for turn, one in enumerate(packed):
+            chunks.append((turn, Chunk(tuple(cells[key] for key in one), tuple(one), program, size, cost)))
+    # One chunk of each program first, so that workers compile different programs, and find them compiled from then on.
+    chunks.sort(key=lambda item: (item[0], -item[1].cost, item[1].program))
     states = [statuses.get(key) for key in cells]
-    return Packing(chunks, len(cells), states.count("done"), states.count("failed"))
+    return Packing([chunk for _, chunk in chunks], len(cells), states.count("done"), states.count("failed"))
 
 
 def _split(
