@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from widththeory.constructions.named_layers import ONE, ZERO, NamedLayers, Terms, combine, constant
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
 
-_ZERO, _HALF, _ONE = Fraction(0), Fraction(1, 2), Fraction(1)
-_ZEROS = np.array(_ZERO, dtype=object)
-Terms = dict[str, Fraction]  # an affine function of the units of the layer before; "1" is its constant
+_ZEROS = np.array(ZERO, dtype=object)
 
 
 class Packing(NamedTuple):
@@ -38,7 +37,7 @@ def packing(network: Network, input_bits: int) -> Packing:
     if network.output_dim != 1 or not network.size.depth:
         raise ValueError(f"network must have hidden layers and one output, got {network!r}")
     grids, fields = [input_bits], [input_bits]
-    low, high = np.full(network.input_dim, _ZERO), np.full(network.input_dim, _ONE)
+    low, high = np.full(network.input_dim, ZERO), np.full(network.input_dim, ONE)
     for weight, bias in network.rational().layers:
         positive, negative = np.where(weight > 0, weight, _ZEROS), np.where(weight < 0, weight, _ZEROS)
         low, high = positive @ low + negative @ high + bias, positive @ high + negative @ low + bias
@@ -113,63 +112,35 @@ def pack_layers(network: Network, input_bits: int, window_bits: int) -> Network:
     """
     check_positive_int("window_bits", window_bits)
     plan, dim = packing(network, input_bits), network.input_dim
-    tape = _Tape([f"x{i}" for i in range(dim)])
+    tape = NamedLayers([f"x{i}" for i in range(dim)])
     packed: Terms = {}
     for i, bit in itertools.product(range(dim), range(input_bits)):
-        rest = {"rest": 2 * _ONE, "up": -_ONE, "down": _ONE} if bit else {f"x{i}": _ONE}
-        ramp = _add((Fraction(2**window_bits), rest), (Fraction(-(2**window_bits), 2), {"1": _ONE}))
-        others = {f"x{k}": {f"x{k}": _ONE} for k in range(i + 1, dim)}
-        tape.append(
-            {"rest": rest, "up": _add((_ONE, ramp), (_ONE, {"1": _ONE})), "down": ramp, "packed": packed} | others
-        )
+        rest = {"rest": 2 * ONE, "up": -ONE, "down": ONE} if bit else {f"x{i}": ONE}
+        ramp = combine((2**window_bits, rest), (1, constant(Fraction(-(2**window_bits), 2))))
+        others = {f"x{k}": {f"x{k}": ONE} for k in range(i + 1, dim)}
+        tape.append({"rest": rest, "up": combine((1, ramp), (1, constant(1))), "down": ramp, "packed": packed} | others)
         place = Fraction(1, 2 ** (i * input_bits + bit + 1))
-        packed = {"packed": _ONE, "up": place, "down": -place}
+        packed = {"packed": ONE, "up": place, "down": -place}
     *hidden, (last_row, last_bias) = network.rational().layers
     for level, (weight, bias) in enumerate(hidden):
         before = plan.grids[level], plan.fields[level]
         gathered: Terms = {}
         given: Terms = {}  # the unit computed last, before its ReLU
-        for unit, (row, constant) in enumerate(zip(weight, bias, strict=True)):
+        for unit, (row, shift) in enumerate(zip(weight, bias, strict=True)):
             place = Fraction(2 ** plan.grids[level + 1], 2 ** (unit * plan.fields[level + 1]))  # of the unit before
-            total, gathered = _read_bits(tape, packed, row, before, gathered, given, place if unit else _ZERO)
-            packed, given = {"packed": _ONE}, _add((_ONE, total), (constant, {"1": _ONE}))
+            total, gathered = _read_bits(tape, packed, row, before, gathered, given, place if unit else ZERO)
+            packed, given = {"packed": ONE}, combine((1, total), (1, constant(shift)))
         tape.append({"next": gathered, "sum": given})
         place = Fraction(2 ** plan.grids[level + 1], 2 ** (len(bias) * plan.fields[level + 1]))
-        packed = {"next": _ONE, "sum": place}
-    total, _ = _read_bits(tape, packed, last_row[0], (plan.grids[-1], plan.fields[-1]), {}, {}, _ZERO)
-    tape.append({"above": _add((_ONE, total), (last_bias[0] - plan.low, {"1": _ONE}))})
-    tape.append({"below": {"above": -_ONE, "1": plan.high - plan.low}})
-    return tape.network({"below": -_ONE, "1": plan.high})
-
-
-def _add(*parts: tuple[Fraction, Terms]) -> Terms:
-    total: Terms = {}
-    for factor, terms in parts:
-        for name, number in terms.items():
-            total[name] = total.get(name, _ZERO) + factor * number
-    return total
-
-
-class _Tape:
-    """Layers in the making, whose units have names."""
-
-    def __init__(self, names: list[str]):
-        self.names, self.layers = names, list[tuple[Any, Any]]()
-
-    def _affine(self, rows: list[Terms]) -> tuple[Any, Any]:
-        weight = [[terms.get(name, _ZERO) for name in self.names] for terms in rows]
-        return weight, [terms.get("1", _ZERO) for terms in rows]
-
-    def append(self, units: dict[str, Terms]) -> None:
-        self.layers.append(self._affine(list(units.values())))
-        self.names = list(units)
-
-    def network(self, output: Terms) -> Network:
-        return Network([*self.layers, self._affine([output])])
+        packed = {"next": ONE, "sum": place}
+    total, _ = _read_bits(tape, packed, last_row[0], (plan.grids[-1], plan.fields[-1]), {}, {}, ZERO)
+    tape.append({"above": combine((1, total), (1, constant(last_bias[0] - plan.low)))})
+    tape.append({"below": {"above": -ONE, "1": plan.high - plan.low}})
+    return tape.network([{"below": -ONE, "1": plan.high}])
 
 
 def _read_bits(
-    tape: _Tape, packed: Terms, row: Any, layout: tuple[int, int], gathered: Terms, given: Terms, place: Fraction
+    tape: NamedLayers, packed: Terms, row: Any, layout: tuple[int, int], gathered: Terms, given: Terms, place: Fraction
 ) -> tuple[Terms, Terms]:
     """Layers that read all bits of `packed`; returns row @ (the numbers packed there) in terms of the last of them.
 
@@ -179,25 +150,25 @@ def _read_bits(
     grid, field = layout
     num_bits = len(row) * field
     largest = Fraction(2**field - 1, 2**grid)
-    offset = sum((max(-entry, _ZERO) for entry in row), _ZERO) * largest  # keeps the sum from being negative
+    offset = sum((max(-entry, ZERO) for entry in row), ZERO) * largest  # keeps the sum from being negative
     total: Terms = given
     for bit in range(1, num_bits + 1):
         if bit == 1:
-            u = _add((_ONE, packed), (Fraction(1, 2 ** (num_bits + 1)), {"1": _ONE}))
-            v = _add((_ONE, packed), (Fraction(1, 2 ** (num_bits + 2)), {"1": _ONE}))
+            u = combine((1, packed), (1, constant(Fraction(1, 2 ** (num_bits + 1)))))
+            v = combine((1, packed), (1, constant(Fraction(1, 2 ** (num_bits + 2)))))
         else:
-            packed = {"packed": _ONE}
-            u, v = ({name: 2 * _ONE, f"{name}_half": -4 * _ONE} for name in "uv")
-        halves = [_add((_ONE, terms), (-_HALF, {"1": _ONE})) for terms in (u, v)]
+            packed = {"packed": ONE}
+            u, v = ({name: 2 * ONE, f"{name}_half": -4 * ONE} for name in "uv")
+        halves = [combine((1, terms), (1, constant(Fraction(-1, 2)))) for terms in (u, v)]
         sawtooths = {"u": u, "u_half": halves[0], "v": v, "v_half": halves[1]}
         tape.append({"packed": packed, **sawtooths, "sum": total, "next": gathered})
-        gathered = {"next": _ONE, "sum": place} if bit == 1 else {"next": _ONE}
+        gathered = {"next": ONE, "sum": place} if bit == 1 else {"next": ONE}
         entry, power = row[(bit - 1) // field], field - 1 - (bit - 1) % field
         value = entry * Fraction(2**power, 2**grid)
         slope = value * 2 ** (num_bits + 1 - bit)  # the bit is 1/2 - 2^(m + 1 - i) (t^i(u) - t^i(v))
         read = {"1": value / 2, "u": -2 * slope, "u_half": 4 * slope, "v": 2 * slope, "v_half": -4 * slope}
-        total = _add((_ONE, {"1": offset} if bit == 1 else {"sum": _ONE}), (_ONE, read))
-    return _add((_ONE, total), (-offset, {"1": _ONE})), gathered
+        total = combine((1, constant(offset) if bit == 1 else {"sum": ONE}), (1, read))
+    return combine((1, total), (1, constant(-offset))), gathered
 
 
 @dataclass(frozen=True)
