@@ -92,7 +92,7 @@ class Subdivision:
             tails, heads = tail[crossed], head[crossed]
             known = _BETWEEN[signs.array[tails] + 1, signs.array[heads] + 1]
             known[:, neuron] = 0
-            signs.extend(self._values.insert(layer, neuron, tails, heads, known))
+            signs.extend(self._values.insert(layer, neuron, crossed, tails, heads, known))
         positive = np.flatnonzero(at_tail + at_head > 0)
         num_edges = len(tail)
         head[crossed] = born
@@ -114,6 +114,7 @@ class Subdivision:
         self._left.extend(split)
         self._right.extend(halves)
         self._neuron.extend(np.full(len(split), self._num_neurons + neuron, dtype=np.int32))
+        self._values.join(entry[split], exit_[split])
         for pattern in self.patterns:
             pattern.extend(pattern.array[split])
         self.num_faces += len(split)

@@ -26,9 +26,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from widththeory.exact.affine_maps import affine_maps
+from widththeory.exact.filtered_values import FilteredValues
 from widththeory.exact.polygons import convex_corners, fan, triangle_areas
 from widththeory.exact.subdivision import Subdivision
-from widththeory.exact.vertex_values import FilteredValues, RationalValues
+from widththeory.exact.vertex_values import RationalValues
 from widththeory.network import Network, compose
 from widththeory.typing import Certified
 
