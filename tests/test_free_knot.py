@@ -1,5 +1,7 @@
 """Best piecewise-affine approximation: closed forms, brute force, and networks that stay above the floor."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -156,6 +158,41 @@ def test_tabulated_error_is_proven():
         gap = np.max(np.abs(np.sin(3 * points) - np.interp(points, table.knots, table.values)))
         assert gap <= table.sup_error
     assert table.sup_error < 2 * gap  # the curvature bound is sharp
+
+
+def exact_distance_to_affine(function):
+    """L2 distance to affine functions, squared, in rational arithmetic from the moments 1, x, f of the knots stored."""
+    knots, values = ([Fraction(float(number)) for number in part] for part in (function.knots, function.values))
+    pieces = list(zip(knots, knots[1:], values, values[1:], strict=False))
+    length = knots[-1] - knots[0]
+    mean = sum((b - a) * (u + v) / 2 for a, b, u, v in pieces) / length
+    centre = (knots[0] + knots[-1]) / 2
+    cross = sum(
+        (b - a) * (2 * p * u + p * v + q * u + 2 * q * v) / 6
+        for a, b, u, v in pieces
+        for p, q in [(a - centre, b - centre)]
+    )
+    square = sum((b - a) * (u * u + u * v + v * v) / 3 for a, b, u, v in pieces) - length * mean * mean
+    return float(square - 12 * cross * cross / length**3)
+
+
+@pytest.mark.parametrize("height", [0.0, 1e6, -1e12])
+@pytest.mark.parametrize("place", [0.0, 1e6, -1e10])
+def test_far_from_the_origin_nothing_is_lost(height, place):
+    rng = np.random.default_rng(5)
+    function = Tabulated(
+        place + np.sort(np.append(rng.integers(1, 1024, 20), [0, 1024])) / 1024, height + rng.standard_normal(22)
+    )
+    exact = np.sqrt(exact_distance_to_affine(function))
+    for found in (free_knot_floor(function, 1, num_cells=64), free_knot_floor(function, 1, num_cells=8)):
+        assert found.lower <= exact <= found.upper
+        assert found.error < 1e-10 * exact  # rounding of 64 cells, whatever the offsets
+    # the distance in the other norms does not depend on where the graph lies, up to the rounding of its values
+    for norm in ("l1", "sup"):
+        moved = free_knot_floor(function, 3, norm, num_cells=64)
+        values = function.values - height  # exact or rounded to the spacing of `height`
+        plain = free_knot_floor(Tabulated(function.knots - place, values), 3, norm, num_cells=64)
+        assert moved.value == pytest.approx(plain.value, abs=4 * np.spacing(abs(height)) + 1e-9)
 
 
 def test_bad_input_gets_one_sentence():

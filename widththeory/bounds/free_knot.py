@@ -48,6 +48,7 @@ def free_knot_enclosures(function: Tabulated, max_pieces: int, norm: str = "l2",
     """
     check_positive_int("max_pieces", max_pieces)
     check_positive_int("num_cells", num_cells)
+    function = _centred(function)
     edges = _grid(function, num_cells, norm)
     costs = _costs(function, edges, norm)
     lower, upper = [costs.cost[0, -1]], [costs.cost[0, -1]]
@@ -90,6 +91,7 @@ def free_knot_floor(
     """
     check_positive_int("num_pieces", num_pieces)
     check_positive_int("num_cells", num_cells, at_least=4)
+    function = _centred(function)
     edges: Any = _grid(function, max(1, num_cells // 2), norm)
     closed = np.zeros(len(edges) - 1, dtype=bool)  # cells that hold no optimal breakpoint
     best_lower, best_upper = 0.0, np.inf
@@ -145,6 +147,18 @@ class _Costs(NamedTuple):
     cost: np.ndarray
     rounding: float
     combine: np.ufunc
+
+
+def _centred(function: Tabulated) -> Tabulated:
+    """The same up to a constant and a shift of the interval, so that rounding is that of the function's variation."""
+    knots, values = function.knots, function.values
+    mean = float(np.diff(knots) @ (values[1:] + values[:-1]) / 2) / function.length
+    centred = values - mean
+    nearest = min(knots[0], knots[-1], key=abs)
+    if knots[0] * knots[-1] > 0 and abs(nearest) >= function.length:
+        knots = knots - nearest  # exact: all have one sign, and none is more than twice this one
+    # each value was rounded once, relative to itself
+    return Tabulated(knots, centred, function.sup_error + 2.0**-53 * float(np.max(np.abs(centred))))
 
 
 def _costs(function: Tabulated, edges: Vector, norm: str) -> _Costs:
