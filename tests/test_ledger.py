@@ -293,6 +293,29 @@ def test_files_that_are_not_ledgers_are_left_alone(tmp_path):
         assert path.read_bytes() == before
 
 
+def test_a_ledger_that_another_driver_is_just_making_is_ours(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+
+    class Slow(sqlite3.Connection):
+        """Between its first question and the second, another driver makes the ledger."""
+
+        asked = False
+
+        def execute(self, *arguments):
+            answer = super().execute(*arguments)
+            if not Slow.asked:
+                Slow.asked = True
+                answer = iter(answer.fetchall())
+                Ledger.open(path).close()
+                return type("Answer", (), {"fetchone": lambda self: next(answer)})()
+            return answer
+
+    connection = sqlite3.connect(path, factory=Slow)
+    storage._check_ours(connection, path)
+    connection.close()
+    assert Slow.asked
+
+
 def test_a_damaged_ledger_is_said_to_be(tmp_path):
     path = tmp_path / "ledger.sqlite"
     with Ledger.open(path) as ledger:

@@ -62,8 +62,9 @@ def plain_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         text = str(error)
-        if "disk is full" in text or "disk I/O error" in text:
-            said = f"the disk is full: {path} took no further rows; those already in it are kept"
+        if "disk is full" in text or "disk I/O error" in text:  # a file-size limit is reported as the latter
+            state = "is full" if "full" in text else "is full or failing"
+            said = f"the disk {state}: {path} took no further rows; those already in it are kept"
         elif "not a database" in text:
             said = f"{path} is not a ledger: it is not an SQLite file"
         elif "malformed" in text or "SQLITE_CORRUPT" in text:
@@ -130,9 +131,10 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     version = _version(connection)
+    # Asked last: it is written together with the tables, perhaps by another driver just now.
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application != APPLICATION_ID and (application or tables or version):
         raise LedgerError(f"{path} is not a ledger: it is an SQLite file of another program")
     if version > len(SCHEMA):
