@@ -223,6 +223,25 @@ def test_a_lease_is_renewed(tmp_path):
             time.sleep(0.01)
 
 
+def test_a_lease_that_was_taken_for_dead_is_signed_again(tmp_path):
+    path = tmp_path / "l.sqlite"
+    with (
+        Ledger.open(path) as one,
+        Ledger.open(path) as two,
+        Lease(one, "claim", seconds=0.3) as first,
+        Lease(two, "claim") as second,
+    ):
+        first.claim(["a"])
+        two.connection.execute("UPDATE drivers SET expires = 0 WHERE id = ?", (first.driver,))
+        assert second.claim(["a"]) == "claimed"
+        end = time.monotonic() + 10
+        while not two.connection.execute("SELECT 1 FROM drivers WHERE id = ?", (first.driver,)).fetchone():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert first.claim(["b"]) == "claimed"
+        assert second.claim(["b"]) == "busy"
+
+
 def test_settled_cells_are_not_claimed(tmp_path):
     with Ledger.open(tmp_path / "l.sqlite") as ledger, Lease(ledger, "claim") as lease:
         keys = [identity.key(one) for one in CELLS[:2]]

@@ -35,10 +35,8 @@ class Lease:
         self._thread = threading.Thread(target=self._renew, name="ledger lease", daemon=True)
 
     def __enter__(self) -> "Lease":
-        pid = os.getpid()
-        row = (self.driver, processes.host(), pid, processes.started(pid), time.time() + self.seconds)
         with storage.plain_errors(self.ledger.path), storage.transaction(self.ledger.connection):
-            self.ledger.connection.execute("INSERT INTO drivers VALUES (?, ?, ?, ?, ?)", row)
+            self._sign(self.ledger.connection)
         self._thread.start()
         return self
 
@@ -82,6 +80,12 @@ class Lease:
             connection.executemany("INSERT OR REPLACE INTO claims VALUES (?, ?, ?)", claims)
         return "claimed"
 
+    def _sign(self, connection: sqlite3.Connection) -> None:
+        """Enter this driver, or renew its entry; after a long sleep of the machine another one may have removed it."""
+        pid = os.getpid()
+        row = (self.driver, processes.host(), pid, processes.started(pid), time.time() + self.seconds)
+        connection.execute("INSERT OR REPLACE INTO drivers VALUES (?, ?, ?, ?, ?)", row)
+
     def _forget(self, driver: str) -> None:
         self.ledger.connection.execute("DELETE FROM claims WHERE driver = ?", (driver,))
         self.ledger.connection.execute("DELETE FROM drivers WHERE id = ?", (driver,))
@@ -99,8 +103,6 @@ class Lease:
                 connection = connection or sqlite3.connect(
                     self.ledger.path, timeout=storage.BUSY_SECONDS, isolation_level=None, check_same_thread=False
                 )
-                connection.execute(
-                    "UPDATE drivers SET expires = ? WHERE id = ?", (time.time() + self.seconds, self.driver)
-                )
+                self._sign(connection)
         if connection is not None:
             connection.close()
