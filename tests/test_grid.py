@@ -313,13 +313,31 @@ def test_a_bar_is_drawn_on_a_terminal(ledger):
 
 def test_rows_made_by_other_versions_are_noted(ledger, monkeypatch):
     now = provenance.here()
-    monkeypatch.setattr(provenance, "here", lambda: now | {"jax": "0.1.0"})
+    monkeypatch.setattr(provenance, "here", lambda **_: now | {"jax": "0.1.0"})
     run(grid(seeds=1), ledger)
-    monkeypatch.setattr(provenance, "here", lambda: now)
+    monkeypatch.setattr(provenance, "here", lambda **_: now)
     said = io.StringIO()
     run(grid(seeds=2), ledger, progress=Lines(said))
     assert f"12 older rows of claim were made by jax 0.1.0 (now {now['jax']})" in said.getvalue()
     assert {made_by["jax"] for made_by, _ in ledger.provenances("claim")} == {"0.1.0", now["jax"]}
+
+
+def test_rows_made_on_different_devices_are_noted(ledger, monkeypatch):
+    now = provenance.here()
+    for seeds, device in ((1, "abacus"), (2, "slide rule")):
+        monkeypatch.setattr(provenance, "here", lambda device=device, **_: now | {"device": device})
+        run(grid(seeds=seeds), ledger, progress=Lines(said := io.StringIO()))
+    assert "rows of claim were made on different devices: abacus, slide rule" in said.getvalue()
+
+
+def test_a_driver_with_workers_starts_no_device(ledger, monkeypatch):
+    run(grid(seeds=1), ledger)
+
+    def started():
+        raise AssertionError("the driver has asked for its device")
+
+    monkeypatch.setattr(provenance, "_device", started)
+    assert run(grid(seeds=2), ledger, jobs=2).done == 12
 
 
 def test_states_and_durations_read_well():

@@ -190,7 +190,7 @@ class Driver:
         part.strikes += 1
         if part.alone:
             text = f"the worker was lost while it measured this cell alone: {type(error).__name__}"
-            self._blame(part, text, provenance.here(), out_of_memory=False)
+            self._blame(part, text, provenance.here(device=False), out_of_memory=False)
         elif part.strikes >= _STRIKES:
             part.alone = True
             self._suspects.append(part)

@@ -170,6 +170,7 @@ def run(
             )
             try:
                 driver.run()
+                watch.compare_devices(ledger)
             except KeyboardInterrupt:
                 driver.rescue()
                 raise
@@ -204,11 +205,17 @@ class _Watch:
         for made_by, rows in ledger.provenances(self.state.experiment):
             changed = [
                 f"{name} {made_by[name]} (now {now})"
-                for name, now in provenance.here().items()
+                for name, now in provenance.here(device=False).items()
                 if name not in provenance.VOLATILE and made_by.get(name, now) != now
             ]
             if changed:
                 self.out.note(f"{rows} older rows of {self.state.experiment} were made by {', '.join(changed)}")
+
+    def compare_devices(self, ledger: Ledger) -> None:
+        """Tell when rows of one table come from different kinds of device, whose last digits differ."""
+        kinds = {str(made_by.get("device")) for made_by, _ in ledger.provenances(self.state.experiment)} - {"None"}
+        if len(kinds) > 1:
+            self.out.note(f"rows of {self.state.experiment} were made on different devices: {', '.join(sorted(kinds))}")
 
     def tell(self, written: Written) -> None:
         """Count a settled chunk."""

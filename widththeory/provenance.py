@@ -14,9 +14,12 @@ VOLATILE = frozenset({"commit", "host", "python", "num_devices"})
 _PACKAGES = ("widththeory", "jax", "flax", "optax", "numpy", "scipy")
 
 
-def here() -> dict[str, Any]:
-    """Provenance of anything measured in this process: package versions, commit, host, and the device if JAX runs."""
-    return {**_versions(), **_device()}
+def here(*, device: bool = True) -> dict[str, Any]:
+    """Provenance of anything measured in this process: package versions, commit, host, and the device if JAX is loaded.
+
+    Asking for the device starts it: a driver, which measures nothing itself, must not take memory of a GPU.
+    """
+    return {**_versions(), **(_device() if device else {})}
 
 
 @lru_cache(maxsize=1)
