@@ -16,15 +16,16 @@ def random_values(input_dim, output_dim, num_cells, seed):
     return np.array([Fraction(int(n), 35) for n in numbers.ravel()], dtype=object).reshape(numbers.shape)
 
 
+@pytest.mark.parametrize("narrowest", [False, True])
 @pytest.mark.parametrize("num_cells", [2, 3])
 @pytest.mark.parametrize("num_levels", [2, 5])
 @pytest.mark.parametrize(("input_dim", "output_dim"), [(1, 1), (1, 2), (2, 1), (2, 2), (2, 4), (3, 1), (3, 2), (1, 4)])
-def test_cells_have_their_values_exactly(input_dim, output_dim, num_cells, num_levels):
+def test_cells_have_their_values_exactly(input_dim, output_dim, num_cells, num_levels, narrowest):
     values = random_values(input_dim, output_dim, num_cells, [input_dim, output_dim, num_cells])
     window = Fraction(1, 7 * num_cells)
-    network = memorising_network(values, num_levels, window)
+    network = memorising_network(values, num_levels, window, narrowest)
     assert network.is_rational
-    assert network.size == memorising_size(input_dim, output_dim, num_cells, num_levels)
+    assert network.size == memorising_size(input_dim, output_dim, num_cells, num_levels, narrowest)
     # Both ends of what is not a window in a cell, and a place between them.
     places = (Fraction(0), Fraction(2, 5 * num_cells), Fraction(1, num_cells) - window)
     cells = list(itertools.product(range(num_cells), repeat=input_dim))
@@ -42,14 +43,16 @@ def test_cells_have_their_values_exactly(input_dim, output_dim, num_cells, num_l
 
 def test_corner_of_the_cube_belongs_to_the_last_cell():
     values = random_values(2, 1, 3, 0)
-    assert memorising_network(values, 2, Fraction(1, 9)).exact([[1, 1]])[0, 0] == values[2, 2, 0]
+    for narrowest in (False, True):
+        assert memorising_network(values, 2, Fraction(1, 9), narrowest).exact([[1, 1]])[0, 0] == values[2, 2, 0]
 
 
+@pytest.mark.parametrize("narrowest", [False, True])
 @pytest.mark.parametrize("output_dim", [1, 3])
-def test_windows_stay_between_the_extreme_values(output_dim):
+def test_windows_stay_between_the_extreme_values(output_dim, narrowest):
     values = random_values(2, output_dim, 3, 1)
     window = Fraction(1, 4)  # most of a cell
-    network = memorising_network(values, 3, window)
+    network = memorising_network(values, 3, window, narrowest)
     points = [[Fraction(i, 24), Fraction(j, 23)] for i in range(25) for j in range(24)]
     outputs = network.exact(points)
     lowest, highest = (
@@ -64,11 +67,22 @@ def test_windows_stay_between_the_extreme_values(output_dim):
 def test_width_is_the_least_in_the_table(input_dim, output_dim):
     width = memorising_size(input_dim, output_dim, 2, 2).width
     assert width == minimum_width("lp", "lp", "euclidean", "relu", input_dim, output_dim).upper
-    compact = minimum_width("lp", "lp", "cube", "relu", input_dim, output_dim).upper
-    assert width - compact == int(input_dim > 1 and output_dim <= input_dim)
+    narrowest = memorising_size(input_dim, output_dim, 2, 2, narrowest=True).width
+    known = minimum_width("lp", "lp", "cube", "relu", input_dim, output_dim)
+    assert (known.lower, known.upper) == (narrowest, narrowest)
+    assert width - narrowest == int(input_dim > 1 and output_dim <= input_dim)
 
 
-@pytest.mark.parametrize("example", [DistanceMap(1, 8), DistanceMap(2, 8), DistanceMap(2, 4, 3, num_levels=8, seed=1)])
+@pytest.mark.parametrize(
+    "example",
+    [
+        DistanceMap(1, 8),
+        DistanceMap(2, 8),
+        DistanceMap(2, 8, narrowest=True),
+        DistanceMap(2, 4, 3, num_levels=8, seed=1),
+        DistanceMap(3, 3, 2, num_levels=8, seed=1, narrowest=True),
+    ],
+)
 @pytest.mark.parametrize("power", [1, 2, 4])
 def test_error_holds_and_is_near(example, power):
     points = example.sample(4000, np.random.default_rng(0))
@@ -108,8 +122,17 @@ def test_lost_fraction_is_that_of_the_windows():
     assert example.lost == pytest.approx(1 - np.mean(cell), rel=1e-12)
     inside = [tuple(int(x * 3) for x in row) for row in points]
     values = random_values(2, 1, 3, 5)
-    outputs = memorising_network(values, 2, example.window).exact(points)[:, 0]
-    assert all(out == values[k][0] for out, k, kept in zip(outputs, inside, cell, strict=True) if kept)
+    for narrowest in (False, True):
+        outputs = memorising_network(values, 2, example.window, narrowest).exact(points)[:, 0]
+        assert all(out == values[k][0] for out, k, kept in zip(outputs, inside, cell, strict=True) if kept)
+
+
+def test_strips_go_wrong_outside_the_cube():
+    values = random_values(2, 1, 3, 6)
+    beside = [[Fraction(1, 6), Fraction(3, 2)]]  # in the first column of cells, but above it
+    wide, narrow = (memorising_network(values, 2, Fraction(1, 30), narrowest) for narrowest in (False, True))
+    assert wide.exact(beside)[0, 0] == values[0, 2, 0]
+    assert narrow.exact(beside)[0, 0] == values[1, 1, 0]
 
 
 def test_bad_arguments_raise():

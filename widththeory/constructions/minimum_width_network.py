@@ -1,4 +1,4 @@
-"""Encoder, memoriser, decoder: any Lipschitz map of the cube in L^p at width max(d_x + 1, d_y)."""
+"""Encoder, memoriser, decoder: any Lipschitz map of the cube in L^p at width max(d_x + 1, d_y) or max(d_x, d_y, 2)."""
 
 import itertools
 from collections.abc import Sequence
@@ -32,14 +32,45 @@ def _climb(
     return stairs
 
 
-def _encode(tape: NamedLayers, dim: int, num_cells: int, window: Fraction) -> Terms:
-    """Layers of width d + 1 that put the number of the cell in place of each coordinate; returns that of the cube."""
+def _encode(tape: NamedLayers, dim: int, num_cells: int, window: Fraction, narrowest: bool) -> Terms:
+    """Layers that put the number of the cell in place of each coordinate; returns that of the cube."""
+    cuts = [Fraction(k, num_cells) - window for k in range(1, num_cells)]
     carried = {f"x{i}": {f"x{i}": ONE} for i in range(dim)}
-    starts = [Fraction(k, num_cells) - window for k in range(1, num_cells)]
+    starts = dict.fromkeys(carried, cuts)
+    if narrowest and dim > 1:
+        carried = _strip(tape, carried, num_cells, window)
+        period = 1 + window  # from a strip to the next; its last cell ends at 1, and what is beyond is free for a ramp
+        starts["x1"] = [period * k + cut for k in range(num_cells) for cut in (*cuts, ONE)][:-1]
+    code: Terms = {}
     for name in list(carried):
-        stairs = _climb(tape, carried, name, starts, window)
+        stairs = _climb(tape, carried, name, starts[name], window)
         carried = {unit: {unit: ONE} for unit in carried} | {name: stairs}
-    return combine(*((num_cells ** (dim - 1 - i), carried[f"x{i}"]) for i in range(dim)))
+    for terms in carried.values():
+        code = combine((num_cells, code), (1, terms))
+    return code
+
+
+def _strip(tape: NamedLayers, carried: dict[str, Terms], num_cells: int, window: Fraction) -> dict[str, Terms]:
+    """2 (M - 1) layers of width d that replace (x_0, x_1) by x_1 + (1 + r) k, k the number of the cell of x_0.
+
+    From the last cell down: what lies at its edge x_0 = a already is moved to x_0 = a - r and 1 + r up in x_1, by a
+    projection along the line (1, -(1 + r) / r); then the next cell is projected along x_0 to its own edge a - 1 / M.
+    """
+    edge, slope = ONE, (1 + window) / window
+    carried = dict(carried)
+    for k in reversed(range(num_cells)):
+        if k < num_cells - 1:  # x_1 + slope x_0 stays
+            sheared = combine((1, carried["x1"]), (slope, carried["x0"]))
+            tape.append(carried | {"x0": combine((1, constant(edge - window)), (-1, carried["x0"])), "x1": sheared})
+            carried = {unit: {unit: ONE} for unit in carried}
+            carried["x0"] = {"1": edge - window, "x0": -ONE}
+            carried["x1"] = combine((1, carried["x1"]), (-slope, carried["x0"]))
+        edge = Fraction(k, num_cells)
+        if k:
+            tape.append(carried | {"x0": combine((1, constant(edge)), (-1, carried["x0"]))})
+            carried = {unit: {unit: ONE} for unit in carried} | {"x0": {"1": edge, "x0": -ONE}}
+    del carried["x0"]
+    return carried
 
 
 def _memorise(tape: NamedLayers, code: Terms, values: Sequence[Fraction]) -> Terms:
@@ -72,11 +103,14 @@ def _decode(tape: NamedLayers, code: Terms, base: int, num_digits: int) -> list[
     return [*(carried[f"digit{j}"] for j in range(num_digits - 1)), carried["code"]]
 
 
-def memorising_network(cell_values: Any, num_levels: int, window: Fraction) -> Network:
+def memorising_network(cell_values: Any, num_levels: int, window: Fraction, narrowest: bool = False) -> Network:
     """A network of width max(d_x + 1, d_y) with given values on the cells of a grid of the cube, but for windows.
 
     * Encoder, width d_x + 1: coordinate by coordinate, a staircase puts the number of the cell in the place of x_i.
       It climbs in windows of a given width before the edges between cells. The code is the number of the cell.
+      For the width max(d_x, d_y, 2), the first coordinate is not replaced in its place, which takes a further unit.
+      Its cells are strips that projections of the plane (x_1, x_2) move onto one line, one beside the other; a
+      coordinate is gone, and its unit serves the other staircases. Projections need the cube: far away they go wrong.
     * Memoriser, width 2: a piecewise-linear function of the code.
     * Decoder, for d_y > 1: the memorised number has the d_y values as digits in base Q, which staircases split off,
       the width being the digits already found and two.
@@ -89,13 +123,17 @@ def memorising_network(cell_values: Any, num_levels: int, window: Fraction) -> N
         num_levels: Q, at least 2. For d_y > 1, an output v is (k + 1/2) / Q with k = floor(Q v), or Q - 1 for v = 1.
             For d_y = 1 it is v itself.
         window: less than 1 / M.
+        narrowest: whether to take the encoder of width d_x (for d_x > 1).
+
+    Size: `memorising_size`.
 
     Raises:
         ValueError: outside these ranges.
 
     Source:
-        [park2021] for L^p at width max(d_x + 1, d_y), with staircases as the max-min strings of [haninsellke2017];
-        weights derived for this project.
+        [park2021] for the width max(d_x + 1, d_y) and [kimminpark2024] for max(d_x, d_y, 2), both in L^p and as
+        recalled; staircases are max-min strings of [haninsellke2017]. Differs: all weights explicit, and an encoder of
+        width d_x that moves strips (derived for this project).
     """
     values = np.asarray(cell_values, dtype=object)
     if values.ndim < 2 or len(set(values.shape[:-1])) != 1 or values.shape[0] < 2 or values.shape[-1] < 1:
@@ -108,7 +146,7 @@ def memorising_network(cell_values: Any, num_levels: int, window: Fraction) -> N
     if not all(0 <= entry <= 1 for row in rows for entry in row):
         raise ValueError("cell_values must be between 0 and 1")
     tape = NamedLayers(f"x{i}" for i in range(dim))
-    code = _encode(tape, dim, num_cells, Fraction(window))
+    code = _encode(tape, dim, num_cells, Fraction(window), narrowest)
     if output_dim == 1:
         return tape.network([_memorise(tape, code, [row[0] for row in rows])])
     packed = []
@@ -120,34 +158,38 @@ def memorising_network(cell_values: Any, num_levels: int, window: Fraction) -> N
     return tape.network(combine((Fraction(1, num_levels), combine((1, digit), (1, half)))) for digit in found)
 
 
-def memorising_size(input_dim: int, output_dim: int, num_cells: int, num_levels: int) -> Size:
+def memorising_size(input_dim: int, output_dim: int, num_cells: int, num_levels: int, narrowest: bool = False) -> Size:
     """Size of `memorising_network`.
 
     Width max(d_x + 1, d_y): 2 d_x (M - 1) layers of width d_x + 1, M^d_x - 1 of width 2, and 2 (Q - 1) of each of the
-    widths 2, ..., d_y.
+    widths 2, ..., d_y. The narrowest, for d_x > 1: width max(d_x, d_y, 2), the encoder having 2 (d_x - 1) (M - 1) +
+    2 (M^2 - 1) layers of width d_x.
 
     Args:
         input_dim, output_dim: d_x and d_y, at least 1.
         num_cells, num_levels: M and Q, at least 2.
+        narrowest: as in `memorising_network`.
 
     Raises:
         ValueError: outside these ranges.
 
     Source:
-        Derived for this project, for the width of [park2021].
+        Derived for this project, for the widths of [park2021] and [kimminpark2024].
     """
     check_positive_int("input_dim", input_dim)
     check_positive_int("output_dim", output_dim)
     check_positive_int("num_cells", num_cells, at_least=2)
     check_positive_int("num_levels", num_levels, at_least=2)
     encoder = (input_dim + 1,) * (2 * input_dim * (num_cells - 1))
+    if narrowest and input_dim > 1:
+        encoder = (input_dim,) * (2 * (input_dim - 1) * (num_cells - 1) + 2 * (num_cells**2 - 1))
     decoder = [width for width in range(2, output_dim + 1) for _ in range(2 * (num_levels - 1))]
     return Size(input_dim, (*encoder, *(2,) * (num_cells**input_dim - 1), *decoder), output_dim)
 
 
 @dataclass(frozen=True)
 class DistanceMap:
-    """Distances to random sets of points, d_y of them, in L^p at the least width max(d_x + 1, d_y).
+    """Distances to random sets of points, d_y of them, in L^p at width max(d_x + 1, d_y) or max(d_x, d_y, 2).
 
     Each coordinate is x -> min_j max_i |x_i - c_ji|, which is 1-Lipschitz in the maximum norm and in [0, 1]. `target`
     is the first, `map` has all; the guarantee holds for each.
@@ -160,20 +202,21 @@ class DistanceMap:
         window_bits: q; windows are 2^(-q) of a cell wide, at least 1.
         num_centres: points of each set, drawn uniformly from multiples of 1/256 in the cube.
         seed: seed of the points.
+        narrowest: whether to take the encoder of width d_x, which is one narrower if d_x > 1 and d_y <= d_x.
 
     Domain: the law is uniform on [0, 1]^d_x.
     Error: `lp_error`. A cell's value is taken at its centre, within |x - centre|, whose L^p norm is
         (d / (d + p))^(1/p) / (2 M); rounding to levels adds 1 / (2 Q) if d_y > 1; windows are the fraction
         `lost` <= d 2^(-q) of the cube, on which the error is at most 1.
-    Size: `memorising_size`: width max(d_x + 1, d_y) and about M^d_x hidden layers. Windows cost no layers.
+    Size: `memorising_size`: about M^d_x hidden layers. Windows cost no layers.
 
     Raises:
         ValueError: outside these ranges.
 
     Source:
-        [park2021], as recalled: max(d_x + 1, d_y) is the least width in L^p(R^d_x). Differs: on the cube, all weights
-        explicit. There [kimminpark2024] needs max(d_x, d_y, 2) only, the same if d_x = 1 or d_y > d_x, and one less
-        otherwise; compare [cai2023].
+        [park2021], as recalled: max(d_x + 1, d_y) is the least width in L^p(R^d_x). [kimminpark2024], as recalled: in
+        L^p of the cube it is max(d_x, d_y, 2); compare [cai2023]. Differs: on the cube for both, all weights explicit,
+        the narrowest encoder and the error derived for this project.
     """
 
     input_dim: int
@@ -183,6 +226,7 @@ class DistanceMap:
     window_bits: int = 20
     num_centres: int = 3
     seed: int = 0
+    narrowest: bool = False
 
     def __post_init__(self) -> None:
         self.size()
@@ -226,7 +270,7 @@ class DistanceMap:
             point = [Fraction(2 * k + 1, 2 * self.num_cells) for k in cell]
             for j, group in enumerate(centres):
                 values[(*cell, j)] = min(max(abs(p - c) for p, c in zip(point, row, strict=True)) for row in group)
-        return memorising_network(values, self.num_levels, self.window)
+        return memorising_network(values, self.num_levels, self.window, self.narrowest)
 
     def lp_error(self, power: float | int) -> float:
         """Bound on the L^p error of each coordinate, p = power >= 1."""
@@ -242,13 +286,15 @@ class DistanceMap:
 
     def size(self) -> Size:
         """Encoder, memoriser, decoder."""
-        return memorising_size(self.input_dim, self.output_dim, self.num_cells, self.num_levels)
+        return memorising_size(self.input_dim, self.output_dim, self.num_cells, self.num_levels, self.narrowest)
 
 
 EXAMPLES = (
     DistanceMap(1, 8),
     DistanceMap(2, 6),
     DistanceMap(2, 4, output_dim=2, num_levels=4, seed=1),
+    DistanceMap(2, 5, narrowest=True),
+    DistanceMap(3, 3, output_dim=2, num_levels=8, narrowest=True),
     DistanceMap(1, 5, output_dim=3, num_levels=3, seed=2),
     DistanceMap(3, 3, output_dim=4, num_levels=3, seed=3),
 )
