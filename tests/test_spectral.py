@@ -15,6 +15,7 @@ from widththeory.bounds.radial_law import RadialLaw, ball_radius
 from widththeory.bounds.ridge_sum import best_ridge_error
 from widththeory.bounds.spectral import (
     Spectrum,
+    bessel_roundoff,
     floor,
     log_tube_fraction,
     neurons_needed,
@@ -120,13 +121,16 @@ def test_counts_in_high_dimension(dim, frequency):
         assert abs(neurons_needed(found, level).value - count) < printed_to(count, 2) + 2.5e-3 * count
 
 
-@pytest.mark.parametrize("order", [0.0, 0.5, 1.0, 2.5, 7.0, 15.5, 63.0])
+@pytest.mark.parametrize("order", [0.0, 0.5, 1.0, 2.5, 7.0, 15.5, 63.0, 127.0])
 def test_bessel_table(order):
     rng = np.random.default_rng(1)
-    arguments = np.concatenate([[0.0, 1e-9, 0.9999, 1.0, 700.0], rng.uniform(0, 3, 20), rng.uniform(0, 700, 40)])
+    end = 3600.0  # what the wave of frequency 3 needs in dimension 128
+    arguments = np.concatenate(
+        [[0.0, 1e-9, 0.9999, 1.0, end], rng.uniform(0, 3, 20), rng.uniform(0, 700, 40), rng.uniform(700, end, 40)]
+    )
     expected = [float(mpmath.besselj(order, mpmath.mpf(z))) for z in arguments]
-    # what a floor counts as roundoff of one value, 64 units in the last place of 1
-    np.testing.assert_allclose(BesselTable(order, 700.0)(arguments), expected, rtol=0, atol=64 * 2.0**-52)
+    # what a floor counts as roundoff of one value, itself twice what was seen over more arguments
+    np.testing.assert_allclose(BesselTable(order, end)(arguments), expected, rtol=0, atol=bessel_roundoff(order))
 
 
 def mpmath_floor(dim, frequency, order, num_neurons, top):

@@ -14,7 +14,7 @@ _START = 1.0  # below, derivatives of fractional orders are large
 
 
 class BesselTable:
-    """J_order on [0, end] by Taylor polynomials about a grid; within 2e-14 of SciPy up to order 63.
+    """J_order on [0, end] by Taylor polynomials about a grid, within `spectral.bessel_roundoff` of the exact values.
 
     Args:
         order: at least 0.
