@@ -181,6 +181,7 @@ def networks(config: Config) -> "pd.DataFrame":
 
 def main(config: Config) -> None:
     """Measure what is missing, and write the tables."""
+    command.results_file(__file__, config.scale, config.out)  # a folder that refuses is said before the theory runs
     write_table(__file__, config, "floor", floors(config))
     write_table(__file__, config, "network", networks(config))
     fit_table(__file__, config, settings(config), fit.measure)

@@ -22,6 +22,7 @@ import dis
 import inspect
 import io
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -98,14 +99,15 @@ def parse(config: type[ConfigType], arguments: Sequence[str] | None = None, *, d
 
 
 def _first_paragraph(box: str) -> str:
-    """The message in the frame that tyro draws around it and its hints."""
-    words: list[str] = []
+    """The message in the frame that tyro draws around it and its hints; of dashes where there is no Unicode."""
+    parts: list[list[str]] = [[]]
     for line in box.splitlines():
         text = line.strip("│ ")
-        if words and text.startswith("──"):
-            break
-        if text and not text.startswith(("╭", "╰", "──")):
-            words.append(text)
+        if text.startswith(("╭", "╰")) or re.fullmatch("[─-]{3,}", text):
+            parts.append([])
+        elif text:
+            parts[-1].append(text)
+    words = next(filter(None, parts[1:]), parts[0])  # before the frame there is at most its title
     return f"{' '.join(words).rstrip('.')} (see --help)"
 
 
