@@ -166,3 +166,19 @@ def test_data_without_a_law(x, y, message):
 
 def test_a_law_is_evaluated_as_written():
     assert PowerLaw(2.0, -1.0, 0.5, -1.1, -0.9, 3)([1.0, 4.0]) == pytest.approx([2.5, 1.0])
+
+
+def test_points_of_one_group_are_resampled_together():
+    """Each of 8 groups has its own factor, the same at all widths of few: 20 copies of a group say no more than one."""
+    rng = np.random.default_rng(0)
+    x, factor = np.tile([1.0, 10.0], 8), np.exp(rng.standard_normal(16))
+    y, groups = factor * x**-0.5, np.arange(16) % 8
+    once = fit_power_law(x, y, with_floor=False, groups=groups)
+    copies = fit_power_law(np.tile(x, 20), np.tile(y, 20), with_floor=False, groups=np.tile(groups, 20))
+    alone = fit_power_law(np.tile(x, 20), np.tile(y, 20), with_floor=False)
+    assert copies.exponent == pytest.approx(once.exponent, rel=1e-9)
+    # the same draws of groups give the same lines
+    assert (copies.low, copies.high) == pytest.approx((once.low, once.high), rel=1e-9)
+    assert alone.high - alone.low < 0.5 * (copies.high - copies.low)  # sqrt(1/20) of it, were the copies new points
+    with pytest.raises(ValueError, match="groups must hold one label for each of the 16 points"):
+        fit_power_law(x, y, with_floor=False, groups=[1, 2])

@@ -123,7 +123,14 @@ class PowerLaw:
 
 
 def fit_power_law(
-    x: Any, y: Any, *, with_floor: bool = True, confidence: float = 0.95, num_resamples: int = 500, seed: int = 0
+    x: Any,
+    y: Any,
+    *,
+    with_floor: bool = True,
+    groups: Any = None,
+    confidence: float = 0.95,
+    num_resamples: int = 500,
+    seed: int = 0,
 ) -> PowerLaw:
     """Fit y = c x^p + e to positive data, e >= 0, by least squares of log y; interval of p by resampling the points.
 
@@ -131,6 +138,8 @@ def fit_power_law(
 
     Args:
         with_floor: fit e too; else e = 0.
+        groups: a label for each point, where points of one label belong together (one target at several widths): then
+            whole groups are resampled, since points that vary together would make the interval too narrow.
 
     Raises:
         ValueError: lengths differ, numbers that are not positive, or fewer distinct x than parameters.
@@ -143,11 +152,15 @@ def fit_power_law(
     parameters = 3 if with_floor else 2
     if len(np.unique(x)) < parameters:
         raise ValueError(f"x must hold at least {parameters} different numbers, got {len(np.unique(x))}")
+    labels = np.arange(len(x)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    if labels.shape != x.shape:
+        raise ValueError(f"groups must hold one label for each of the {len(x)} points, got shape {labels.shape}")
+    members = [np.flatnonzero(labels == label) for label in range(labels.max() + 1)]
     best = _power_law(x, y, with_floor)
     rng = np.random.default_rng(seed)
     exponents = []
     for _ in range(num_resamples):
-        chosen = rng.integers(len(x), size=len(x))
+        chosen = np.concatenate([members[label] for label in rng.integers(len(members), size=len(members))])
         if len(np.unique(x[chosen])) >= parameters:
             exponents.append(_power_law(x[chosen], y[chosen], with_floor)[1])
     tail = (1 - confidence) / 2
