@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fake_fits import FakeFit, grid
+from fake_fits import FakeFit, fake_measure, grid
 from hypothesis import given
 from hypothesis import strategies as st
 
 from widththeory import identity, storage
+from widththeory.experiment import Flags, fit_table
 from widththeory.ledger import Ledger, LedgerError, Row
 
 FIT = FakeFit("lu.Wide", (("k", 3), ("seed", 1)), 8, 2, 1e-3)
@@ -209,9 +210,28 @@ def test_a_table_fills_an_empty_ledger(ledger, tmp_path):
     ledger.export_csv(tmp_path / "claim.csv", "claim")
     with Ledger.open(tmp_path / "new.sqlite") as new:
         assert new.import_csv(tmp_path / "claim.csv", FakeFit, "claim") == len(grid()) + len(odd) + 2
-        assert new.import_csv(tmp_path / "claim.csv", FakeFit, "claim") == 1  # the failed one, replaced by itself
+        assert new.import_csv(tmp_path / "claim.csv", FakeFit, "claim") == 0
         assert new.statuses("claim") == ledger.statuses("claim")
         assert not new.export_csv(tmp_path / "claim.csv", "claim")
+
+
+def test_rows_computed_elsewhere_are_taken_over_by_a_ledger_in_use(tmp_path):
+    here, there = (Flags(out=tmp_path / name, jobs=1, log="none") for name in ("here", "there"))
+    script, settings = "experiments/claim.py", grid(seeds=2)
+    mine, trouble = settings[:4], replace(settings[5], trouble="raise")
+    fit_table(script, here, [*mine, trouble], fake_measure)
+    elsewhere = fit_table(script, there, settings, fake_measure)
+    (tmp_path / "there" / "claim.csv").replace(tmp_path / "here" / "claim.csv")  # as a pull does
+
+    def never(settings, chunk_size):
+        raise AssertionError("measured again what the table holds")
+
+    table = fit_table(script, here, [*settings, trouble], never)
+    assert set(table["key"]) == {*elsewhere["key"], identity.key(trouble)}
+    assert list(table["status"]).count("failed") == 1
+    with Ledger.open(tmp_path / "here" / "claim.sqlite") as ledger:
+        ((_, error),) = ledger.failures("claim")
+        assert "Traceback" in error
 
 
 @given(

@@ -44,9 +44,9 @@ def fit_table(
 ) -> "pd.DataFrame":
     """Measure what is missing of a grid, write results/<scale>/<claim>.csv, and return the table of the grid's rows.
 
-    Rows live in <claim>.sqlite beside the table. Where that is missing but the table is there, as in a fresh clone with
-    committed rows, the table's rows are taken over first. Rows of cells that the grid no longer declares stay in the
-    ledger and out of the table.
+    Rows live in <claim>.sqlite beside the table. What that lacks but the table has, as in a fresh clone or after a pull
+    of rows that were computed elsewhere, is taken over first. Rows of cells that the grid no longer declares stay in
+    the ledger and out of the table.
 
     Args:
         script: `__file__` of the experiment, whose name is the claim.
@@ -61,7 +61,7 @@ def fit_table(
     path = command.results_file(script, flags.scale, flags.out)
     claim = path.stem
     with Ledger.open(path.with_suffix(".sqlite")) as ledger:
-        if settings and path.is_file() and claim not in ledger.experiments():
+        if settings and path.is_file() and ledger.missing(claim, settings):
             ledger.import_csv(path, type(settings[0]), claim)
         grid.run(
             settings,

@@ -207,12 +207,17 @@ class Ledger:
     def import_csv(self, path: Path | str, settings_class: type, experiment: str) -> int:
         """Take over the rows of a file that `export_csv` wrote; the number of rows that were new is returned.
 
-        All rows or none. The file is data and never code; each key is computed again from the settings and compared.
+        All rows or none. A row that is there already stays, unless it is a failed one and the file has it done. The
+        file is data and never code; each key is computed again from the settings and compared.
 
         Raises:
             LedgerError: a file that is missing, malformed or of other settings; the message names the line.
         """
-        return self.record(experiment, [Row(**fields) for fields in tables.read_csv(Path(path), settings_class)])
+        known = self.statuses(experiment)
+        rows = [Row(**fields) for fields in tables.read_csv(Path(path), settings_class)]
+        # Of a failure the file has the last line, the ledger perhaps the whole traceback.
+        rows = [row for row in rows if row.status == "done" or identity.key(row.settings) not in known]
+        return self.record(experiment, rows)
 
     def backup(self, path: Path | str) -> None:
         """Write a consistent copy to `path`, also while other processes use the ledger."""
