@@ -29,6 +29,8 @@ def drawn(table: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
     is "grid", or "paper" for the paper's own students and optimiser.
     """
     ours, paper = table[table["optimizer"] == "adam"], table[table["optimizer"] == "adadelta"]
+    if finished(ours).empty:
+        raise ValueError("every fit of the grid failed or diverged, so that there is nothing to draw")
     best = finished(ours).sort_values("train_mse", kind="stable").groupby([*TARGET, "width", "depth"]).head(1)
     fits = compared(pd.concat([best.assign(protocol="grid"), paper.assign(protocol="paper")], ignore_index=True), floor)
     kept = ["protocol", *TARGET, "width", "depth", "learning_rate", "relative", "relative_stderr", "test_mse"]
@@ -228,9 +230,9 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
     checked = checked[checked["relative_floor"] > 0]
     under = under_floor(checked)
     verdict = (
-        f"none of the {len(checked)} trained networks whose floor is positive lies under it"
+        f"none of {len(checked)} trained networks with a positive floor lies under it"
         if under.empty
-        else f"{len(under)} of {len(checked)} trained networks with a positive floor lie under it, which is a defect"
+        else f"{len(under)} of {len(checked)} trained networks lie under their floor, which is a defect"
     )
     exact = grid[grid["exchange_depth"] <= grid["depth"]]
     gap = f"{len(exact)} networks, median {exact['relative'].median():.1e}" if len(exact) else "no network of this grid"
@@ -245,6 +247,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
     tried = ours.groupby([*TARGET, "width", "depth"]).size()
     lost = len(ours) - len(finished(ours))
     ratio = (paper["average"] / paper["recalled_average"]).median()
+    beside = f"Our averages are {ratio:.2g} times theirs in the median" if ratio > 0 else "Ours all failed"
     students = fits[(fits["protocol"] == "paper") & (fits["target.input_dim"] == 1)]
     known = int((students["exchange_depth"] <= students["depth"]).sum())
     return (
@@ -264,8 +267,8 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
         f"learning rates {', '.join(f'{rate:g}' for rate in sorted(ours['learning_rate'].unique()))}), chosen by "
         f"training loss, {ours['num_steps'].max()} steps of Adam"
         f"{f'; {lost} of {len(ours)} fits failed or diverged' if lost else ''}. (e) The paper's students with its "
-        "optimiser; its numbers are as recalled, over 50 targets; batch size and initialisation are not recalled. Our "
-        f"averages are {ratio:.2g} times theirs in the median. For n = 1 an exact network of the student's size exists "
+        "optimiser; its numbers are as recalled, over 50 targets; batch size and initialisation are not recalled. "
+        f"{beside}. For n = 1 an exact network of the student's size exists "
         f"for {known} of {len(students)} targets, so that what remains there is left by training, not by size."
     )
 

@@ -184,9 +184,9 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     fewer = [dim for dim in explicit.index if needed[dim] <= explicit.loc[dim, "num_neurons"]]
     separated = [dim for dim in explicit.index if dim > max(fewer, default=0)]
     verdict = (
-        f"none of the {len(measured)} trained networks with one hidden layer and a positive floor lies under it"
+        f"none of {len(measured)} trained networks with one hidden layer and a positive floor lies under it"
         if under.empty
-        else f"{len(under)} of {len(measured)} trained networks with a positive floor lie under it, which is a defect"
+        else f"{len(under)} of {len(measured)} trained networks lie under their floor, which is a defect"
     )
     gap = f"from d = {min(separated)} on" if separated else "in none of these dimensions"
     past, two = past_one_layer(fits, floor), finished(fits[(fits["target"] == WAVE) & (fits["depth"] == 2)])
@@ -203,8 +203,8 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
         f"and as many neurons{shown}. "
         "(a) Lines: certified floor over all networks with one hidden layer, any weights, under the law of order 2; "
         f"markers: trained. (b) The same beside two hidden layers, d = {telling_dim(fits, floor)}, the largest "
-        "where training shows a separation, if it does in any; trained networks above the explicit one that are no "
-        "narrower than it in either layer are left there by training. (c) K(eps): fewer neurons in one hidden layer cannot "
+        "where training shows a separation, if it does in any; trained networks above the explicit one, if no "
+        "narrower in either layer, are left there by training. (c) K(eps): fewer neurons in one hidden layer cannot "
         "reach relative squared error eps; solid, the paper's law; dotted, order 2. (d) A 1-Lipschitz radial target: "
         "one hidden layer suffices; lines: explicit, one hidden layer. "
         f"Markers: median over n = {cells.min()} initialisations, bars their range"
