@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from widththeory import command, fit
+from widththeory import command, fit, identity
 from widththeory.bounds.linear_regions import expected_at_initialisation, serra_upper
 from widththeory.command import Scale, results_file
 from widththeory.constructions.montufar import FoldingNetwork
@@ -99,10 +99,13 @@ def _grid(config: Config) -> Iterator[Regression]:
 
 
 def _fitted(config: Config) -> Iterator[tuple[Regression, Network]]:
-    """The networks of the fits; those whose weights this ledger does not hold are fitted again."""
+    """The networks of the fits that did not fail; those whose weights this ledger does not hold are fitted again."""
     path = results_file(__file__, config.scale, config.out, suffix=".sqlite")
     with Ledger.open(path) as ledger:
+        statuses = ledger.statuses(path.stem)
         for one in settings(config):
+            if statuses.get(identity.key(one)) == "failed":
+                continue
             blob = ledger.weights(path.stem, one)
             if blob is None:
                 (found,) = fit.measure([one], 1)

@@ -5,6 +5,7 @@ Draws results/<scale>/what_depth_folds.csv with .regions.csv and .faces.csv; see
 
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,6 +13,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 from widththeory import command
+from widththeory.estimates import finished
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, series
 
 STATES = ("explicit", "initialised", "trained")
@@ -49,10 +51,10 @@ def _faces(axes: Axes, corners: pd.DataFrame) -> None:
     slopes = groups[["slope_x", "slope_y"]].first()
     angles = np.arctan2(slopes["slope_y"], slopes["slope_x"]).to_numpy(float)
     flat = (slopes == 0).all(axis=1).to_numpy()
+    colors = mpl.colormaps["twilight"].with_extremes(bad="black")
     artist = PolyCollection(
-        polygons, array=np.ma.masked_array(angles, flat), cmap="twilight", clim=(-np.pi, np.pi), rasterized=True
+        polygons, array=np.ma.masked_array(angles, flat), cmap=colors, clim=(-np.pi, np.pi), rasterized=True
     )
-    artist.cmap.set_bad("black")
     artist.set(edgecolor="white", linewidth=0.25 if len(polygons) < 2000 else 0.05)
     axes.add_collection(artist)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=(), yticks=())
@@ -93,6 +95,8 @@ def caption(table: pd.DataFrame, regions: pd.DataFrame, faces: pd.DataFrame) -> 
     held = deep["linear_regions"] > shallow["most"]
     seeds = regions.loc[regions["state"] == "trained"].groupby("architecture")["seed"].nunique().min()
     verdict = "holds" if held else "does not hold"
+    lost = len(table) - len(finished(table))
+    fewer = f" ({lost} of {len(table)} fits failed or diverged)" if lost else ""
     return (
         f"What depth folds (Montufar et al. 2014): a deep network 2-{deep['widths']}-1 with {deep['num_params']} "
         f"parameters has {deep['linear_regions']:,} linear regions on a square by explicit weights, and a shallow one, "
@@ -104,7 +108,7 @@ def caption(table: pd.DataFrame, regions: pd.DataFrame, faces: pd.DataFrame) -> 
         f"at initialisation, and {middle['deep', 'trained']:,.0f} against {middle['shallow', 'trained']:,.0f} after "
         f"{table['num_steps'].max()} steps of Adam on cos(pi x) cos(pi y). All counts are exact, on the square that is "
         "shown. Colour: direction of the gradient. Right: one marker a network, "
-        f"n = {seeds} initialisations; upper bound of Serra et al. 2018, as recalled."
+        f"n = {seeds} initialisations{fewer}; upper bound of Serra et al. 2018, as recalled."
     )
 
 

@@ -1,0 +1,109 @@
+"""The README's promises: its code runs, and what it names is there."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+from scripts import EXPERIMENTS, FIGURES, ROOT
+
+import widththeory
+
+TEXT = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
+PYTHON = [code for language, code in BLOCKS if language == "python"]
+QUOTED = sorted(set(re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", TEXT, flags=re.MULTILINE | re.DOTALL))))
+MADE = ("results/", "figures/", ".venv/")  # by commands, not by git
+
+
+def paths():
+    """Paths in backticks and in links; of commands the words that are paths."""
+    links = re.findall(r"\]\(([^)#:]+)\)", TEXT)
+    words = {word for quoted in QUOTED for word in quoted.split()}
+    files = {word for word in words if re.fullmatch(r"[\w./<>-]+(/[\w.<>-]+|\.(py|bib|md|toml))", word)}
+    return sorted({*links, *files})
+
+
+@pytest.mark.parametrize("code", PYTHON, ids=[f"block {index}" for index in range(len(PYTHON))])
+def test_code_runs_and_prints(code, capsys):
+    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == code.count("print(")
+    assert all(line.strip() and "nan" not in line for line in printed)
+
+
+def test_the_example_tells_the_separation():
+    """As its comments say: no 1000 neurons of one layer do what the explicit network does."""
+    told = []
+    exec(compile(PYTHON[0], "README.md", "exec"), {"print": lambda *values: told.append(values)})
+    (floor,), (needed,), (_, guarantee), (error,) = told
+    assert 0 < error < floor.lower < 1
+    assert guarantee.bound > 0
+    assert needed.lower > 1000
+
+
+def test_there_is_code():
+    assert PYTHON
+
+
+@pytest.mark.parametrize("path", paths())
+def test_paths_exist(path):
+    if path.startswith(MADE):
+        return
+    whole, _, placeholder = path.partition("<")
+    place = Path(whole).parent if placeholder else Path(path)
+    # A bare file name is one of the package, or of the folder that the sentence is about.
+    assert any((root / place).exists() for root in (ROOT, ROOT / "widththeory")), path
+
+
+def test_paths_are_found():
+    """The test above sees what it should."""
+    assert {"experiments/eldan_shamir.py", "widththeory/references.bib", "references.bib"} <= set(paths())
+    assert any(path.endswith(".png") for path in paths())
+
+
+@pytest.mark.parametrize("claim", [path.stem for path in EXPERIMENTS])
+def test_table_has_a_row_a_claim(claim):
+    rows = [line for line in TEXT.splitlines() if line.startswith("|") and f"`experiments/{claim}.py`" in line]
+    assert len(rows) == 1
+    assert f"`paper_figures/{claim}.py`" in rows[0]
+    sentence, *_, source = (cell.strip() for cell in rows[0].strip("|").split("|"))
+    assert sentence
+    assert re.search(r"\d{4}", source)
+
+
+def test_table_has_no_claim_that_is_gone():
+    named = re.findall(r"`(experiments|paper_figures)/(\w+)\.py`", TEXT)
+    assert {stem for folder, stem in named if folder == "experiments"} == {path.stem for path in EXPERIMENTS}
+    assert {stem for folder, stem in named if folder == "paper_figures"} == {path.stem for path in FIGURES}
+
+
+def test_commands_are_targets_of_make():
+    targets = set(re.findall(r"^(\w+):.*## ", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    commands = [*QUOTED, *(line for language, code in BLOCKS if not language for line in code.splitlines())]
+    asked = {
+        word
+        for command in commands
+        if command.startswith("make ")
+        for word in command.partition("#")[0].split()[1:]
+        if "=" not in word
+    }
+    assert {"figures", "test", "help"} <= asked <= targets
+
+
+FILES = {".csv", ".png", ".txt", ".pdf", "references.bib"}
+NAMES = [name for name in QUOTED if re.fullmatch(r"[a-z_]*(\.\w+)+", name) and name not in FILES]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_the_package_exist(name):
+    """`widththeory.bounds`, `.grid` or `models.mlp`; what has arguments is a method of what the sentence is about."""
+    place = widththeory
+    for part in name.removeprefix("widththeory").strip(".").split("."):
+        place = getattr(place, part, None) or importlib.import_module(f"{place.__name__}.{part}")
+
+
+def test_times_are_measured():
+    times = re.findall(r"about (\S+) minutes", TEXT)
+    assert len(times) == 2
+    assert all(re.fullmatch(r"\d+|[a-z]+", time) for time in times)
