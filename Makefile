@@ -15,7 +15,7 @@ stamps := $(claims:%=results/$(SCALE)/%.stamp)
 pictures := $(pictured:%=figures/$(SCALE)/%.pdf)
 
 python := .venv/bin/python
-drawing := widththeory/plotting.py widththeory/estimates.py
+drawing := widththeory/plotting.py widththeory/estimates.py widththeory/command.py
 bounds := $(wildcard widththeory/bounds/*.py)
 library := $(filter-out $(drawing),$(wildcard widththeory/*.py widththeory/*/*.py))
 

@@ -26,7 +26,10 @@ from widththeory.command import Scale
 from widththeory.constructions.serialise import exchange_size
 from widththeory.constructions.serialised_path import path_size
 from widththeory.constructions.wide_random import RandomWideNetwork, recalled_errors, student_size
+from widththeory.exact.distance_2d import distance
 from widththeory.exact.one_dim import PiecewiseLinear, piecewise
+from widththeory.exact.polygons import box
+from widththeory.exact.polynomial_2d import PlanarPolynomial
 from widththeory.experiment import Flags, fit_table, write_table
 from widththeory.fit import Regression
 from widththeory.network import Network, compose
@@ -174,7 +177,7 @@ def floors(config: Config) -> "pd.DataFrame":
     import pandas as pd
 
     sizes = SCALES[config.scale]
-    grid = {(one.width, one.depth) for one in _grid(config)}
+    grid = {(width, depth) for width in sizes.widths for depth in range(1, max(sizes.depths) + 1)}
     rows = []
     for input_dim in sizes.input_dims:
         for k in sizes.ks:
@@ -200,18 +203,18 @@ def _floor_of_pieces(function: PiecewiseLinear, cells: set[tuple[int, int]], num
     return {pieces: float(found.lower[pieces - 1]) ** 2 / length for pieces in fewer}
 
 
-def _mean_and_variance(function: PiecewiseLinear) -> tuple[float, float]:
+def _variance(function: PiecewiseLinear) -> float:
     """Under the uniform law on the interval, by Simpson's rule on each piece, which is exact."""
     steps, values = np.diff(function.knots), function.values
     weight = steps / np.sum(steps)
     mean = float(weight @ (values[:-1] + values[1:]) / 2)
     left, right = values[:-1] - mean, values[1:] - mean
-    return mean, float(weight @ (left**2 + left * right + right**2) / 3)
+    return float(weight @ (left**2 + left * right + right**2) / 3)
 
 
 def _one_input(target: RandomWideNetwork, cells: set[tuple[int, int]]) -> Iterator[tuple[float, ...]]:
     function = piecewise(target.network(), -1.0, 1.0)
-    variance = _mean_and_variance(function)[1]
+    variance = _variance(function)
     floor = _floor_of_pieces(function, cells, 1024)
     for width, depth in sorted(cells):
         pieces = max_affine_pieces((width,) * depth)
@@ -221,11 +224,14 @@ def _one_input(target: RandomWideNetwork, cells: set[tuple[int, int]]) -> Iterat
 
 def _two_inputs(target: RandomWideNetwork, cells: set[tuple[int, int]], num_lines: int) -> Iterator[tuple[float, ...]]:
     """On each line a network of two inputs is one of one input and the same widths; lines are drawn in equal strata."""
-    offsets = -1 + 2 * (np.arange(num_lines) + np.random.default_rng(0).uniform(size=num_lines)) / num_lines
+    offsets = (
+        -1 + 2 * (np.arange(num_lines) + np.random.default_rng([target.seed, 2]).uniform(size=num_lines)) / num_lines
+    )
+    polygon, zero, one = box(-1, 1), PlanarPolynomial(((0.0,),)), PlanarPolynomial(((1.0,),))
+    square, shifted = (distance(target.network(), level, polygon).l2 ** 2 / 4 for level in (zero, one))
+    variance = square - ((square - shifted + 1) / 2) ** 2  # E f = (E f^2 - E (f - 1)^2 + 1) / 2
     lines = [Network([([[1.0], [0.0]], [0.0, offset])]) for offset in offsets]
     functions = [piecewise(compose(target.network(), line), -1.0, 1.0) for line in lines]
-    means, variances = np.transpose([_mean_and_variance(function) for function in functions])
-    variance = float(np.mean(variances) + np.var(means))
     floors = [_floor_of_pieces(function, cells, 256) for function in functions]
     for width, depth in sorted(cells):
         pieces = max_affine_pieces((width,) * depth)

@@ -135,16 +135,17 @@ def floors(config: Config) -> "pd.DataFrame":
     rows = []
     for order in (0, FIT_ORDER):
         for dim in sizes.floor_dims:
-            radial = Cosine(dim, FREQUENCY, order).spectrum()
+            wave = Cosine(dim, FREQUENCY, order)
+            radial, moment = wave.spectrum(), wave.second_moment().value
             most = neurons_needed(radial, RELATIVE_ERRORS[-1])
             counts = np.unique(np.round(np.geomspace(1, max(2.0, min(most.value, 1e6)), 61)))
             for count in sorted({*counts, *map(float, sizes.one_layer_widths)}):
                 lower = relative_floor(radial, count).lower
-                rows.append((dim, FREQUENCY, order, count, max(0.0, lower), np.nan))
+                rows.append((dim, FREQUENCY, order, moment, count, max(0.0, lower), np.nan))
             for relative_error in RELATIVE_ERRORS:
                 needed = neurons_needed(radial, relative_error)
-                rows.append((dim, FREQUENCY, order, needed.lower, np.nan, relative_error))
-    columns = ["input_dim", "frequency", "order", "num_neurons", "relative_floor", "relative_error"]
+                rows.append((dim, FREQUENCY, order, moment, needed.lower, np.nan, relative_error))
+    columns = ["input_dim", "frequency", "order", "second_moment", "num_neurons", "relative_floor", "relative_error"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -29,7 +29,8 @@ def drawn(table: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
 
 def compared(fits: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
     """Fits, chosen or not, beside the floor at their number of neurons where there is one."""
-    moment = fits["target_second_moment"]
+    exact = floor[floor["order"] == 2].groupby("input_dim")["second_moment"].first()
+    moment = fits["target_second_moment"].where(fits["target"] != WAVE, fits["target.input_dim"].map(exact))
     fits = fits.assign(
         num_neurons=fits["width"] * fits["depth"],
         relative=fits["test_mse"] / moment,

@@ -361,3 +361,26 @@ def test_docstring_says_claim_source_command_and_expectation(experiment):
     name = experiment.__name__.removeprefix("experiments.")
     assert f"python experiments/{name}.py" in text
     assert f"paper_figures/{name}.py" in text
+
+
+def test_an_interrupted_run_leaves_its_rows_and_says_what_is_missing(tmp_path, monkeypatch):
+    path = EXPERIMENTS[0]
+    module = load(path)
+    config = module.Config(scale="smoke", out=tmp_path, jobs=1, log="none")
+    real, calls = module.fit.measure, []
+
+    def interrupted(settings, chunk_size):
+        calls.append(len(settings))
+        if len(calls) > 2:
+            raise KeyboardInterrupt
+        return real(settings, chunk_size)
+
+    monkeypatch.setattr(module.fit, "measure", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        module.main(config)
+    rows = pd.read_csv(tmp_path / f"{path.stem}.csv")
+    declared = int((tmp_path / f"{path.stem}.grid.csv").read_text().split()[-1])
+    assert len(rows) == sum(calls[:2])
+    assert declared == len(module.settings(config)) > len(rows)
+    assert command._missing(tmp_path / f"{path.stem}.csv", rows) == f", {len(rows)} of {declared} cells computed"
+    assert command._missing(tmp_path / "other.csv", rows) == ""

@@ -169,10 +169,21 @@ def draw(
 
         with plotting.style():
             picture = given(figure)
-            plotting.say_scale(picture, options.scale)
-            text = f"{given(caption).strip()} Scale: {options.scale}."
+            extent = f"{options.scale}{_missing(source, read[''])}"
+            plotting.say_scale(picture, extent)
+            text = f"{given(caption).strip()} Scale: {extent}."
             plotting.save(picture, folder, claim, given(drawn) if drawn else read[""], text)
         print(f"{claim}: {_shown(folder / claim)}.pdf")
+
+
+def _missing(source: Path, table: "pd.DataFrame") -> str:
+    """Says how much of the declared grid is there, when it is not all; see `experiment.fit_table`."""
+    path = source.with_suffix(".grid.csv")
+    try:
+        declared = int(path.read_text(encoding="utf-8").split()[-1])
+    except (OSError, ValueError, IndexError):
+        return ""  # a table of the user's own has no grid
+    return f", {len(table)} of {declared} cells computed" if len(table) < declared else ""
 
 
 def _table(path: Path, claim: str, scale: Scale) -> "pd.DataFrame":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from widththeory import command, grid
 from widththeory.command import Scale
+from widththeory.identity import key
 from widththeory.ledger import Ledger
 from widththeory.progress import Style
 from widththeory.tables import replace_file
@@ -30,10 +31,13 @@ class Flags:
     """How progress is shown."""
     retry_failed: bool = False
     """Measure again what failed."""
+    chunk_size: int | None = None
+    """Networks in one program, instead of what suits a CPU; a GPU wants hundreds to thousands."""
 
     def __post_init__(self) -> None:
-        if self.jobs is not None:
-            check_positive_int("jobs", self.jobs)
+        for name in ("jobs", "chunk_size"):
+            if getattr(self, name) is not None:
+                check_positive_int(name, getattr(self, name))
 
 
 def fit_table(
@@ -46,7 +50,8 @@ def fit_table(
 
     Rows live in <claim>.sqlite beside the table. What that lacks but the table has, as in a fresh clone or after a pull
     of rows that were computed elsewhere, is taken over first. Rows of cells that the grid no longer declares stay in
-    the ledger and out of the table.
+    the ledger and out of the table. A run that is interrupted, or stopped by an error, writes the rows it has; how many
+    cells the grid declares stands in <claim>.grid.csv, so that a figure can say what is missing.
 
     Args:
         script: `__file__` of the experiment, whose name is the claim.
@@ -63,16 +68,22 @@ def fit_table(
     with Ledger.open(path.with_suffix(".sqlite")) as ledger:
         if settings and path.is_file() and ledger.missing(claim, settings):
             ledger.import_csv(path, type(settings[0]), claim)
-        grid.run(
-            settings,
-            measure,
-            ledger,
-            experiment=claim,
-            jobs=flags.jobs,
-            progress=flags.log,
-            retry_failed=flags.retry_failed,
-        )
-        ledger.export_csv(path, claim, settings)
+        try:
+            grid.run(
+                settings,
+                measure,
+                ledger,
+                experiment=claim,
+                jobs=flags.jobs,
+                chunk_size=flags.chunk_size,
+                progress=flags.log,
+                retry_failed=flags.retry_failed,
+            )
+        finally:
+            declared = {key(one) for one in settings}
+            if ledger.statuses(claim, sorted(declared)):
+                replace_file(path.with_suffix(".grid.csv"), ["cells\n", f"{len(declared)}\n"])
+                ledger.export_csv(path, claim, settings)
         return ledger.table(claim, settings)
 
 
