@@ -89,12 +89,12 @@ def waves(num_seeds):
                             fits.append({**fit, "seed": seed, "learning_rate": rate, **measured(relative)})
         for order in (0, 2):
             for num_neurons in (1.0, 8.0, 16.0, 32.0, 128.0, 256.0, 512.0):
-                floors.append((dim, 3.0, order, num_neurons, wave_floor(dim, num_neurons), np.nan))
+                floors.append((dim, 3.0, order, 0.5, num_neurons, wave_floor(dim, num_neurons), np.nan))
             for eps in (0.5, 0.1, 0.01):
-                floors.append((dim, 3.0, order, (1 - eps) * 10 * 2**dim, np.nan, eps))
+                floors.append((dim, 3.0, order, 0.5, (1 - eps) * 10 * 2**dim, np.nan, eps))
         networks.append((WAVE.WAVE, dim, 2, 30 * dim, 30 * dim**2, 0.005, 1e-4, 0.06))
         networks += [(WAVE.CONTROL, dim, 1, width, width * dim, 2 / width, 0.0, 2 / width) for width in (8, 32, 128)]
-    columns = ["input_dim", "frequency", "order", "num_neurons", "relative_floor", "relative_error"]
+    columns = ["input_dim", "frequency", "order", "second_moment", "num_neurons", "relative_floor", "relative_error"]
     sizes = ["target", "input_dim", "depth", "num_neurons", "num_params"]
     return {
         "": pd.DataFrame(fits),
@@ -294,13 +294,17 @@ def test_depth_needed_of_all_targets():
 
 def test_exponent_of_a_power_law():
     widths = np.array([4, 4, 8, 16, 32])
-    needed = pd.DataFrame(
-        {"width": widths, "depth": 20 * widths**-0.75, "first": False, **dict.fromkeys(DEPTH.TARGET, 0)}
-    )
-    outside = pd.DataFrame({"width": [64, 2], "depth": [1.0, np.nan], "first": [True, False]})
-    for table in (needed, pd.concat([needed, outside])):  # bounds and missing depths have no say
-        found = DEPTH.exponent(table)
-        assert (found.exponent, found.coefficient, found.n) == (pytest.approx(-0.75), pytest.approx(20), 5)
+    parts = [
+        pd.DataFrame({"width": widths, "depth": 20 * scale * widths**-0.75, "first": False})
+        .assign(**dict.fromkeys(DEPTH.TARGET, 0))
+        .assign(**{"target.k": k})
+        .iloc[skipped:]
+        for k, scale, skipped in ((3, 1, 0), (4, 10, 2))  # the harder targets miss the narrow widths
+    ]
+    outside = pd.DataFrame({"width": [64, 2], "depth": [1.0, np.nan], "first": [True, False], "target.k": [3, 3]})
+    for tables, n in ((parts[:1], 5), (parts, 8), ([*parts, outside], 8)):  # bounds and missing depths have no say
+        found = DEPTH.exponent(pd.concat(tables))
+        assert (found.exponent, found.n) == (pytest.approx(-0.75), n)
         assert found.low == pytest.approx(found.high)
 
 

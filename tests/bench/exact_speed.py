@@ -1,11 +1,11 @@
 """Speed of the exact planar analysis, in CPU seconds on one thread.
 
-Command: python tests/bench/exact_speed.py [--small]; for the peer, `pip install affinitree` first
+Command: python tests/bench/exact_speed.py [--quick]; `make bench` installs the peer
 Measures: the complete complex of a 2-32-32-32-1 network; exact L1 and L2 distance of a depth-3 width-16 and a depth-3
     width-24 network on some 2,600 cells; complexes of up to 100,000 cells, with the exponent of growth in cells x
     neurons; peak memory. Each number beside what it may be at most. Where affinitree is installed, its decision tree of
     the first network and of a hand-built one, in the same run.
-Time: some 10 s; with --small, which leaves out the largest complexes, 2 s.
+Time: some 10 s; with --quick, which leaves out the largest complexes, 2 s.
 """
 
 import os
@@ -89,7 +89,7 @@ def folded_square() -> Network:
     return Network([(fold, shift), (fold @ unfold, shift), last, (np.ones((1, 2)), [0.0])])
 
 
-def main(small: bool) -> int:
+def main(quick: bool) -> int:
     kept = []
     network, square = random_network((2, 32, 32, 32, 1), 0), box(-2, 2)
     seconds, complex_ = cpu_seconds(lambda: subdivide(network, square), 5)
@@ -104,7 +104,7 @@ def main(small: bool) -> int:
     kept.append(report("distance, depth 3, width 16 to width 24", seconds, 0.5, f"{cells} cells, L1 {found.l1:.9f}"))
 
     sizes, times = [], []
-    for width in (16, 32, 64) if small else (16, 32, 64, 96, 128):
+    for width in (16, 32, 64) if quick else (16, 32, 64, 96, 128):
         network = random_network((2, width, width, width, width, 1), 0)
         seconds, complex_ = cpu_seconds(lambda network=network: subdivide(network, square), 1 if width > 64 else 3)
         sizes.append(complex_.num_faces * 4 * width)
@@ -123,4 +123,4 @@ def main(small: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main("--small" in sys.argv[1:]))
+    sys.exit(main("--quick" in sys.argv[1:]))
