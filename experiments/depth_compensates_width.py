@@ -33,7 +33,6 @@ from widththeory.exact.polynomial_2d import PlanarPolynomial
 from widththeory.experiment import Flags, fit_table, write_table
 from widththeory.fit import Regression
 from widththeory.network import Network, compose
-from widththeory.typing import check_positive_int
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,15 +93,7 @@ SCALES: dict[Scale, Sizes] = {
 
 @dataclass(frozen=True)
 class Config(Flags):
-    """Flags of this experiment."""
-
-    seeds: int | None = None
-    """Random targets of each kind, instead of the scale's."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.seeds is not None:
-            check_positive_int("seeds", self.seeds)
+    """Flags of this experiment; `seeds` counts the random targets of each kind."""
 
 
 def settings(config: Config) -> list[Regression]:

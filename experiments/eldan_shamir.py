@@ -24,7 +24,6 @@ from widththeory.constructions.eldan_shamir import Cosine
 from widththeory.experiment import Flags, fit_table, write_table
 from widththeory.fit import Regression
 from widththeory.metrics import error_metrics, evaluate
-from widththeory.typing import check_positive_int
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,15 +78,7 @@ RELATIVE_ERRORS = (0.5, 0.25, 0.1, 0.05, 0.01)
 
 @dataclass(frozen=True)
 class Config(Flags):
-    """Flags of this experiment."""
-
-    seeds: int | None = None
-    """Initialisations of each network, instead of the scale's."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.seeds is not None:
-            check_positive_int("seeds", self.seeds)
+    """Flags of this experiment; `seeds` counts the initialisations of each network."""
 
 
 def settings(config: Config) -> list[Regression]:

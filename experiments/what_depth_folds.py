@@ -29,7 +29,7 @@ from widththeory.experiment import Flags, fit_table, write_table
 from widththeory.fit import Regression
 from widththeory.ledger import Ledger
 from widththeory.network import Network
-from widththeory.typing import Size, check_positive_int
+from widththeory.typing import Size
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,15 +54,7 @@ SCALES: dict[Scale, Sizes] = {
 
 @dataclass(frozen=True)
 class Config(Flags):
-    """Flags of this experiment."""
-
-    seeds: int | None = None
-    """Initialisations of each architecture, instead of the scale's."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.seeds is not None:
-            check_positive_int("seeds", self.seeds)
+    """Flags of this experiment; `seeds` counts the initialisations of each architecture."""
 
 
 def architectures(scale: Scale) -> dict[str, tuple[int, ...]]:

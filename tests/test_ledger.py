@@ -396,7 +396,7 @@ def test_an_older_schema_is_brought_up_to_date(tmp_path):
 
 def test_the_journal_suits_the_file_system(tmp_path, monkeypatch):
     mounts = ["/dev/a / ext4 rw", "server:/x /home nfs4 rw", "tmpfs /home/me/scratch tmpfs rw", "odd"]
-    assert storage.journal_for(Path("/work/a.sqlite"), mounts) == "wal"
+    assert storage.journal_for(Path("/data/a.sqlite"), mounts) == "wal"
     assert storage.journal_for(Path("/home/me/a.sqlite"), mounts) == "delete"
     assert storage.journal_for(Path("/home/me/scratch/a.sqlite"), mounts) == "wal"
     with Ledger.open(tmp_path / "a.sqlite", journal_mode="delete") as ledger:

@@ -23,6 +23,8 @@ class Flags:
 
     scale: Scale = "laptop"
     """smoke takes seconds, laptop minutes, paper a GPU or a cluster; each has its own folder."""
+    seeds: int | None = None
+    """Independent repetitions, instead of the scale's."""
     jobs: int | None = None
     """Worker processes; one a core if not given."""
     out: Path | None = None
@@ -35,7 +37,7 @@ class Flags:
     """Networks in one program, instead of what suits a CPU; a GPU wants hundreds to thousands."""
 
     def __post_init__(self) -> None:
-        for name in ("jobs", "chunk_size"):
+        for name in ("seeds", "jobs", "chunk_size"):
             if getattr(self, name) is not None:
                 check_positive_int(name, getattr(self, name))
 
