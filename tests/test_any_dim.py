@@ -113,6 +113,9 @@ def test_spectral_norms_are_enclosed():
     diagonal = spectral_norm(np.diag([3.0, -7.0, 2.0]))
     assert diagonal.lower <= 7 <= diagonal.upper
     # The all-ones matrix and outer products: norms known, singular values multiple or zero.
+    for scale in (2.0**-700, 2.0**700):  # squares underflow or overflow
+        far = spectral_norm(scale * np.diag([3.0, -7.0, 2.0]))
+        assert (far.value, far.error) == (scale * diagonal.value, scale * diagonal.error)
     ones = spectral_norm(np.ones((40, 90)))
     assert ones.lower <= 60 <= ones.upper
     assert ones.error < 1e-9  # condition-free: some hundred roundings of numbers up to 60
@@ -139,10 +142,11 @@ def test_lipschitz_bounds_are_ordered_and_sharp_where_known():
 
 def test_bad_arguments():
     network = random_network((3, 4, 1), 0)
-    with pytest.raises(ValueError, match="low and high must be numbers with low < high, got 1 and 0"):
+    with pytest.raises(ValueError, match="low and high must be finite numbers with low < high, got 1 and 0"):
         count_regions(network, 1, 0)
-    with pytest.raises(ValueError, match="low and high"):
-        count_regions(network, 0)
+    for high in (None, float("inf")):
+        with pytest.raises(ValueError, match="low and high"):
+            count_regions(network, 0, high)
     with pytest.raises(ValueError, match="point must hold 3 finite numbers"):
         local_map(network, [0.0, 1.0])
     with pytest.raises(ValueError, match="finite numbers"):

@@ -199,6 +199,10 @@ TARGETS = [
     Polynomial((0.2,)),
     CosineSum((1.0, 0.5), (3.0, 17.0), (0.0, 1.0), 0.25),
     CosineSum((), (), (), 0.25),
+    Polynomial((0.0,) * 6 + (1.0,)),  # its inflection at 0 is a zero of order four, the next two are harder
+    Polynomial(tuple(np.polynomial.polynomial.polypow((-0.5, 1.0), 8).tolist())),
+    Polynomial((0.0,) * 30 + (1.0,)),
+    CosineSum((1.0, -1.0), (3.0, -3.0), (0.0, 0.0)),  # zero, for reasons that its inflections do not see
     Piecewise((0.3, 0.77), (Polynomial((0.0, 1.0)), CosineSum((1.0,), (30.0,), (0.0,)), Polynomial((0.2,)))),
 ]
 
@@ -240,6 +244,8 @@ def test_inflections_are_isolated():
     assert np.allclose(roots, [-1, 0, 1], atol=1e-14)
     cosine = CosineSum((1.0,), (np.pi,), (0.0,)).inflections(0.1, 3.4)
     assert np.allclose(cosine, [0.5, 1.5, 2.5], atol=1e-14)
+    chebyshev = Polynomial(tuple(np.polynomial.chebyshev.cheb2poly([0] * 12 + [1]).tolist()))
+    assert len(chebyshev.inflections(-1.0, 1.0)) == 10
 
 
 def test_bad_input_gets_one_sentence():
@@ -252,6 +258,8 @@ def test_bad_input_gets_one_sentence():
         (lambda: piecewise(network, 0.0, float("inf")), "finite"),
         (lambda: piecewise(network, 0.0, 1.0, "fast"), "arithmetic must be"),
         (lambda: Polynomial((float("nan"),)), "finite"),
+        (lambda: Polynomial(()), "at least one"),
+        (lambda: Piecewise((0.0,), (1, 2)), "parts must be"),
         (lambda: CosineSum((1.0,), (), ()), "frequencies must hold 1"),
         (lambda: Piecewise((0.0,), (Polynomial((1.0,)),)), "one fewer"),
         (lambda: piecewise(network, 0.0, 1.0).distance(np.sin), "target must be"),

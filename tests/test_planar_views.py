@@ -86,6 +86,15 @@ def test_slice_of_a_network():
     np.testing.assert_allclose(network(origin + complex_.vertices @ directions), complex_.values, atol=1e-12)
 
 
+def test_slices_keep_ties():
+    """Hyperplanes that differ in space and meet the plane in one line; in floats 0.1 + 0.2 is not 0.3."""
+    tenths = [[Fraction(1, 10), Fraction(2, 10), 0], [0, 0, Fraction(3, 10)]]
+    ties = Network([([[float(x) for x in row] for row in tenths], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])
+    # 0.1 (s + 3 t) + 0.2 (s + 3 t) and w (s + 3 t) with any w are the same line, whatever the floats are.
+    sliced = restrict_to_plane(ties, np.zeros(3), np.array([[1.0, 1.0, 1.0], [3.0, 3.0, 3.0]]))
+    assert subdivide(sliced, SQUARE).num_faces == subdivide(sliced, SQUARE, "rational").num_faces == 2
+
+
 def test_pictures_show_every_region():
     network = random_network((2, 6, 6, 1), 7)
     complex_ = subdivide(network, SQUARE)
@@ -133,6 +142,9 @@ def test_bad_arguments():
         distance(solid, solid, SQUARE)
     with pytest.raises(ValueError, match="affine maps with ReLU"):
         planar_network(np.tanh)
+    for level in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="level must be a finite number"):
+            level_set(random_network((2, 3, 1), 0), SQUARE, level)
     with pytest.raises(ValueError, match="output_dim 1, got 2"):
         distance(wide, wide, SQUARE)
     with pytest.raises(ValueError, match="output_dim 1 for a level set, got 2"):

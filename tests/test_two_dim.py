@@ -328,6 +328,35 @@ def test_near_ties_are_decided_by_balls_and_then_by_rationals(bits, layers):
     assert count_activation_regions(exactly, SQUARE) == 6
 
 
+TINY = Fraction(1, 2**2000)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        rational(([[1, -1]], [TINY]), ([[1]], [0])),  # passes by a corner of the domain
+        rational(([[1, -1], [1, 0]], [TINY, 0]), ([[1, 0], [1, -1]], [0, 0]), ([[1, 1]], [0])),
+        rational(([[TINY, -TINY]], [0]), ([[1]], [0])),
+        rational(([[10**180, -(10**180)], [1, 2]], [1, -1]), ([[10**100, -1]], [0]), ([[1]], [0])),
+        random_network((2, *[3] * 30, 1), 0).then([[1e-150]], [0.0]),
+    ],
+)
+def test_numbers_beyond_floats_are_left_to_rationals(network):
+    filtered, exact = (subdivide(network, UNIT_SQUARE, arithmetic) for arithmetic in ARITHMETICS)
+    assert same_combinatorics(filtered, exact)
+    assert np.array_equal(linear_regions(filtered), linear_regions(exact))
+    for name, errors in (("vertices", filtered.vertex_errors), ("values", filtered.value_errors)):
+        apart = abs(getattr(exact, name) - np.vectorize(Fraction)(getattr(filtered, name)))
+        assert np.all(apart <= np.vectorize(Fraction)(errors))
+
+
+def test_values_too_large_for_floats_get_one_sentence():
+    network = rational(([[10**200, 0]], [0]), ([[10**200]], [0]), ([[1]], [0]))
+    assert subdivide(network, SQUARE, "rational").num_faces == 2
+    with pytest.raises(ValueError, match="too large for float64"):
+        subdivide(network, SQUARE)
+
+
 def test_results_do_not_need_flint(monkeypatch):
     network = DEGENERATE["grid folded twice"]
     reference = {arithmetic: subdivide(network, SQUARE, arithmetic) for arithmetic in ARITHMETICS}

@@ -1,5 +1,7 @@
 """The affine map that a network is where its neurons have a given activation pattern, in any input dimension."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
@@ -10,6 +12,19 @@ _UNIT = 2.0**-53
 _BLOCK = 2**18  # numbers in an intermediate array, so that memory does not grow with the number of patterns
 
 Patterns = Bool[np.ndarray, "num_faces num_neurons"]
+
+
+def relu_network(network: Any) -> Network:
+    """The argument, if it is a ReLU network.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(network, Network):
+        raise ValueError(
+            f"network must be a widththeory.network.Network, affine maps with ReLU between them, got {type(network)}"
+        )
+    return network
 
 
 def affine_maps(

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Shaped
 
+from widththeory.exact.affine_maps import relu_network
 from widththeory.exact.linear_programming import Polyhedron, point_below
 from widththeory.exact.rationals import matmul, to_fractions, to_numbers
 from widththeory.network import Network
@@ -29,15 +30,15 @@ def activation_regions(network: Network, low: Any = None, high: Any = None) -> I
         low, high: restrict the inputs to the open cube (low, high)^input_dim; both or neither. Default: all inputs.
 
     Raises:
-        ValueError: low and high are not numbers with low < high.
+        ValueError: not a ReLU network, or low and high are not finite numbers with low < high.
 
     Source: derived for this project.
     """
-    dim = network.input_dim
+    dim = relu_network(network).input_dim
     normals, offsets, centre = np.empty((0, dim), dtype=object), np.empty(0, dtype=object), 0
     if (low, high) != (None, None):
-        if low is None or high is None or not low < high:
-            raise ValueError(f"low and high must be numbers with low < high, got {low!r} and {high!r}")
+        if low is None or high is None or not -np.inf < low < high < np.inf:
+            raise ValueError(f"low and high must be finite numbers with low < high, got {low!r} and {high!r}")
         identity = np.eye(dim, dtype=np.int64)
         normals = to_numbers(np.concatenate([identity, -identity]))
         bounds = to_numbers([low, high])
@@ -106,7 +107,7 @@ def local_map(network: Network, point: Any) -> LocalMap:
         ValueError: another number of coordinates, NaN or infinity.
     """
     point = np.asarray(point, dtype=object)
-    if point.shape != (network.input_dim,) or not all(np.isfinite(float(entry)) for entry in point):
+    if point.shape != (relu_network(network).input_dim,) or not all(np.isfinite(float(entry)) for entry in point):
         raise ValueError(f"point must hold {network.input_dim} finite numbers, got {point.tolist()!r}")
     dim, on_break = network.input_dim, False
     # Columns: derivatives, then the value.

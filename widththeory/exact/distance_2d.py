@@ -74,14 +74,17 @@ def exact_distance(first: Network, second: Network, polygon: Polygon) -> tuple[F
 
     Arguments and errors as for `distance`; floats are taken as the dyadic rationals they store.
     """
-    areas, _, values = _difference_on_triangles(first.rational(), second.rational(), polygon, "rational")
+    first, second = (planar_network(network).rational() for network in (first, second))
+    areas, _, values = _difference_on_triangles(first, second, polygon, "rational")
     supremum = total(abs(values).max(keepdims=True))
     return total(integral_of_modulus(areas, values)), total(integral_of_square(areas, values)), supremum
 
 
 def exact_squared_l2(network: Network, polynomial: PlanarPolynomial, polygon: Polygon) -> Fraction:
     """∫ (network − polynomial)² over a convex polygon, as an exact rational."""
-    areas, corners, values = _difference_on_triangles(network.rational(), polynomial, polygon, "rational")
+    areas, corners, values = _difference_on_triangles(
+        planar_network(network).rational(), polynomial, polygon, "rational"
+    )
     return total(polynomial_2d.squared_l2(polynomial, corners, values, areas))
 
 

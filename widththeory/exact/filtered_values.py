@@ -14,6 +14,11 @@ from widththeory.network import Network
 _UNIT = 2.0**-53
 _SAFE = 1 + 2.0**-30  # the bounds are themselves computed in floats
 _UNBOUNDED = 1e30
+_SMALLEST, _LARGEST = 1e-100, 1e100  # within these, squares and products of errors neither overflow nor underflow
+
+
+class OutOfRangeError(Exception):
+    """Numbers are so large or so small that their floats err by more than rounding."""
 
 
 class FilteredValues:
@@ -30,9 +35,14 @@ class FilteredValues:
     follows from how far the float ends of its edge deviate from the exact line that the edge lies on (a number an edge,
     which its parts inherit) and from the residual over the slope of the neuron along the edge: `_shifts_on_edges`.
     From layer to layer both grow by the spectral norm of the weights.
+
+    Raises:
+        OutOfRangeError: a number other than 0 is not between 1e-100 and 1e100 in size, so that a bound may not hold.
     """
 
     def __init__(self, network: Network, corners: Sequence[Any]):
+        for exact in (*(part for layer in network.layers for part in layer), np.array(corners, dtype=object)):
+            _check_range(exact)
         self._layers = [_float_layer(w, b) for w, b in network.float64().layers]
         self._ancestry = Ancestry(network, corners)
         self._points = np.array([[float(c) for c in corner] for corner in corners])
@@ -48,7 +58,9 @@ class FilteredValues:
         weight, bias, row_norms, norm = self._layers[layer]
         self._width = len(bias)
         self._steepest *= norm * _SAFE
+        _check_range(np.array([self._steepest]))
         values = self._hidden @ weight.T + bias
+        _check_range(values)
         # Rounding of a sum of n products in any order, of the weights themselves, and of this bound.
         rounding = (weight.shape[1] + 4) * _UNIT
         errors = (self._hidden_errors + rounding * abs(self._hidden)) @ abs(weight.T) + rounding * abs(bias)
@@ -82,6 +94,7 @@ class FilteredValues:
         )
         step = second - first
         rows = first + portion[:, None] * step
+        _check_range(rows)
         bounds = np.maximum(first_errors, second_errors) + 4 * _UNIT * (abs(first) + abs(second))
         bounds += portion_error[:, None] * (abs(step) + first_errors + second_errors)
         values, zero = rows[:, :width], below == 0
@@ -159,6 +172,9 @@ class FilteredValues:
             which, width = vertices[doubtful], self._width
             known = np.where(unknown[doubtful], 2, sign[doubtful]).astype(np.int8)
             sign[doubtful], rows, bounds = self._ancestry.decide(which, layer, known)
+            _check_range(rows)
+            if np.any((sign[doubtful] != 0) & (rows[:, :width] == 0)):
+                raise OutOfRangeError
             shifts = self._steepest * _length(bounds[:, width:]) * _SAFE
             # Coordinates that are rounded anew may leave the lines by that much.
             self._deviations.array[:] += 4 * _UNIT * float(_length(rows[:, width:]).max())
@@ -197,6 +213,12 @@ class _FloatLayer(NamedTuple):
 
 def _float_layer(weight: np.ndarray, bias: np.ndarray) -> _FloatLayer:
     return _FloatLayer(weight, bias, _length(weight) * _SAFE, spectral_norm(weight).upper * _SAFE)
+
+
+def _check_range(numbers: np.ndarray) -> None:
+    sizes = abs(numbers)
+    if not np.all(sizes <= _LARGEST) or np.any((sizes < _SMALLEST) & (numbers != 0)):
+        raise OutOfRangeError
 
 
 def _length(rows: np.ndarray) -> np.ndarray:

@@ -37,7 +37,7 @@ def _equal_maps(complex_: PolygonalComplex, pairs: np.ndarray) -> np.ndarray:
     network, patterns = complex_.network, complex_.patterns
     maps, errors = affine_maps(network, patterns)
     first, second = pairs.T
-    close = np.flatnonzero(np.all(abs(maps[first] - maps[second]) <= errors[first] + errors[second], axis=(1, 2)))
+    close = np.flatnonzero(~np.any(abs(maps[first] - maps[second]) > errors[first] + errors[second], axis=(1, 2)))
     equal = np.zeros(len(pairs), dtype=bool)
     equal[close] = ~_difference_reaches_output(network, patterns[first[close]], patterns[second[close]])
     known: dict[int, np.ndarray] = {}

@@ -21,6 +21,8 @@ def spectral_norm(matrix: Shaped[np.ndarray, "rows columns"]) -> Certified:
     matrix = matrix.astype(np.float64)
     if not matrix.any():
         return Certified(0.0, 0.0)
+    scale = 2.0 ** np.clip(np.floor(np.log2(abs(matrix).max())), -1022, 1022)  # so that squares are in range
+    matrix = matrix / scale
     left, values, right = np.linalg.svd(matrix, full_matrices=False)
     slack = 4 * (sum(matrix.shape) + 4) * _UNIT * np.linalg.norm(matrix) * (1 + len(values))
     lengths = [
@@ -29,7 +31,7 @@ def spectral_norm(matrix: Shaped[np.ndarray, "rows columns"]) -> Certified:
     ]
     upper = lengths[0] * lengths[1] * values[0] + np.linalg.norm(matrix - (left * values) @ right) + slack
     lower = np.linalg.norm(matrix @ right[0]) / lengths[1] - slack
-    return Certified(float(upper + lower) / 2, float(upper - lower) / 2 * (1 + 2.0**-20))
+    return Certified(float(upper + lower) / 2 * scale, float(upper - lower) / 2 * (1 + 2.0**-20) * scale)
 
 
 def product_lipschitz_bound(network: Network) -> Certified:

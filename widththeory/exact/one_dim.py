@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from widththeory.exact.affine_maps import relu_network
 from widththeory.exact.one_dim_distance import CosineSum, Distance, Piecewise, Polynomial, smooth_distance
 from widththeory.exact.one_dim_float import float_pieces
 from widththeory.exact.one_dim_rational import RationalPieces, rational_distance, rational_pieces
@@ -106,7 +107,7 @@ class PiecewiseLinear:
         Raises:
             ValueError: one of the two was not computed with arithmetic="rational", or on another interval.
         """
-        if self.exact is None or target.exact is None:
+        if not isinstance(target, PiecewiseLinear) or self.exact is None or target.exact is None:
             raise ValueError('exact_distance needs both functions computed with arithmetic="rational"')
         self._check_interval(target)
         return rational_distance(self.exact, target.exact)
@@ -130,11 +131,12 @@ def piecewise(network: Network, low: Any, high: Any, arithmetic: str = "filtered
     Error: knots and values to a few ulps times the condition of the network; with rationals, rounded once.
 
     Raises:
-        ValueError: more than one input or output, low >= high, NaN or infinite ends, an unknown arithmetic.
+        ValueError: not a ReLU network, more than one input or output, low >= high, NaN or infinite ends, values too
+            large for float64, an unknown arithmetic.
 
     Source: derived for this project.
     """
-    if network.input_dim != 1 or network.output_dim != 1:
+    if relu_network(network).input_dim != 1 or network.output_dim != 1:
         raise ValueError(
             f"network must have one input and one output, got {network.input_dim} and {network.output_dim}"
         )
@@ -148,7 +150,10 @@ def piecewise(network: Network, low: Any, high: Any, arithmetic: str = "filtered
         if certain or arithmetic == "float":
             return PiecewiseLinear(knots, values, certified=certain and not rational_input)
     exact = rational_pieces(network.rational().layers, low, high)
-    knots, values = (np.array([float(entry) for entry in part]) for part in exact)
+    try:
+        knots, values = (np.array([float(entry) for entry in part]) for part in exact)
+    except OverflowError:
+        raise ValueError("network returns values too large for float64") from None
     return PiecewiseLinear(knots, values, certified=True, exact=exact)
 
 

@@ -7,12 +7,16 @@ sums between them: exact for polynomials up to rounding, and without the cancell
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from math import factorial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 
 Vector = Float[np.ndarray, "*any"]
+
+_TAYLOR_ORDERS = 8  # derivatives that isolate the inflections of a sum of cosines
 
 
 class Distance(NamedTuple):
@@ -44,6 +48,8 @@ class Polynomial:
 
     def __post_init__(self) -> None:
         _check_finite("coefficients", self.coefficients)
+        if len(self.coefficients) == 0:
+            raise ValueError("coefficients must hold at least one number, got none")
 
     def __call__(self, points: Vector) -> Vector:
         return np.polynomial.polynomial.polyval(points, self.coefficients)
@@ -56,13 +62,10 @@ class Polynomial:
 
     def inflections(self, low: float, high: float) -> Vector:
         """Where the second derivative changes sign in (low, high)."""
-        second, third = self._derived(2), self._derived(3)
+        derivatives = [self._derived(order) for order in range(2, max(3, len(self.coefficients)))]
         radius = max(abs(low), abs(high))
-
-        def bound(polynomial: Polynomial) -> float:
-            return float(np.polynomial.polynomial.polyval(radius, np.abs(polynomial.coefficients)))
-
-        return sign_changes(second, third, bound(third), bound(self._derived(4)), low, high)
+        size = float(np.polynomial.polynomial.polyval(radius, np.abs(derivatives[0].coefficients)))
+        return sign_changes(derivatives, 0.0, size, low, high)
 
     def quadrature(self) -> tuple[int, float]:
         """(nodes, longest interval): Gauss-Legendre with degree + 1 nodes integrates the square exactly."""
@@ -104,7 +107,8 @@ class CosineSum:
         def bound(order: int) -> float:
             return float(sum(abs(a * w**order) for a, w in zip(self.amplitudes, self.frequencies, strict=True)))
 
-        return sign_changes(lambda x: self._derived(2, x), lambda x: self._derived(3, x), bound(3), bound(4), low, high)
+        derivatives = [partial(self._derived, order) for order in range(2, 2 + _TAYLOR_ORDERS)]
+        return sign_changes(derivatives, bound(2 + _TAYLOR_ORDERS), bound(2), low, high)
 
     def quadrature(self) -> tuple[int, float]:
         """(nodes, longest interval): 12 nodes over 3 radians of the fastest term leave 1e-19 of the square."""
@@ -126,6 +130,9 @@ class Piecewise:
         _check_finite("breaks", self.breaks)
         if len(self.parts) != len(self.breaks) + 1 or any(np.diff(self.breaks) <= 0):
             raise ValueError(f"breaks must increase and be one fewer than parts, got {self.breaks!r}")
+        for part in self.parts:
+            if not isinstance(part, (Polynomial, CosineSum)):
+                raise ValueError(f"parts must be Polynomial or CosineSum, got {part!r}")
 
     def __call__(self, points: Vector) -> Vector:
         points = np.asarray(points, dtype=np.float64)
@@ -204,32 +211,40 @@ def find_zeros(function: Callable[[Vector, Any], Vector], left: Vector, right: V
 
 
 def sign_changes(
-    function: Callable[[Vector], Vector],
-    derivative: Callable[[Vector], Vector],
-    slope_bound: float,
-    curvature_bound: float,
-    low: float,
-    high: float,
+    derivatives: Sequence[Callable[[Vector], Vector]], remainder: float, size: float, low: float, high: float
 ) -> Vector:
-    """All points of (low, high) where a function changes sign, isolated by its Lipschitz constants.
+    """All points of (low, high) where a function changes sign, isolated by its Taylor polynomials.
 
-    An interval goes when |f(middle)| or |f'(middle)| proves that it has no zero, or one at most; else it is halved.
-    What is still open at width 1e-13 of the whole is a multiple zero, and is returned as a sign change.
+    An interval goes when the Taylor polynomial at its middle proves that the function has no zero there, or one at
+    most; else it is halved. Where the function is below 1e-14 of its size, or an interval below 1e-13 of the whole,
+    there may be a multiple zero: the middle is returned as a sign change.
+
+    Args:
+        derivatives: the function, its derivative, and so on.
+        remainder: bound of the derivative that follows the last one, on [low, high].
+        size: bound of the sizes of the terms of the function, so that some 1e-16 of it is rounding.
     """
-    found: list[Vector] = []
+    if size == 0:
+        return np.zeros(0)
+    found: list[Vector] = [np.zeros(0)]
     left, right = np.array([low]), np.array([high])
     while len(left):
         middle, radius = 0.5 * (left + right), 0.5 * (right - left)
-        empty = np.abs(function(middle)) > slope_bound * radius * (1 + 1e-12)
-        monotone = ~empty & (np.abs(derivative(middle)) > curvature_bound * radius * (1 + 1e-12))
-        tiny = ~empty & ~monotone & (radius <= 1e-13 * (high - low))
-        found.append(middle[tiny] if slope_bound > 0 else middle[:0])
-        zeros = find_zeros(lambda x, keep: function(x), left[monotone], right[monotone])
+        heights = [np.abs(derivative(middle)) for derivative in derivatives] + [np.full(len(middle), remainder)]
+        change, change_of_slope = (
+            sum((h * radius**k / factorial(k) for k, h in enumerate(heights[first:], 1)), np.zeros(len(middle)))
+            for first in (1, 2)
+        )
+        empty = heights[0] > change * (1 + 1e-12)
+        tiny = ~empty & ((heights[0] + change <= 1e-14 * size) | (radius <= 1e-13 * (high - low)))
+        monotone = ~empty & ~tiny & (heights[1] > change_of_slope * (1 + 1e-12))
+        found.append(middle[tiny])
+        zeros = find_zeros(lambda x, keep: derivatives[0](x), left[monotone], right[monotone])
         ends = np.concatenate([left[monotone], right[monotone]])
-        found += [zeros[~np.isnan(zeros)], ends[function(ends) == 0]]
-        split = ~(empty | monotone | tiny) & (slope_bound > 0)
+        found += [zeros[~np.isnan(zeros)], ends[derivatives[0](ends) == 0]]
+        split = ~(empty | monotone | tiny)
         left, right = np.concatenate([left[split], middle[split]]), np.concatenate([middle[split], right[split]])
-    points = np.unique(np.concatenate(found)) if found else np.zeros(0)
+    points = np.unique(np.concatenate(found))
     return points[(points > low) & (points < high)]
 
 

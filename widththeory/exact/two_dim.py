@@ -8,9 +8,9 @@ on which the network is the same affine map.
 What is guaranteed. With arithmetic="rational" everything is exact, for the numbers that the network stores: a float is
 the dyadic rational it is, nothing is rounded, and vertices come out as Fractions. With arithmetic="filtered" the
 combinatorics (vertices, edges, faces, activation patterns, and their numbering) are the same as in rational
-arithmetic, ties included; coordinates and values are floats, with rigorous bounds of their errors beside them. For this
-the magnitudes of weights and values must stay clear of overflow and underflow (1e-100 to 1e100 is safe). Both use the
-edges' ends only, as in edge subdivision, so each vertex is made once and shared by its faces.
+arithmetic, ties included; coordinates and values are floats, with rigorous bounds of their errors beside them. Where
+weights or values leave 1e-100 to 1e100, so that floats may overflow or underflow, it computes in rationals and rounds
+in the end. Both use the edges' ends only, as in edge subdivision, so each vertex is made once and shared by its faces.
 
 Source: [berzins2023], as recalled, for subdividing edges instead of clipping cells. Differs: faces are tracked through
 their edges instead of sign vectors, and signs are exact.
@@ -25,11 +25,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from widththeory.exact.affine_maps import affine_maps
-from widththeory.exact.filtered_values import FilteredValues
+from widththeory.exact.affine_maps import affine_maps, relu_network
+from widththeory.exact.filtered_values import FilteredValues, OutOfRangeError
 from widththeory.exact.polygons import convex_corners, fan, triangle_areas
 from widththeory.exact.subdivision import Subdivision
-from widththeory.exact.vertex_values import RationalValues
+from widththeory.exact.vertex_values import RationalValues, RoundedValues, VertexValues
 from widththeory.network import Network, compose
 from widththeory.typing import Certified
 
@@ -113,11 +113,7 @@ def planar_network(network: Any) -> Network:
     Raises:
         ValueError: it is something else, or its input dimension is not 2.
     """
-    if not isinstance(network, Network):
-        raise ValueError(
-            f"network must be a widththeory.network.Network, affine maps with ReLU between them, got {type(network)}"
-        )
-    if network.input_dim != 2:
+    if relu_network(network).input_dim != 2:
         raise ValueError(f"network must have input_dim 2, got {network.input_dim}; see restrict_to_plane for slices")
     return network
 
@@ -125,20 +121,23 @@ def planar_network(network: Any) -> Network:
 def restrict_to_plane(network: Network, origin: Any, directions: Any) -> Network:
     """The network on a plane in its input space: (s, t) -> network(origin + s directions[0] + t directions[1]).
 
+    The first layer is multiplied out in Fractions: rounded, it would lose ties that the network has on the plane.
+
     Args:
         origin: a point, input_dim numbers.
         directions: two vectors of input_dim numbers each, linearly independent if areas are to mean anything.
 
     Raises:
-        ValueError: other shapes, or NaN.
+        ValueError: not a ReLU network, other shapes, or NaN.
     """
+    relu_network(network)
     origin, directions = np.asarray(origin), np.asarray(directions)
     if origin.shape != (network.input_dim,) or directions.shape != (2, network.input_dim):
         raise ValueError(
             f"origin and directions must have shapes ({network.input_dim},) and (2, {network.input_dim}), "
             f"got {origin.shape} and {directions.shape}"
         )
-    return compose(network, Network([(directions.T, origin)]))
+    return compose(network, Network([(directions.T, origin)]).rational())
 
 
 def subdivide(network: Network, polygon: Polygon, arithmetic: Arithmetic = "filtered") -> PolygonalComplex:
@@ -152,7 +151,8 @@ def subdivide(network: Network, polygon: Polygon, arithmetic: Arithmetic = "filt
     Size: time and memory grow as faces times neurons, and no faster.
 
     Raises:
-        ValueError: input dimension other than 2, or a polygon that is empty, flat, not convex or not finite.
+        ValueError: input dimension other than 2, a polygon that is empty, flat, not convex or not finite, or values
+            too large for the floats of "filtered".
 
     Source: derived for this project.
     """
@@ -166,8 +166,18 @@ def _subdivide(
     corners = convex_corners(polygon)
     if arithmetic not in ("filtered", "rational"):
         raise ValueError(f"arithmetic must be 'filtered' or 'rational', got {arithmetic!r}")
-    values = (FilteredValues if arithmetic == "filtered" else RationalValues)(network, corners)
-    subdivision = Subdivision(len(corners), values)
+    if arithmetic == "rational":
+        return _complex(network, RationalValues(network, corners), len(corners), cut_outputs)
+    try:
+        return _complex(network, FilteredValues(network, corners), len(corners), cut_outputs)
+    except OutOfRangeError:
+        return _complex(network, RoundedValues(network, corners), len(corners), cut_outputs)
+
+
+def _complex(
+    network: Network, values: VertexValues, num_corners: int, cut_outputs: bool
+) -> tuple[PolygonalComplex, np.ndarray]:
+    subdivision = Subdivision(num_corners, values)
     last = network.size.depth
     for layer in range(last):
         subdivision.activate(subdivision.cut_by_layer(layer))
@@ -214,6 +224,8 @@ def level_set(network: Network, polygon: Polygon, level: Any = 0, arithmetic: Ar
     """
     if planar_network(network).output_dim != 1:
         raise ValueError(f"network must have output_dim 1 for a level set, got {network.output_dim}")
+    if not np.isfinite(float(level)):
+        raise ValueError(f"level must be a finite number, got {level!r}")
     exact = network if level == 0 else network.rational().then([[Fraction(1)]], [-Fraction(level)])
     cut, sign = _subdivide(exact, polygon, arithmetic, cut_outputs=True)
     on_level = sign[:, 0] == 0

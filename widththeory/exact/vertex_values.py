@@ -3,9 +3,10 @@
 A vertex is a corner of the domain, or the point where a neuron's pre-activation vanishes on an edge whose ends lie
 strictly on its two sides. Every pre-activation of that layer is affine on the edge, so with the neuron's values
 z(a) < 0 < z(b), or the reverse, at the ends a and b the vertex is a + t (b − a) with t = z(a)/(z(a) − z(b)), and so
-are the values there of all neurons of the layer. Two arithmetics follow this:
+are the values there of all neurons of the layer. Three arithmetics follow this:
 
 - `RationalValues`: exact rationals throughout.
+- `RoundedValues`: the same, with floats as result.
 - `FilteredValues` (in `filtered_values`): float64 with a running error bound a number. A sign is taken from the float
   where |value| exceeds its bound; where it does not, the vertex is traced back to the corners of the domain
   (`vertex_ancestry`), in balls of 256 bits and, where these do not decide either, in exact rationals.
@@ -19,7 +20,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from widththeory.exact.rationals import ExactAffine, signs, to_fractions, to_numbers
+from widththeory.exact.rationals import ExactAffine, signs, to_floats, to_fractions, to_numbers
 from widththeory.network import Network
 
 
@@ -120,3 +121,18 @@ class RationalValues:
 
     def _split(self) -> tuple[np.ndarray, np.ndarray]:
         return self._rows.array[:, : self._width], self._rows.array[:, self._width :]
+
+
+class RoundedValues(RationalValues):
+    """Exact rationals, rounded to floats at the end: for numbers with which `FilteredValues` cannot work."""
+
+    def outputs(self) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            values, points = map(to_floats, self._split())
+        except OverflowError:
+            raise ValueError("network returns values too large for float64; take arithmetic='rational'") from None
+        return points, values
+
+    def errors(self) -> tuple[np.ndarray, np.ndarray]:
+        points, values = (2.0**-53 * abs(part) + 5e-324 for part in self.outputs())  # or the least float of all
+        return points, values
