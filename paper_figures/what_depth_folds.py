@@ -107,7 +107,8 @@ def caption(table: pd.DataFrame, regions: pd.DataFrame, faces: pd.DataFrame) -> 
         "(shallow) "
         f"at initialisation, and {middle['deep', 'trained']:,.0f} against {middle['shallow', 'trained']:,.0f} after "
         f"{table['num_steps'].max()} steps of Adam on cos(pi x) cos(pi y). All counts are exact, on the square that is "
-        "shown. Colour: direction of the gradient. Right: one marker a network, "
+        "shown: [0, 1]^2 for explicit networks, [-1, 1]^2 for fitted ones. Colour: direction of the gradient. Right: "
+        "one marker a network, "
         f"n = {seeds} initialisations{fewer}; upper bound of Serra et al. 2018, as recalled."
     )
 
