@@ -16,7 +16,7 @@ import pytest
 from flax import nnx
 
 from widththeory import compiled, training
-from widththeory.ensemble import gradient, predict
+from widththeory.ensemble import gradient, predict, scratch_space
 from widththeory.fit import Regression, load_weights, measure
 from widththeory.metrics import error_metrics, evaluate, exact_metrics
 from widththeory.models.mlp import from_network, initial_network, to_network
@@ -145,7 +145,7 @@ def test_gradient_of_both_forms_is_that_of_jax(depth):
     rng = np.random.default_rng(0)
     networks = [initial_network(2, one.size.widths, init="he", seed=one.seed) for one in chunk]
     networks = [Network([(w, rng.uniform(0.1, 0.5, b.shape)) for w, b in network.layers]) for network in networks]
-    stacked = choose_program(chunk[0], 3)
+    stacked = replace(choose_program(chunk[0], 3), batch_size=100)
     unrolled = replace(stacked, stacked=False, depth=depth)
     inputs, values = data.train.T, data.train_values
     weights = compiled.pack(unrolled, networks)
@@ -154,10 +154,9 @@ def test_gradient_of_both_forms_is_that_of_jax(depth):
         return jnp.sum(jnp.mean((predict(unrolled, weights, inputs, depth) - values) ** 2, axis=1))
 
     expected = jax.grad(loss)(weights)
-    trace = jnp.zeros((stacked.depth, 3, 5, 100))
-    for program, buffer in ((unrolled, None), (stacked, trace)):
+    for program in (unrolled, stacked):
         found, _ = jax.jit(gradient, static_argnums=0)(
-            program, compiled.pack(program, networks), inputs, values, depth, buffer
+            program, compiled.pack(program, networks), inputs, values, depth, scratch_space(program)
         )
         found = compiled.unpack(program, found, depth)
         for one, other in zip(found, compiled.unpack(unrolled, expected, depth), strict=True):

@@ -21,7 +21,7 @@ from widththeory.optimizers import OPTIMIZERS
 
 # One layer: m member, o and i units out and in, b point of the batch, d coordinate of the input.
 _FIRST, _FIRST_GRADIENT = "mod,db->mob", "mob,db->mod"
-_HIDDEN, _HIDDEN_GRADIENT, _HIDDEN_BACKWARD = "moi,mib->mob", "mob,mib->moi", "moi,mob->mib"
+_HIDDEN, _HIDDEN_GRADIENT, _HIDDEN_BACKWARD = "moi,mib->mob", "mob,mib->moi", "mio,mob->mib"
 _LAST, _LAST_GRADIENT, _LAST_BACKWARD = "mi,mib->mb", "mb,mib->mi", "mi,mb->mib"
 
 
@@ -89,6 +89,22 @@ class Segment(NamedTuple):
     end_step: Any
 
 
+class Scratch(NamedTuple):
+    """Buffers of a stacked program, made once."""
+
+    trace: Any  # hidden values [layer, member, unit, point]
+    slopes: Layer  # gradient of the stack
+
+
+def scratch_space(program: Program) -> Scratch | None:
+    """Buffers of a stacked program; an unrolled one has none."""
+    if not program.stacked:
+        return None
+    depth, count, width, dtype = program.depth, program.ensemble, program.width, program.dtype
+    slopes = Layer(*(jnp.zeros((depth - 1, count, *fans), dtype) for fans in ((width, width), (width,))))
+    return Scratch(jnp.zeros((depth, count, width, program.batch_size), dtype), slopes)
+
+
 def _einsum(equation: str, *operands: Any) -> Any:
     # On a GPU the default would round the factors to ten bits.
     return jnp.einsum(equation, *operands, precision=lax.Precision.HIGHEST)
@@ -102,10 +118,10 @@ def _output(last: Layer, hidden: Any) -> Any:
     return _einsum(_LAST, last.weight, hidden) + last.bias[:, None]
 
 
-def _backward(layer: Layer, error: Any, below: Any) -> tuple[Layer, Any]:
-    """Gradient of a hidden layer, and the error of the layer below it."""
+def _backward(across: Any, error: Any, below: Any) -> tuple[Layer, Any]:
+    """Gradient of a hidden layer, and the error of the layer below it; `across` is the transposed weight."""
     gradient = Layer(_einsum(_HIDDEN_GRADIENT, error, below), jnp.sum(error, axis=2))
-    return gradient, jnp.where(below > 0, _einsum(_HIDDEN_BACKWARD, layer.weight, error), 0)
+    return gradient, jnp.where(below > 0, _einsum(_HIDDEN_BACKWARD, across, error), 0)
 
 
 def predict(program: Program, weights: Weights, inputs: Any, depth: Any) -> Any:
@@ -125,22 +141,24 @@ def predict(program: Program, weights: Weights, inputs: Any, depth: Any) -> Any:
 
 
 def gradient(
-    program: Program, weights: Weights, inputs: Any, values: Any, depth: Any, trace: Any = None
+    program: Program, weights: Weights, inputs: Any, values: Any, depth: Any, scratch: Scratch | None = None
 ) -> tuple[Weights, Any]:
     """Derivative of each member's mean squared error, with the ReLU's derivative at 0 taken as 0.
 
-    `trace` is a stacked program's buffer [depth, member, unit, point] for hidden values; it is passed on.
+    A stacked program writes to its `scratch`; what is there above the depth has no meaning.
     """
     hidden, kept = _forward(_FIRST, weights.first, inputs), []
     if program.stacked:
-        stack = weights.hidden
+        assert scratch is not None
+        stack, (trace, slopes) = weights.hidden, scratch
 
-        def up(index: Any, carry: Any) -> Any:
-            hidden, trace = carry
-            trace = lax.dynamic_update_index_in_dim(trace, hidden, index, 0)
-            return _forward(_HIDDEN, Layer(stack.weight[index], stack.bias[index]), hidden), trace
+        def up(index: Any, trace: Any) -> Any:
+            above = _forward(_HIDDEN, Layer(stack.weight[index], stack.bias[index]), trace[index])
+            return lax.dynamic_update_index_in_dim(trace, above, index + 1, 0)
 
-        hidden, trace = lax.fori_loop(0, depth - 1, up, (hidden, trace))
+        trace = lax.dynamic_update_index_in_dim(trace, hidden, 0, 0)
+        trace = lax.fori_loop(0, depth - 1, up, trace)
+        hidden = trace[depth - 1]
     else:
         for layer in weights.hidden:
             kept.append(hidden)
@@ -155,71 +173,103 @@ def gradient(
         def down(count: Any, carry: Any) -> Any:
             error, gradients = carry
             index = depth - 2 - count
-            layer, error = _backward(Layer(stack.weight[index], stack.bias[index]), error, trace[index])
+            # XLA has a faster product for narrow layers if the transposed factor is there.
+            across = lax.optimization_barrier(jnp.swapaxes(stack.weight[index], 1, 2))
+            layer, error = _backward(across, error, trace[index])
             pairs = zip(gradients, layer, strict=True)
             return error, Layer(*(lax.dynamic_update_index_in_dim(*pair, index, 0) for pair in pairs))
 
-        error, middle = lax.fori_loop(0, depth - 1, down, (error, jax.tree.map(jnp.zeros_like, stack)))
+        error, middle = lax.fori_loop(0, depth - 1, down, (error, slopes))
+        scratch = Scratch(trace, middle)
     else:
         for layer, below in zip(reversed(weights.hidden), reversed(kept), strict=True):
-            one, error = _backward(layer, error, below)
+            one, error = _backward(jnp.swapaxes(layer.weight, 1, 2), error, below)
             middle = (one, *middle)
     first = Layer(_einsum(_FIRST_GRADIENT, error, inputs), jnp.sum(error, axis=2))
-    return Weights(first, middle, last), trace
+    return Weights(first, middle, last), scratch
 
 
-def map_members(program: Program, function: Callable[..., Any], numbers: Any, *trees: Weights) -> Weights:
-    """Map function(number, leaf, ...) over the leaves, the number a member shaped to broadcast against the leaf."""
+def _choose(program: Program, better: Any, new: Weights, old: Weights) -> Weights:
+    """The new weights of the members that are better, and the old ones of the others."""
 
-    def along(axis: int) -> Callable[..., Any]:
-        def apply(leaf: Any, *rest: Any) -> Any:
-            shape = (1,) * axis + (-1,) + (1,) * (leaf.ndim - axis - 1)
-            return function(numbers.reshape(shape), leaf, *rest)
+    def along(axis: int) -> Callable[[Any, Any], Any]:
+        return lambda new, old: jnp.where(better.reshape((-1,) + (1,) * (new.ndim - axis - 1)), new, old)
 
-        return apply
+    hidden = jax.tree.map(along(1 if program.stacked else 0), new.hidden, old.hidden)
+    first, last = (jax.tree.map(along(0), *pair) for pair in ((new.first, old.first), (new.last, old.last)))
+    return Weights(first, hidden, last)
 
-    first, hidden, last = zip(*trees, strict=True)
-    return Weights(
-        jax.tree.map(along(0), *first),
-        jax.tree.map(along(1 if program.stacked else 0), *hidden),
-        jax.tree.map(along(0), *last),
-    )
+
+def _each_layer(change: Callable[[Any, Any], Any], carry: Any, end: Any) -> tuple[Any, Any]:
+    """Let change(index, carry) give the new carry for each index below `end`; also the last index, plus 1."""
+    return lax.while_loop(lambda pair: pair[0] < end, lambda pair: (pair[0] + 1, change(*pair)), (jnp.int32(0), carry))
+
+
+def _update_stack(update: Callable[..., Any], trained: Any, slopes: Layer, end: Any) -> Any:
+    """Weights and moments (each a stack) after an update of the layers below `end`, and of no others."""
+
+    def new(index: Any, weights: Layer, moments: Any) -> Any:
+        parts = (slopes, weights, *moments)
+        return update(*(Layer(*(leaf[index] for leaf in part)) for part in parts))
+
+    def put(stack: Layer, layer: Layer, index: Any) -> Layer:
+        return Layer(*(lax.dynamic_update_index_in_dim(*pair, index, 0) for pair in zip(stack, layer, strict=True)))
+
+    def move(index: Any, weights: Layer) -> Layer:
+        return put(weights, new(index, weights, moments)[0], index)
+
+    def remember(index: Any, moments: Any) -> Any:
+        return tuple(put(*pair, index) for pair in zip(moments, new(index, weights, moments)[1:], strict=True))
+
+    # Two loops, and the second waits for the first: so XLA writes in place and does not copy whole stacks.
+    weights, *moments = trained
+    end, moved = _each_layer(move, weights, end)
+    _, moments = _each_layer(remember, tuple(moments), end)
+    return moved, *moments
 
 
 def _step(
     program: Program, carry: Any, rates: Any, depth: Any, inputs: Any, values: Any, scalars: Any
 ) -> tuple[Weights, tuple[Weights, Weights], Any]:
     """One step of the optimiser for every member."""
-    weights, moments, trace = carry
-    slope, trace = gradient(program, weights, inputs, values, depth, trace)
-    optimizer = OPTIMIZERS[program.optimizer]
+    weights, moments, scratch = carry
+    slope, scratch = gradient(program, weights, inputs, values, depth, scratch)
 
-    def update(rate: Any, slope: Any, param: Any, one: Any, two: Any) -> Any:
-        return optimizer(slope, param, one, two, rate, scalars)
+    def update(*parts: Layer) -> list[Layer]:
+        """New weights and moments of a layer, from its gradient, weights and moments."""
 
-    updated = map_members(program, update, rates, slope, weights, *moments)
-    weights, *new_moments = jax.tree.transpose(jax.tree.structure(weights), jax.tree.structure((0, 0, 0)), updated)
-    return weights, (new_moments[0], new_moments[1]), trace
+        def one(slope: Any, param: Any, first: Any, second: Any) -> Any:
+            rate = rates.reshape((-1,) + (1,) * (slope.ndim - 1))
+            return OPTIMIZERS[program.optimizer](slope, param, first, second, rate, scalars)
+
+        return [Layer(*leaves) for leaves in zip(*(one(*leaves) for leaves in zip(*parts, strict=True)), strict=True)]
+
+    first, hidden, last = zip(slope, weights, *moments, strict=True)
+    if program.stacked:
+        middle = _update_stack(update, hidden[1:], slope.hidden, depth - 1)
+    else:
+        middle = tuple(zip(*(update(*layer) for layer in zip(*hidden, strict=True)), strict=True)) or ((), (), ())
+    weights, *moments = (Weights(*parts) for parts in zip(update(*first), middle, update(*last), strict=True))
+    return weights, (moments[0], moments[1]), scratch
 
 
 def run(program: Program, state: State, rates: Any, depth: Any, segment: Segment, inputs: Any, values: Any) -> State:
     """Take the steps of a segment, then measure the loss on (inputs, values) and keep each member's best weights."""
-    trace = None
-    if program.stacked:
-        trace = jnp.zeros((program.depth, program.ensemble, program.width, program.batch_size), program.dtype)
 
     def step(index: Any, carry: Any) -> Any:
         inputs, values = segment.inputs[:, index], segment.values[:, index]
         return _step(program, carry, rates, depth, inputs, values, segment.scalars[index])
 
-    weights, moments, _ = lax.fori_loop(0, segment.num_steps, step, (state.weights, state.moments, trace))
+    weights, moments, _ = lax.fori_loop(
+        0, segment.num_steps, step, (state.weights, state.moments, scratch_space(program))
+    )
     residual = predict(program, weights, inputs, depth) - values
     loss = jnp.mean(residual * residual, axis=1)
     better = loss < state.best_loss  # false for NaN
     return State(
         weights,
         moments,
-        map_members(program, jnp.where, better, weights, state.best),
+        _choose(program, better, weights, state.best),
         jnp.where(better, loss, state.best_loss),
         jnp.where(better, segment.end_step, state.best_step),
         loss,

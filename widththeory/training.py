@@ -19,7 +19,7 @@ _MAX_SEGMENT = 500  # steps whose batches are sent to the device at a time
 _TRAIN, _TEST, _ORDER = range(3)  # streams of random numbers of a data seed
 # A stacked program saves compiling and costs running time: by measurement it pays up to so many steps times
 # (32 + width^2), with the networks of one chunk.
-_STACKED_WORK = 850_000
+_STACKED_WORK = 2_500_000
 _STACKED_DEPTH = 12  # of a program that serves all depths up to it; doubled as often as needed
 
 
