@@ -56,6 +56,7 @@ class Tree:
         self.write("widththeory/fit.py", "")
         self.write("widththeory/plotting.py", "")
         self.write("widththeory/estimates.py", "")
+        self.write("widththeory/command.py", "")
         self.write("content", "width,error\n1,0.5\n")
         for claim in ("first", "second"):
             self.write(f"experiments/{claim}.py", EXPERIMENT)
