@@ -3,7 +3,7 @@
 Source:   Eldan, Shamir 2016, Theorem 1; its floor as a number for every width (`bounds.spectral`), and the explicit
           network with two hidden layers (`constructions.eldan_shamir`), derived for this project.
 Command:  python experiments/eldan_shamir.py                       (smoke: --scale smoke, seconds)
-Time:     about 4 minutes on 2 cores at laptop scale; --scale paper is made for a GPU.
+Time:     about 2 minutes on 2 cores at laptop scale; --scale paper is made for a GPU.
 Result:   results/<scale>/eldan_shamir.csv, a row a fit; .floor.csv, the certified floor at every number of neurons and
           the number K(eps) that a relative squared error eps forces; .network.csv, the explicit networks, measured.
 Figure:   paper_figures/eldan_shamir.py
