@@ -7,10 +7,10 @@ is for two such processes side by side, through `widththeory.grid`.
     make bench                  the whole grid, about ten minutes on two cores
     make bench BENCH=--quick    widths 3, 8, 16, 64 and depths 2, 6, about two minutes
 
-The fit engine runs every step of every network and measures its errors. The other ways train only: batches drawn from
-the training points and a cosine schedule in PyTorch, batches given and a constant rate in Flax. They are timed on a
-stated number of steps of each shape, after some to warm up, and scaled up; compilation is timed whole. Shares are of
-the core's own rate of large float32 matrix products in NumPy. Expected on quiet cores: about 9 times PyTorch a core,
+The fit engine runs every step of every network and measures its errors. The other ways train only, with batches taken
+from the training points by index and a cosine schedule, as the engine does. They are timed on a stated number of steps
+of each shape, after some to warm up, and scaled up; compilation is timed whole. Shares are of the core's own rate of
+large float32 matrix products in NumPy. Expected on quiet cores: about 9 times PyTorch a core,
 and 45 % of that rate while running.
 """
 
@@ -119,31 +119,32 @@ def flax_scan(quick: bool, steps: int) -> Iterator[Timing]:
 
     from widththeory.models.mlp import MLP
 
-    xs = jax.random.uniform(jax.random.key(0), (steps, BATCH, INPUT_DIM), minval=-1.0)
-    ys = jnp.sin(3 * xs[..., :1])
+    xs = jax.random.uniform(jax.random.key(0), (NUM_POINTS, INPUT_DIM), minval=-1.0)
+    ys = jnp.sin(3 * xs[:, :1])
+    order = jax.random.randint(jax.random.key(1), (steps, BATCH), 0, NUM_POINTS)
     for width, depth in shapes(quick):
         graph, params = nnx.split(MLP(INPUT_DIM, (width,) * depth, rngs=nnx.Rngs(0)))
-        optimizer = optax.adam(1e-3)
+        optimizer = optax.adam(optax.cosine_decay_schedule(1e-3, NUM_STEPS))
 
         def loss(params: Any, x: Any, y: Any, graph: Any = graph) -> Any:
             return jnp.mean((nnx.merge(graph, params)(x) - y) ** 2)
 
-        def step(carry: Any, batch: Any, loss: Any = loss, optimizer: Any = optimizer) -> Any:
+        def step(carry: Any, rows: Any, loss: Any = loss, optimizer: Any = optimizer) -> Any:
             params, state = carry
-            value, gradient = jax.value_and_grad(loss)(params, *batch)
+            value, gradient = jax.value_and_grad(loss)(params, xs[rows], ys[rows])
             change, state = optimizer.update(gradient, state)
             return (optax.apply_updates(params, change), state), value
 
-        def train(carry: Any, xs: Any, ys: Any, step: Any = step) -> Any:
-            return jax.lax.scan(step, carry, (xs, ys))
+        def train(carry: Any, order: Any, step: Any = step) -> Any:
+            return jax.lax.scan(step, carry, order)
 
         carry = (params, optimizer.init(params))
         start = time.process_time()
-        program = jax.jit(train).lower(carry, xs, ys).compile()
+        program = jax.jit(train).lower(carry, order).compile()
         compiling = time.process_time() - start
 
         def take(count: int, program: Any = program, carry: Any = carry) -> None:
-            jax.block_until_ready(program(carry, xs, ys))
+            jax.block_until_ready(program(carry, order))
 
         yield width, depth, compiling, _time_steps(take, steps, 1)
 
@@ -263,7 +264,9 @@ def report(results: dict[str, dict[str, Any]], quick: bool) -> None:
         print(f"{line}   {'all' if steps == NUM_STEPS else f'{steps}, scaled to {NUM_STEPS}'}")
     clock = results["two_workers"]["timings"][0][3]
     print(f"{WAYS['two_workers'][1]}: {clock:.1f} s by the clock, {base / clock:.1f} times PyTorch eager on one core, "
-          f"{total('cold') / clock:.2f} times one worker")  # fmt: skip
+          f"{total('cold') / clock:.2f} times one worker; "
+          f"{results['two_workers']['process']:.0f} CPU s with imports, so at best "
+          f"{results['two_workers']['process'] / 2:.0f} s by the clock")  # fmt: skip
     print(f"ratio to torch.func {total('torch_func') / total('cold'):.1f}, "
           f"to Flax scan {total('flax_scan') / total('cold'):.1f}")  # fmt: skip
     print("\nwidth  PyTorch/engine  torch.func/engine  Flax scan/engine  GFLOP/s while running")
