@@ -46,7 +46,7 @@ class Sizes:
 
 
 SCALES: dict[Scale, Sizes] = {
-    "smoke": Sizes(4, 2, 2, 100),
+    "smoke": Sizes(6, 3, 2, 100),
     "laptop": Sizes(8, 3, 10, 3000),
     "paper": Sizes(8, 3, 50, 20_000),
 }

@@ -225,3 +225,10 @@ def test_average_error_of_the_control():
             assert np.mean(errors) / RadialLaw(dim, 2).moment(2) <= (math.pi / 2 - 1) / num_directions
     with pytest.raises(ValueError, match="order must be an integer of at least 1, got 0"):
         Norm(4, order=0)
+
+
+def test_a_network_beyond_memory_is_refused_and_still_counted():
+    huge = Cosine(2000, 3.0)
+    assert huge.size().num_params > 2**27
+    with pytest.raises(ValueError, match=r"input_dim = 2000 needs a network of .* numbers"):
+        huge.network()

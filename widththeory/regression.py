@@ -141,4 +141,7 @@ def _construct(target: str, target_args: tuple[tuple[str, Scalar], ...]) -> Cons
         construction = kind(**dict(target_args))
     except TypeError as reason:
         raise ValueError(f"target_args do not suit {target}: {reason}") from None
+    lacking = [name for name in ("input_dim", "target", "sample") if not hasattr(construction, name)]
+    if lacking:
+        raise ValueError(f"target must be a construction, but {target} lacks {', '.join(lacking)}")
     return cast(Construction, construction)

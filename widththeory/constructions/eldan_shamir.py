@@ -129,7 +129,16 @@ class Cosine:
         return radii**2, values
 
     def network(self) -> Network:
-        """The network with two hidden layers."""
+        """The network with two hidden layers.
+
+        Raises:
+            ValueError: more than 2^27 numbers, 1 GiB.
+        """
+        if (count := self.size().num_params) > 2**27:
+            raise ValueError(
+                f"input_dim = {self.input_dim} needs a network of {count:.1e} numbers, more than the {2**27:.1e} "
+                "that are built; size() counts without building"
+            )
         d, n, scale = self.input_dim, self.pieces, self.law.scale
         reach = self.window[1] / scale
         step = 2 * reach / n

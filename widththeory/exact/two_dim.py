@@ -37,7 +37,7 @@ Arithmetic = Literal["filtered", "rational"]
 Polygon = Sequence[Any] | np.ndarray
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PolygonalComplex:
     """A convex polygon, subdivided by the break lines of a network. Made by `subdivide`.
 
@@ -60,6 +60,9 @@ class PolygonalComplex:
     patterns: Bool[np.ndarray, "num_faces num_neurons"]
     vertex_errors: Float[np.ndarray, "num_vertices 2"]
     value_errors: Float[np.ndarray, "num_vertices output_dim"]
+
+    def __repr__(self) -> str:
+        return f"PolygonalComplex({self.num_faces} faces, {len(self.vertices)} vertices)"
 
     @property
     def num_faces(self) -> int:
