@@ -1,0 +1,231 @@
+"""Balls: against exact fractions, closed forms, FLINT's own rigorous integration, and the floating-point bounds."""
+
+import math
+import subprocess
+import sys
+from fractions import Fraction
+
+import flint
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from widththeory.bounds import affine_pieces, rigorous, rigorous_law, rigorous_wave, spectral
+from widththeory.bounds.radial_law import RadialLaw
+from widththeory.constructions.eldan_shamir import Cosine
+from widththeory.typing import Certified
+
+arb, acb = flint.arb, flint.acb
+
+
+def wave_of(cosine, **settings):
+    return rigorous_wave.Wave(cosine.input_dim, cosine.frequency, cosine.window, cosine.order, **settings)
+
+
+# --- closed forms and conversions -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2", "sup"])
+@pytest.mark.parametrize("widths", [(1,), (3, 3), (10,) * 40])
+def test_closed_forms_agree_with_the_rounded_ones(norm, widths):
+    for floor, ball in (
+        (affine_pieces.sawtooth_floor(8, widths, norm), rigorous.sawtooth_floor(8, widths, norm)),
+        (affine_pieces.square_floor(widths, norm), rigorous.square_floor(widths, norm)),
+    ):
+        assert ball.overlaps(rigorous.to_ball(floor))
+        assert ball.rad() <= arb(2) ** -100  # 128 bits, values below 1
+
+
+def test_closed_forms_contain_the_exact_number():
+    with flint.ctx.workprec(400):  # so that comparing does not round
+        assert (5000 * rigorous.square_floor((4, 4), "sup")).contains(arb(1))  # P = 25: 1 / (8 * 625)
+        assert (24 * rigorous.sawtooth_floor(3, (2,), "l2") ** 2).contains(arb(1))  # (1 - 2/4) / 12
+    assert rigorous.sawtooth_floor(2, (9,), "sup") == 0
+
+
+@given(st.fractions(min_value=-(10**6), max_value=10**6), st.floats(0, 1e3))
+@settings(max_examples=50)
+def test_certified_covers_the_ball(number, radius):
+    ball = rigorous.rational(number) + arb(0, radius)
+    certified = rigorous.to_certified(ball)
+    assert Fraction(certified.value) - Fraction(certified.error) <= number - Fraction(radius)
+    assert number + Fraction(radius) <= Fraction(certified.value) + Fraction(certified.error)
+    assert certified.error <= radius * 1.001 + abs(number) * 1e-14 + 1e-300  # no wider than rounding makes it
+
+
+def test_what_is_not_finite_or_known_is_refused():
+    with pytest.raises(ValueError, match="finite"):
+        rigorous.to_certified(arb("inf"))
+    with pytest.raises(ValueError, match="norm must be one of"):
+        rigorous.square_floor((2,), "l3")
+    assert rigorous.to_certified(rigorous.to_ball(Certified(0.5, 0.25))).error == pytest.approx(
+        0.25, rel=1e-8
+    )  # radii have 30 bits
+
+
+def test_a_missing_package_is_one_sentence():
+    code = "import sys; sys.modules['flint'] = None; import widththeory.bounds.rigorous_wave"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1].startswith("ImportError: rigorous mode needs the package python-flint")
+
+
+# --- the law ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("dim", "order"), [(2, 0), (3, 1), (4, 0), (16, 2)])
+def test_law_agrees_with_the_floating_one(dim, order):
+    law = RadialLaw(dim, order)
+    for radius in (0.7, 3.0, 41.5):
+        # both are accurate far beyond these, which are the stated errors of the floating-point law
+        assert float(rigorous_law.cdf(law, radius)) == pytest.approx(law.cdf(np.array([radius]))[0], abs=1e-11)
+        assert float(rigorous_law.density(law, radius)) == pytest.approx(law.density(np.array([radius]))[0], rel=1e-11)
+
+
+@pytest.mark.parametrize(("dim", "order"), [(2, 0), (5, 1), (4, 2)])
+def test_distribution_function_is_the_integral_of_the_density(dim, order):
+    law = RadialLaw(dim, order)
+    with flint.ctx.workprec(80):
+        difference = rigorous_law.cdf(law, 6.5) - rigorous_law.cdf(law, 0.5)
+        half = arb(dim) / 2 + order
+        integral = acb.integral(
+            lambda t, _: t.bessel_j(acb(half)) ** 2 / t ** (1 + 2 * order), 0.5, 6.5, rel_tol=1e-15
+        ).real / rigorous_law.normaliser(law)
+    assert difference.overlaps(integral)
+    assert difference.rad() < 1e-22  # 80 bits
+    assert integral.rad() < 1e-10
+
+
+def test_tube_fraction_in_closed_form():
+    """In dimension 3 it is 1 - sqrt(1 - 1/rho^2), in dimension 2 it is (2/pi) arcsin(1/rho)."""
+    with flint.ctx.workprec(100):
+        for rho in (1.000001, 1.04, 1.06, 2.5, 40.0):
+            rho = arb(rho)
+            assert rigorous_law.tube_fraction(rho, 3).overlaps(1 - (1 - rho**-2).sqrt())
+            assert rigorous_law.tube_fraction(rho, 2).overlaps(2 / arb.pi() * (1 / rho).asin())
+            assert rigorous_law.tube_fraction(rho, 3).rad() < 1e-24
+        wide = rigorous_law.tube_fraction(arb(2, 0.1), 6)
+        for rho in (1.9, 2.0, 2.1):
+            assert wide.overlaps(rigorous_law.tube_fraction(arb(rho), 6))
+    with pytest.raises(ValueError, match="above 1"):
+        rigorous_law.tube_fraction(arb(1, 0.5), 3)
+    assert float(rigorous_law.tube_fraction(arb(2.0), 16)) == pytest.approx(
+        math.exp(spectral.log_tube_fraction(np.array([2.0]), 16)[0]), rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("twice", [0, 1, 2, 5, 14])
+def test_bessel_ball_covers_its_ends(twice):
+    order = arb(twice) / 2
+    with flint.ctx.workprec(80):
+        for middle in (0.3, 2.0, 17.5):
+            ball = rigorous_law.bessel(order, arb(middle, 0.01))
+            for point in (middle - 0.0099, middle, middle + 0.0099):
+                assert ball.overlaps(arb(point).bessel_j(order))
+            assert ball.rad() < 0.01 * (1.001 + twice / 0.5)
+
+
+# --- quadrature and the floor -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("precision", [8, 20, 60])
+def test_quadrature_error_is_proven_and_not_wasted(precision):
+    """exp(9 x) on [0, 2]: the bound covers the true error at every resolution, and few nodes too many are taken."""
+    with flint.ctx.workprec(200):
+        panel = rigorous_wave._Panel(arb(0), arb(2))
+        number, error = panel.resolve(lambda reach, depth: (9 * (1 + reach)).exp(), precision)
+        exact = (arb(18).exp() - 1) / 9
+
+        def miss(count):
+            return abs(sum(weight * (9 * x).exp() for x, weight in panel.nodes(count)) - exact)
+
+        assert miss(number) <= error
+        assert error <= arb(2) ** (1 - precision)
+        assert miss(max(2, number * 2 // 3)) > arb(2) ** -precision
+
+
+@pytest.mark.parametrize(("dim", "order", "rho"), [(4, 0, 1.747), (3, 1, 0.5634), (2, 0, 3.6)])
+def test_spectral_density_agrees_with_direct_integration(dim, order, rho):
+    cosine = Cosine(dim, 2.0, order)
+    ball = rigorous_wave.spectral_density(wave_of(cosine), rho)
+    start, stop = (arb(end) for end in cosine.window)
+    half = arb(dim) / 2
+
+    def transform(a, b, chi):
+        def integrand(t, _):
+            high, low = t.bessel_j(acb(half + order)) / t**order, (rho * t).bessel_j(acb(half - 1))
+            return (2 * t).cos() * chi(t) * high * low
+
+        return acb.integral(integrand, a, b, abs_tol=1e-12).real
+
+    with flint.ctx.workprec(80):
+        total = transform(arb(1e-6), start, lambda t: 1)
+        total += transform(start, stop, lambda t: (1 + (acb.pi() * (t - start) / (stop - start)).cos()) / 2)
+        direct = rho * total**2 / rigorous_law.normaliser(cosine.law)
+    assert abs(ball - direct) < 1e-9  # what lies below 1e-6 is at most 1e-6^dim, and the tolerance of the integral
+    assert ball.rad() < 1e-20
+
+
+@pytest.mark.parametrize(("dim", "frequency", "order"), [(2, 3.0, 0), (3, 2.0, 1), (4, 3.0, 2), (6, 1.0, 0)])
+def test_floor_agrees_with_the_floating_one(dim, frequency, order):
+    cosine = Cosine(dim, frequency, order)
+    wave, table = wave_of(cosine, precision=64), cosine.spectrum()
+    moment = rigorous_wave.second_moment(wave)
+    assert moment.overlaps(rigorous.to_ball(cosine.second_moment()))
+    assert moment.rad() < 1e-12  # 64 bits
+    previous = arb(1)
+    for count in (1, 2, 6, 10**6):
+        ball = rigorous_wave.relative_floor(wave, count)
+        assert ball.overlaps(rigorous.to_ball(spectral.relative_floor(table, count)))
+        assert ball.rad() < 2e-5  # the mass beyond the largest rho: 1e-5 of the moment in the plane, less above
+        assert not ball > previous
+        previous = ball
+
+
+def test_a_larger_frequency_range_narrows_the_ball():
+    cosine = Cosine(2, 2.0)
+    near, far = wave_of(cosine, max_frequency=4.0, precision=64), wave_of(cosine, max_frequency=7.0, precision=64)
+    for count in (1, 3):
+        wide, narrow = rigorous_wave.relative_floor(near, count), rigorous_wave.relative_floor(far, count)
+        assert wide.overlaps(narrow)
+        assert narrow.rad() < 0.2 * wide.rad()
+
+
+def test_dimension_sixteen():
+    """118 neurons cannot halve the error by the floor, 119 might: the same number as in floating point."""
+    cosine = Cosine(16, 1.0)
+    wave = wave_of(cosine, precision=64)
+    balls = [rigorous_wave.relative_floor(wave, count) for count in (118, 119)]
+    assert balls[0] >= 0.5 > balls[1]
+    assert balls[0].rad() < 1e-8
+    assert spectral.neurons_needed(cosine.spectrum(), 0.5) == Certified(119.0, 0.0)
+
+
+@pytest.mark.parametrize(("dim", "level", "known"), [(2, 0.05, 6), (4, 0.5, 25)])
+def test_neurons_needed(dim, level, known):
+    assert rigorous_wave.neurons_needed(wave_of(Cosine(dim, 3.0), precision=64), level) == (known, known)
+
+
+def test_neurons_needed_with_a_coarse_range_stays_honest():
+    wave = wave_of(Cosine(4, 2.0), max_frequency=2.9, precision=64)
+    first, last = rigorous_wave.neurons_needed(wave, 0.25)
+    assert first <= 19 <= last
+    with pytest.raises(ValueError, match="above the mass"):
+        rigorous_wave.neurons_needed(wave, 1e-9)
+
+
+def test_bad_arguments():
+    wave = wave_of(Cosine(2, 3.0))
+    for build, match in (
+        (lambda: rigorous_wave.Wave(2, -1.0, (1.0, 2.0)), "frequency"),
+        (lambda: rigorous_wave.Wave(2, 1.0, (2.0, 1.0)), "window"),
+        (lambda: rigorous_wave.Wave(2, 1.0, (1.0, 2.0), precision=3), "precision"),
+        (lambda: rigorous_wave.Wave(2, 1.0, (1.0, 2.0), max_frequency=1.0), "max_frequency"),
+        (lambda: rigorous_wave.relative_floor(wave, 0), "num_neurons"),
+        (lambda: rigorous_wave.neurons_needed(wave, 1.5), "relative_error"),
+        (lambda: rigorous_wave.spectral_density(wave, 9.0), "rho"),
+        (lambda: rigorous_law.cdf(wave.law, 0.0), "radius"),
+        (lambda: rigorous_law.density(wave.law, -1.0), "radius"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            build()
