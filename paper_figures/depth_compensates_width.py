@@ -24,9 +24,9 @@ RELATIVE_ERROR = 1e-3  # that the depth is asked for: between what one layer rea
 def drawn(table: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
     """The best fit of each target and size by training loss, with the floor and the exact network of that size.
 
-    The squared error is exact for one input and measured on a sample for two; `relative` is that over the variance of
-    the target by which the floor is divided too, so that floor and fit compare as their squared errors do. `protocol`
-    is "grid", or "paper" for the paper's own students and optimiser.
+    The squared error is exact for one input, and for two at scales that have the time; else it is measured on a sample.
+    `relative` is that over the variance of the target by which the floor is divided too, so that floor and fit compare
+    as their squared errors do. `protocol` is "grid", or "paper" for the paper's own students and optimiser.
     """
     ours, paper = table[table["optimizer"] == "adam"], table[table["optimizer"] == "adadelta"]
     if finished(ours).empty:
@@ -41,7 +41,7 @@ def drawn(table: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
 def compared(fits: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
     """Fits beside the floor of their size: `relative` and its standard error, over the variance the floor has."""
     fits = fits.drop(columns=["target_variance"]).merge(floor, on=[*TARGET, "width", "depth"], how="left")
-    exact = fits["target.input_dim"] == 1
+    exact = fits["exact_l2_error"].notna() if "exact_l2_error" in fits else pd.Series(False, index=fits.index)
     squared = fits["test_mse"].where(~exact, fits["exact_l2_error"] ** 2 if exact.any() else np.nan)
     fits["relative"] = squared / fits["target_variance"]
     fits["relative_stderr"] = np.where(exact, 0.0, fits["test_mse_stderr"] / fits["target_variance"])

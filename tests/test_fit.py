@@ -16,6 +16,7 @@ import pytest
 from flax import nnx
 
 from widththeory import compiled, training
+from widththeory.constructions.wide_random import RandomWideNetwork
 from widththeory.ensemble import gradient, predict, scratch_space
 from widththeory.fit import Regression, load_weights, measure
 from widththeory.metrics import error_metrics, evaluate, exact_metrics
@@ -238,6 +239,19 @@ def test_a_target_within_reach_is_learnt():
     assert abs(exact - metrics["test_mse"]) < 5 * metrics["test_mse_stderr"]
     assert metrics["sample_sup_error"] <= metrics["exact_sup_error"] * (1 + 1e-12)
     assert metrics["exact_l1_error"] <= metrics["exact_l2_error"] <= metrics["exact_sup_error"]
+
+
+def test_exact_metrics_in_the_plane_are_what_sampling_sees():
+    target = RandomWideNetwork(2, 2, 0)
+    network = initial_network(2, (6, 6), init="he", seed=1)
+    found = exact_metrics(network, target, plane=True)
+    points = target.sample(200_000, np.random.default_rng(0))
+    gaps = np.abs(network(points)[:, 0] - target.target(points))
+    # 5 standard errors of a mean over 200,000 points
+    assert abs(found["exact_l1_error"] - gaps.mean()) < 5 * gaps.std() / len(gaps) ** 0.5
+    assert abs(found["exact_l2_error"] ** 2 - np.mean(gaps**2)) < 5 * np.std(gaps**2) / len(gaps) ** 0.5
+    assert gaps.max() <= found["exact_sup_error"] * (1 + 1e-12)  # rounding of the network's values
+    assert exact_metrics(network, target) == {}
 
 
 def test_exact_metrics_of_a_known_difference():

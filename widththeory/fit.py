@@ -60,7 +60,7 @@ def _measure_chunk(chunk: Sequence[Regression], num_members: int) -> list[Measur
             network = polish(network, data.train, values, settings.polish_steps)
         metrics = {"train_mse": float(np.mean((evaluate(network, data.train) - values) ** 2))}
         metrics |= error_metrics(evaluate(network, data.test), data.test_values[index]) | notes[index]
-        metrics |= exact_metrics(network, settings.construction)
+        metrics |= exact_metrics(network, settings.construction, plane=settings.exact_plane)
         results.append((settings, metrics, save_weights(network) if settings.keep_weights else None))
     seconds = (time.process_time() - started) / num_members
     return [Measurement(settings, metrics | {"seconds": seconds}, blob) for settings, metrics, blob in results]

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from widththeory.exact.distance_2d import distance as planar_distance
 from widththeory.exact.one_dim import piecewise
+from widththeory.exact.polygons import box
 from widththeory.network import Network
 from widththeory.typing import Points, Values
 
@@ -39,19 +41,23 @@ def error_metrics(predicted: Values, target: Values) -> dict[str, float]:
     }
 
 
-def exact_metrics(network: Network, construction: Any) -> dict[str, float]:
+def exact_metrics(network: Network, construction: Any, *, plane: bool = False) -> dict[str, float]:
     """Exact errors E|f - g|, (E|f - g|^2)^(1/2) and sup|f - g| under the uniform law on an interval, g the target.
 
-    Empty unless the target is known as a function of one variable: a construction with an `interval`, and a `network`
-    whose `error` is zero.
+    With `plane` also for two inputs, on the square of that interval: up to a second a network. Empty unless the target
+    is known exactly: a construction with an `interval`, and a `network` whose `error` is zero.
     """
     interval = getattr(construction, "interval", None)
-    if network.input_dim != 1 or interval is None or construction.error().bound != 0:
+    if network.input_dim not in ((1, 2) if plane else (1,)) or interval is None or construction.error().bound != 0:
         return {}
     low, high = interval
-    distance = piecewise(network, low, high, "float").distance(construction.network())
+    if network.input_dim == 1:
+        distance = piecewise(network, low, high, "float").distance(construction.network())
+    else:
+        distance = planar_distance(network, construction.network(), box(low, high))
+    measure = (high - low) ** network.input_dim
     return {
-        "exact_l1_error": distance.l1 / (high - low),
-        "exact_l2_error": distance.l2 / math.sqrt(high - low),
+        "exact_l1_error": distance.l1 / measure,
+        "exact_l2_error": distance.l2 / math.sqrt(measure),
         "exact_sup_error": distance.sup,
     }

@@ -41,6 +41,7 @@ class Regression:
         init: "lecun", "he", "glorot", or "hinged", see `models.mlp.initial_network`.
         dtype: "float32" or "float64", of the training; errors are always measured in float64.
         keep_weights: whether the measurement carries the weights.
+        exact_plane: whether errors of two inputs are measured exactly too, which takes up to a second a fit.
 
     Raises:
         ValueError: an argument outside these ranges, or an unknown target.
@@ -63,6 +64,7 @@ class Regression:
     init: str = "lecun"
     dtype: str = "float32"
     keep_weights: bool = False
+    exact_plane: bool = False
 
     def __post_init__(self) -> None:
         for name in ("width", "depth", "batch_size", "num_train", "num_test"):
