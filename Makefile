@@ -47,7 +47,7 @@ results: .venv/requirements.txt ## Fit what is missing, at paper scale too, and 
 	$(call each,$(claims),results,stamp)
 
 test: .venv/requirements-dev.txt ## Run the tests.
-	$(python) -m pytest -n 2
+	$(python) -m pytest -n 2 --dist loadgroup
 
 lint: .venv/requirements-dev.txt ## Check format, rules and types.
 	$(python) -m ruff format --check .

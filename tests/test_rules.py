@@ -191,7 +191,8 @@ def defined(path):
 
 @each(EXPERIMENTS)
 def test_experiments_have_the_parts_that_others_use(path):
-    assert {"Config", "settings", "main"} <= defined(path)
+    assert {"Config", "main"} <= defined(path)
+    assert ("settings" in defined(path)) == ("fit_table(" in path.read_text())
     assert "command.run(main)" in path.read_text()
 
 

@@ -44,6 +44,8 @@ def _plan(script: Path, table: Path, scale: Scale) -> str:
     from widththeory.ledger import Ledger
 
     experiment = _load(script)
+    if not hasattr(experiment, "settings"):
+        return "nothing to fit"
     settings = experiment.settings(experiment.Config(scale=scale))
     with tempfile.TemporaryDirectory() as folder:
         kept, committed = table.with_suffix(".sqlite"), table.with_suffix(".csv")

@@ -92,11 +92,13 @@ def fit_table(
 def write_table(script: str | Path, flags: Flags, name: str, table: "pd.DataFrame") -> None:
     """Write numbers that stand beside the fits, floors for instance, to results/<scale>/<claim>.<name>.csv, whole.
 
+    A claim that fits nothing writes its own table, <claim>.csv, under the name "".
+
     Raises:
         ValueError: a table without rows.
         OSError: a folder that cannot be written.
     """
     if table.empty:
-        raise ValueError(f"the table {name} must have rows, got none")
-    path = command.results_file(script, flags.scale, flags.out, suffix=f".{name}.csv")
+        raise ValueError(f"the table {name or 'of the claim'} must have rows, got none")
+    path = command.results_file(script, flags.scale, flags.out, suffix=f".{name}.csv" if name else ".csv")
     replace_file(path, table.to_csv(index=False, lineterminator="\n").splitlines(keepends=True))
