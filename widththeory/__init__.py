@@ -8,7 +8,7 @@ walking their folders, and listed nowhere.
 Layers. A module imports only from its own layer and from those above it (a test reads this table):
 
     typing, network, bounds
-    constructions, exact, models
+    constructions, exact, models, images
     metrics, optimizers, regression, ensemble, compiled, polish, training, fit
     identity, processes, provenance, storage, tables, ledger, leases, packing, executors, driver, progress, grid
     estimates, plotting, command, experiment
