@@ -1,0 +1,59 @@
+"""Where data sets lie on this machine, and what may be read from there: only bytes whose SHA-256 is known."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+
+class DataError(ValueError):
+    """A data set that is not there or cannot be used, said in one sentence."""
+
+
+def data_folder() -> Path:
+    """$WIDTHTHEORY_DATA, else widththeory/data in the user's cache folder ($XDG_CACHE_HOME or ~/.cache)."""
+    if own := os.environ.get("WIDTHTHEORY_DATA"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "widththeory" / "data"
+
+
+def read(path: Path) -> bytes:
+    """All bytes of a file. Raises DataError if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def read_checked(path: Path, sha256: str) -> bytes:
+    """All bytes of a file. Raises DataError if it cannot be read, or has another SHA-256."""
+    content = read(path)
+    check(content, sha256, str(path))
+    return content
+
+
+def check(content: bytes, sha256: str, name: str) -> None:
+    """Raise DataError unless `content` has this SHA-256."""
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise DataError(
+            f"{name} is damaged or another version: its SHA-256 is {found[:12]}..., not {sha256[:12]}...; "
+            "delete it and fetch it again"
+        )
+
+
+def place(path: Path, content: bytes) -> None:
+    """Write a file all at once: whoever reads finds all of it or nothing. Raises DataError if it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror}") from error
