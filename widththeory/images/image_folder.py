@@ -38,9 +38,9 @@ class ImageFolder:
     """Images in folders: <path>/<class>/*, or <path>/train/<class>/* with <path>/val (or test)/<class>/*.
 
     Each image is scaled so that its shorter side is `image_size`, cropped to its middle square, and made RGB; notes on
-    how the camera was held are not followed. Without a folder of test images, a share of each class is drawn for testing. Files that are no JPEG, PNG, WebP or
-    BMP by their suffix, and hidden ones, are passed over. Decoded images are kept in the data folder and used again as
-    long as the files have the same sizes and dates.
+    how the camera was held are not followed. Without a folder of test images, a share of each class is drawn for
+    testing. Files that are no JPEG, PNG, WebP or BMP by their suffix, and hidden ones, are passed over. Decoded images
+    are kept in the data folder and used again as long as the files have the same sizes and dates.
 
     Args:
         path: the folder. Links that lead out of it are refused.

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 
@@ -11,8 +10,6 @@ from widththeory.images.checkpoints import Kernel, from_onnx, from_pickle, from_
 from widththeory.images.files import DataError
 from widththeory.images.packages import Package
 from widththeory.images.published import Published
-
-Net = Literal["alexnet", "vgg16", "vgg16_oxford", "resnet50_thin", "shift_tolerant_alexnet", "shift_tolerant_vgg16"]
 
 _VGG16 = [(3, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 256), (256, 512)] + 5 * [(512, 512)]
 _SHAPES = {
@@ -49,7 +46,7 @@ class Pretrained:
     should say so. Of them only the first layer is read, of the others all convolutions.
 
     Args:
-        net: one of the names in `Net`.
+        net: one of `NETS`.
 
     Raises:
         ValueError: an unknown network.
@@ -58,11 +55,11 @@ class Pretrained:
         The packages named in this module, which were published with these weights; no code of theirs runs.
     """
 
-    net: Net
+    net: str
 
     def __post_init__(self) -> None:
-        if self.net not in get_args(Net):
-            raise ValueError(f"net must be one of {', '.join(get_args(Net))}, got {self.net!r}")
+        if self.net not in NETS:
+            raise ValueError(f"net must be one of {', '.join(NETS)}, got {self.net!r}")
 
     def load(self) -> Weights:
         """Read the kernels. Raises DataError if they are not there, or damaged."""
@@ -248,3 +245,5 @@ _NETS = {
         licence="BSD-2-Clause",
     ),
 }
+
+NETS = tuple(_NETS)

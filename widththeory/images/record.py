@@ -26,10 +26,10 @@ class Images:
         ValueError: arrays that do not fit together, no images, or a single class.
     """
 
-    train: Pixels
-    train_labels: Labels
-    test: Pixels
-    test_labels: Labels
+    train: UInt8[np.ndarray, "_num_train _height _width _channels"]
+    train_labels: Int32[np.ndarray, "_num_train"]
+    test: UInt8[np.ndarray, "_num_test _height _width _channels"]
+    test_labels: Int32[np.ndarray, "_num_test"]
     class_names: tuple[str, ...]
     source: str
     licence: str

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Complex, Float
@@ -10,8 +9,6 @@ from jaxtyping import Complex, Float
 from widththeory.constructions.gabor import GaborBank
 from widththeory.images.record import Images, Labels, Pixels
 from widththeory.typing import check_positive_int
-
-Difficulty = Literal["easy", "hard"]
 
 NUM_ATOMS = {"easy": 1, "hard": 5}
 _GREY = 128.0
@@ -45,7 +42,7 @@ class Textures:
         ValueError: another difficulty, a size below 16, or counts below 8, which would leave a class without image.
     """
 
-    difficulty: Difficulty = "easy"
+    difficulty: str = "easy"
     image_size: int = 32
     num_train: int = 4000
     num_test: int = 2000
