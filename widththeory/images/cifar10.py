@@ -53,29 +53,27 @@ class CIFAR10:
     def load(self) -> Images:
         """Read the images. Raises DataError if they are not there, or damaged."""
         parts = [_images(content) for content in OFFICIAL.contents().values()]
-        train, train_labels = self._choose(
-            np.concatenate([pixels for pixels, _ in parts[:-1]]),
-            np.concatenate([labels for _, labels in parts[:-1]]),
-            self.num_train,
-            "num_train",
-        )
-        test, test_labels = self._choose(*parts[-1], self.num_test, "num_test")
+        pixels = np.concatenate([own for own, _ in parts[:-1]])
+        chosen, train_labels = self._choose(np.concatenate([own for _, own in parts[:-1]]), self.num_train, "num_train")
+        test_pixels, test_labels = parts[-1]
+        test_chosen, test_labels = self._choose(test_labels, self.num_test, "num_test")
         return Images(
-            train=train,
+            train=pixels[chosen],
             train_labels=train_labels,
-            test=test,
+            test=test_pixels[test_chosen],
             test_labels=test_labels,
             class_names=tuple(CLASS_NAMES[c] for c in SUBSETS[self.subset]),
             source="CIFAR-10" if self.subset == "all" else f"CIFAR-10, {self.subset}",
             licence="none stated; its author asks to cite Krizhevsky 2009",
         )
 
-    def _choose(self, pixels: Pixels, labels: Labels, number: int | None, name: str) -> tuple[Pixels, Labels]:
+    def _choose(self, labels: np.ndarray, number: int | None, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Indices of the images to take, and their classes within the subset."""
         classes = SUBSETS[self.subset]
         there = np.flatnonzero(np.isin(labels, classes))
         own = np.searchsorted(classes, labels[there]).astype(np.int32)
         chosen = balanced(own, number, name)
-        return pixels[there[chosen]], own[chosen]
+        return there[chosen], own[chosen]
 
 
 def _images(rows: bytes) -> tuple[Pixels, Labels]:
