@@ -6,7 +6,7 @@ slices and matrix products are as fast in a loop as outside. Images are [batch, 
 """
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,6 @@ from widththeory.typing import check_positive_int
 
 Maps = Float[jax.Array, "batch height width channels"]
 Kernel = Float[jax.Array, "kernel_height kernel_width channels_in channels_out"]
-Method = Literal["native", "patches"]
 METHODS = ("native", "patches")
 HE_NORMAL = jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal")  # keeps variance through ReLUs
 
@@ -48,7 +47,7 @@ def output_size(size: int, kernel_size: int, strides: int = 1, padding: int | No
 
 
 def convolve(
-    images: Maps, kernel: Kernel, *, strides: int = 1, padding: int = 0, groups: int = 1, method: Method = "native"
+    images: Maps, kernel: Kernel, *, strides: int = 1, padding: int = 0, groups: int = 1, method: str = "native"
 ) -> Maps:
     """Cross-correlation of images with a square kernel, zeros beyond the border.
 

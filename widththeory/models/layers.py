@@ -1,0 +1,179 @@
+"""The parts that convolutional networks are put together from, and how an architecture's arguments are checked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from widththeory.models.activation import Activation, growth
+from widththeory.models.convolution import HE_NORMAL, Conv, Maps, average_pool, check_method, global_average, max_pool
+from widththeory.typing import check_positive_int
+
+STEMS = ("imagenet", "cifar")
+
+
+class MaxPool(nnx.Module):
+    """The largest value of each window."""
+
+    def __init__(self, window: int, strides: int, padding: int = 0):
+        self.window, self.strides, self.padding = window, strides, padding
+
+    def __call__(self, maps: Maps) -> Maps:
+        return max_pool(maps, self.window, self.strides, self.padding)
+
+
+class AveragePool(nnx.Module):
+    """The mean of each window, zeros beyond the border counted in."""
+
+    def __init__(self, window: int, strides: int, padding: int = 0):
+        self.window, self.strides, self.padding = window, strides, padding
+
+    def __call__(self, maps: Maps) -> Maps:
+        return average_pool(maps, self.window, self.strides, self.padding)
+
+
+class GlobalAverage(nnx.Module):
+    """The mean over all pixels."""
+
+    def __call__(self, maps: Maps) -> jax.Array:
+        return global_average(maps)
+
+
+class Flatten(nnx.Module):
+    """All numbers of an image in one row."""
+
+    def __call__(self, maps: Maps) -> jax.Array:
+        return maps.reshape(maps.shape[0], -1)
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Makes the layers of one network, all by one method and in one dtype.
+
+    Args:
+        rngs: the network's random streams.
+        activation: "relu" or "crelu".
+        method: of the convolutions, "native" or "patches".
+        dtype: of the computation; None takes it from images and weights. Running statistics stay float32.
+        param_dtype: of kernels, biases, scales and shifts.
+    """
+
+    rngs: nnx.Rngs
+    activation: str = "relu"
+    method: str = "native"
+    dtype: Any = None
+    param_dtype: Any = jnp.float32
+
+    def __post_init__(self) -> None:
+        growth(self.activation)
+        check_method(self.method)
+
+    def conv(self, in_features: int, out_features: int, kernel_size: int, strides: int = 1, **rest: Any) -> Conv:
+        """A convolution, He's law; `rest` as `Conv` has it."""
+        return Conv(
+            in_features,
+            out_features,
+            kernel_size,
+            strides,
+            method=self.method,
+            dtype=self.dtype,
+            param_dtype=self.param_dtype,
+            rngs=self.rngs,
+            **rest,
+        )
+
+    def norm(self, features: int) -> nnx.BatchNorm:
+        """A batch normalisation, of whose running statistics a step replaces a tenth."""
+        return nnx.BatchNorm(
+            features, momentum=0.9, epsilon=1e-5, dtype=self.dtype, param_dtype=self.param_dtype, rngs=self.rngs
+        )
+
+    def act(self, groups: int = 1) -> Activation:
+        """The network's activation."""
+        return Activation(self.activation, groups)
+
+    def conv_norm(self, in_features: int, out_features: int, kernel_size: int, strides: int = 1, **rest: Any) -> list:
+        """A convolution without bias and its normalisation."""
+        return [self.conv(in_features, out_features, kernel_size, strides, **rest), self.norm(out_features)]
+
+    def conv_norm_act(
+        self, in_features: int, out_features: int, kernel_size: int, strides: int = 1, **rest: Any
+    ) -> list:
+        """A convolution without bias, its normalisation, the activation."""
+        return [*self.conv_norm(in_features, out_features, kernel_size, strides, **rest), self.act()]
+
+    def dense(self, in_features: int, out_features: int) -> nnx.Linear:
+        """A dense layer with bias, He's law."""
+        return nnx.Linear(
+            in_features,
+            out_features,
+            kernel_init=HE_NORMAL,
+            dtype=self.dtype,
+            param_dtype=self.param_dtype,
+            rngs=self.rngs,
+        )
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network as data: what goes in, what comes out, and the activation; its kinds add their widths.
+
+    Each kind has `build(rngs, method="native", ...)`, a Flax module from images [batch, image_size, image_size,
+    in_channels] to logits [batch, num_classes], and `cost()`, its parameters and multiply-adds by formula. Where there
+    is batch normalisation, `model.train()` makes it use the statistics of the batch and move the running ones, which
+    are `nnx.BatchStat`; `model.eval()` makes it use the running ones. A module is built in training mode. There is no
+    dropout, so that a step has no randomness besides its batch.
+
+    Args:
+        image_size: pixels along a side.
+        num_classes: logits, at least 2.
+        in_channels: 3 for colours, 1 for grey.
+        activation: "relu", or "crelu", which doubles the channels that the next layer takes.
+    """
+
+    image_size: int
+    num_classes: int
+    in_channels: int = 3
+    activation: str = "relu"
+
+    def __post_init__(self) -> None:
+        check_positive_int("image_size", self.image_size)
+        check_positive_int("num_classes", self.num_classes, at_least=2)
+        check_positive_int("in_channels", self.in_channels)
+        growth(self.activation)
+
+    @property
+    def growth(self) -> int:
+        """By how much the activation multiplies the channels."""
+        return growth(self.activation)
+
+
+def check_widths(name: str, widths: Sequence[int], length: int | None = None, *, at_least: int = 1) -> None:
+    """Raise ValueError unless `widths` are integers of at least `at_least`, and `length` of them."""
+    if length is not None and len(widths) != length:
+        raise ValueError(f"{name} must hold {length} numbers, got {len(widths)}: {tuple(widths)}")
+    if not widths:
+        raise ValueError(f"{name} must hold at least one number, got none")
+    for index, width in enumerate(widths):
+        check_positive_int(f"{name}[{index}]", width, at_least=at_least)
+
+
+def check_stem(stem: str) -> str:
+    """Return `stem`, or raise ValueError."""
+    if stem not in STEMS:
+        raise ValueError(f"stem must be one of {list(STEMS)}, got {stem!r}")
+    return stem
+
+
+def scaled(widths: Sequence[int], multiplier: float) -> tuple[int, ...]:
+    """Widths times a multiplier, rounded to the nearest integer, at least 1.
+
+    Raises:
+        ValueError: the multiplier is not positive.
+    """
+    if not multiplier > 0:
+        raise ValueError(f"multiplier must be positive, got {multiplier!r}")
+    return tuple(max(1, round(multiplier * width)) for width in widths)
