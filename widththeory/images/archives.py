@@ -10,7 +10,8 @@ from collections.abc import Iterable
 
 from widththeory.images.files import DataError
 
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError, NotImplementedError)
+# zipfile raises a RuntimeError for members that are encrypted or compressed in a way it does not know.
+_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError, RuntimeError)
 _LIMIT = 2**28  # no member of any data set here is larger; an archive that says otherwise is not one of them
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from widththeory.images.files import DataError
 
-Kernel = Float[np.ndarray, "height width in_channels out_channels"]
+Kernel = Float[np.ndarray, "_height _width _in_channels _out_channels"]
 
 _ARRAYS = ("BINBYTES", "BINBYTES8")
 

@@ -6,9 +6,11 @@ version, which then has to have the SHA-256 that is written down with it.
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -65,6 +67,9 @@ class Package:
         folder = data_folder()
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            for left in folder.glob(".fetch-*"):  # by a process that was killed
+                if time.time() - left.stat().st_mtime > 2 * _TIME_LIMIT:
+                    shutil.rmtree(left, ignore_errors=True)
             with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as place:
                 self._run(Path(place))
                 files = [path for path in Path(place).iterdir() if path.is_file() and path.name == self.filename]
