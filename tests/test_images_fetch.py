@@ -192,7 +192,7 @@ def test_one_that_fails_stops_no_other(folder, capsys):
     said = capsys.readouterr()
     assert "good: fetching Good, 1 MB by npm" in said.out
     assert "good: made from package good 1.0 by npm in" in said.out
-    assert "bad: npm could not fetch bad 1.0: AssertionError; instead, put bad there" in said.err
+    assert f"bad: npm could not fetch bad 1.0: AssertionError; instead, put bad there: {folder}" in said.err
     assert "not to be had: bad" in said.err
     assert [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()] == ["good/file"]
 

@@ -29,7 +29,7 @@ class CIFAR10:
     """CIFAR-10, or four of its classes.
 
     "easy4" is automobile, frog, horse, ship; "hard4" is bird, cat, deer, dog. Both have 20,000 training and 4,000 test
-    images; ridge regression on the pixels gets 0.86 of the first right and 0.59 of the second.
+    images; ridge regression on the pixels tells 0.71 of the first and 0.45 of the second.
 
     Args:
         subset: "all", "easy4" or "hard4".

