@@ -32,7 +32,9 @@ class Certified:
     @property
     def lower(self) -> float:
         """A number certainly not above the exact one: value - error, rounded down."""
-        return math.nextafter(self.value - self.error, -math.inf) if self.error else self.value
+        below = self.value - self.error
+        # a difference of zero is exact: a floor that proves nothing is zero, not the number next to it
+        return math.nextafter(below, -math.inf) if self.error and below else below
 
     @property
     def upper(self) -> float:

@@ -83,7 +83,15 @@ def narrow_floor(
             lower.append(turned(distance.lower, half, lipschitz, norm))
         halves[worst], lower[worst] = half, turned(found[worst].lower, half, lipschitz, norm)
     below = max(0.0, min(lower))
-    return Certified(value, max(value - below, above - value) * (1 + 1e-12))
+    return _no_less_than_zero(value, max(value - below, above - value) * (1 + 1e-12))
+
+
+def _no_less_than_zero(value: float, error: float) -> Certified:
+    """The same enclosure, cut at zero: a distance is not negative, however little is proven about it."""
+    if error <= value:
+        return Certified(value, error)
+    half = 0.5 * (value + error)
+    return Certified(value, value) if error <= value else Certified(half, half)
 
 
 def turned(distance: float, angle: float, lipschitz: float, norm: str) -> float:
