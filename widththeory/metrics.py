@@ -45,14 +45,18 @@ def exact_metrics(network: Network, construction: Any, *, plane: bool = False) -
     """Exact errors E|f - g|, (E|f - g|^2)^(1/2) and sup|f - g| under the uniform law on an interval, g the target.
 
     With `plane` also for two inputs, on the square of that interval: up to a second a network. Empty unless the target
-    is known exactly: a construction with an `interval`, and a `network` whose `error` is zero.
+    is known exactly: a construction with an `interval`, and either a `network` whose `error` is zero or, for one input,
+    an `exact_target` that `PiecewiseLinear.distance` takes.
     """
-    interval = getattr(construction, "interval", None)
-    if network.input_dim not in ((1, 2) if plane else (1,)) or interval is None or construction.error().bound != 0:
+    interval, target = (getattr(construction, name, None) for name in ("interval", "exact_target"))
+    if network.input_dim not in ((1, 2) if plane else (1,)) or interval is None:
+        return {}
+    if target is None and construction.error().bound != 0:
         return {}
     low, high = interval
     if network.input_dim == 1:
-        distance = piecewise(network, low, high, "float").distance(construction.network())
+        target = construction.network() if target is None else target
+        distance = piecewise(network, low, high, "float").distance(target)
     else:
         distance = planar_distance(network, construction.network(), box(low, high))
     measure = (high - low) ** network.input_dim

@@ -43,6 +43,11 @@ class Sawtooth:
         check_positive_int("input_dim", self.input_dim)
 
     @property
+    def interval(self) -> tuple[float, float]:
+        """Ends of the interval that the law is uniform on, in each coordinate."""
+        return 0.0, 1.0
+
+    @property
     def num_teeth(self) -> int:
         """Maxima of height 1 on [0, 1] (in the first coordinate)."""
         return 2 ** (self.num_folds - 1)

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from widththeory.exact.one_dim import Polynomial
 from widththeory.network import Network, compose, stack
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
 
@@ -40,6 +41,16 @@ class Square:
     @property
     def input_dim(self) -> int:
         return 1
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Ends of the interval that the law is uniform on."""
+        return 0.0, 1.0
+
+    @property
+    def exact_target(self) -> Polynomial:
+        """x^2, for exact errors."""
+        return Polynomial((0.0, 0.0, 1.0))
 
     @property
     def num_pieces(self) -> int:
