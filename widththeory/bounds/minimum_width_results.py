@@ -38,12 +38,20 @@ class Result:
 
 @dataclass(frozen=True)
 class Conflict:
-    """Two statements in the literature that cannot both hold. What has been withdrawn is told, and never evaluated."""
+    """Two statements in the literature that cannot both hold. What has been withdrawn is told, and never evaluated.
+
+    Args:
+        sources: where the two stand.
+        statement: what they say.
+        space, activation: what they speak about, as in `Result`.
+        dims: pairs (n, m) at which they are known to disagree.
+    """
 
     sources: tuple[str, ...]
     statement: str
     space: Space
     activation: str
+    dims: tuple[tuple[int, int], ...]
 
 
 # What each activation is. A set of activations has what any member has for upper bounds, which may use one of them, and
@@ -335,5 +343,6 @@ CONFLICTS = (
         "used here.",
         "continuous",
         "leaky relu",
+        ((2, 2),),
     ),
 )
