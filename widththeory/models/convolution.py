@@ -5,6 +5,7 @@ slices and matrix products are as fast in a loop as outside. Images are [batch, 
 [height, width, in / groups, out], as Flax has them. All of it can be mapped (`jax.vmap`) over an ensemble of weights.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +16,8 @@ from jaxtyping import Float
 
 from widththeory.typing import check_positive_int
 
-Maps = Float[jax.Array, "batch height width channels"]
-Kernel = Float[jax.Array, "kernel_height kernel_width channels_in channels_out"]
+Maps = Float[jax.Array, "_batch _height _width _channels"]  # each with its own sizes
+Kernel = Float[jax.Array, "_height _width _channels_in _channels_out"]
 METHODS = ("native", "patches")
 HE_NORMAL = jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal")  # keeps variance through ReLUs
 
@@ -69,21 +70,23 @@ def convolve(
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
             feature_group_count=groups,
         )
-    *taps, fan_in, features = kernel.shape
-    slices = _slices(_padded(images, padding, 0.0), taps[0], strides)
-    weights = kernel.reshape(-1, fan_in, features)
+    window, _, fan_in, features = kernel.shape
+    images = _padded(images, padding, 0.0)
     if fan_in == 1 and groups > 1:
         # Output channel o belongs to input channel o // (features / groups).
-        repeats = features // groups
-        wide = slices if repeats == 1 else [jnp.repeat(each, repeats, axis=-1) for each in slices]
-        return sum(
-            (each * weight for each, weight in zip(wide[1:], weights[1:, 0][:, None, None, None], strict=True)),
-            start=wide[0] * weights[0][None, None],
-        )
+        wide = images if features == groups else jnp.repeat(images, features // groups, axis=-1)
+        taps = zip(_taps(wide, window, strides), kernel.reshape(-1, features), strict=True)
+        return functools.reduce(jnp.add, [each * weight[None, None, None] for each, weight in taps])
+    if window <= 3:
+        patches = _side_by_side(_taps(images, window, strides), groups)
+    else:
+        # First the pixels of a row, then the rows: many fewer slices to compile, and for small windows slower.
+        across = _side_by_side(_shifted(images, window, strides, axis=2), groups)
+        patches = _side_by_side(_shifted(across, window, strides, axis=1), groups)
     if groups == 1:
-        return jnp.concatenate(slices, axis=-1) @ weights.reshape(-1, features)
-    split = jnp.stack([each.reshape(*each.shape[:-1], groups, fan_in) for each in slices], axis=-2)
-    products = jnp.einsum("...gtc,tcgo->...go", split, weights.reshape(-1, fan_in, groups, features // groups))
+        return patches @ kernel.reshape(-1, features)
+    split = patches.reshape(*patches.shape[:-1], groups, -1)
+    products = jnp.einsum("...gc,cgo->...go", split, kernel.reshape(-1, groups, features // groups))
     return products.reshape(*products.shape[:-2], features)
 
 
@@ -93,19 +96,21 @@ def max_pool(images: Maps, window: int, strides: int, padding: int = 0) -> Maps:
     By slices: the gradient of XLA's own pooling is slow on a CPU. Of equal largest values each gets a share of the
     gradient; after a ReLU those are zeros, where it goes no further.
     """
-    slices = _slices(_padded(images, padding, -jnp.inf), window, strides)
-    largest = slices[0]
-    for each in slices[1:]:
-        largest = jnp.maximum(largest, each)
-    return largest
+    images = _padded(images, padding, -jnp.inf)
+    for axis in (1, 2):
+        images = functools.reduce(jnp.maximum, _shifted(images, window, strides, axis))
+    return images
 
 
 def average_pool(images: Maps, window: int, strides: int, padding: int = 0) -> Maps:
     """The mean of each window, zeros beyond the border counted in."""
-    return sum(_slices(_padded(images, padding, 0.0), window, strides), start=jnp.zeros((), images.dtype)) / window**2
+    images = _padded(images, padding, 0.0)
+    for axis in (1, 2):
+        images = functools.reduce(jnp.add, _shifted(images, window, strides, axis))
+    return images / window**2
 
 
-def global_average(images: Maps) -> Float[jax.Array, "batch channels"]:
+def global_average(images: Maps) -> Float[jax.Array, "_batch _channels"]:
     """The mean over all pixels."""
     return images.mean(axis=(1, 2))
 
@@ -117,14 +122,26 @@ def _padded(images: Maps, padding: int, value: float) -> Maps:
     return jnp.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)), constant_values=value)
 
 
-def _slices(images: Maps, window: int, strides: int) -> list[Maps]:
-    """For each place in the window, row by row, the pixels that are there in window after window."""
-    height, width = ((size - window) // strides + 1 for size in images.shape[1:3])
-    return [
-        images[:, i : i + (height - 1) * strides + 1 : strides, j : j + (width - 1) * strides + 1 : strides]
-        for i in range(window)
-        for j in range(window)
-    ]
+def _shifted(images: Maps, window: int, strides: int, axis: int) -> list[Maps]:
+    """For each place along one axis of a window, the rows or columns that are there in window after window."""
+    last = (images.shape[axis] - window) // strides * strides
+    return [jax.lax.slice_in_dim(images, i, i + last + 1, strides, axis) for i in range(window)]
+
+
+def _taps(images: Maps, window: int, strides: int) -> list[Maps]:
+    """For each place in a window, row by row, the pixels that are there in window after window."""
+    rows = _shifted(images, window, strides, axis=1)
+    return [each for row in rows for each in _shifted(row, window, strides, axis=2)]
+
+
+def _side_by_side(maps: list[Maps], groups: int) -> Maps:
+    """Channels beside channels, within each of the groups."""
+    if len(maps) == 1:
+        return maps[0]
+    if groups == 1:
+        return jnp.concatenate(maps, axis=-1)
+    split = [each.reshape(*each.shape[:-1], groups, -1) for each in maps]
+    return jnp.concatenate(split, axis=-1).reshape(*maps[0].shape[:-1], -1)
 
 
 class Conv(nnx.Module):
@@ -188,4 +205,4 @@ class Conv(nnx.Module):
             groups=self.groups,
             method=self.method,
         )
-        return out if self.bias is None else out + self.bias[...].astype(dtype)
+        return out if self.bias is None else out + self.bias[...].astype(dtype)[None, None, None]

@@ -51,8 +51,8 @@ class DenseNet(Architecture):
         ValueError: a compression outside (0, 1], or a transition that keeps nothing.
 
     Source:
-        [huang2017] Sections 3 and 4.2, Table 1. Differs: no dropout; running normalisation also in "imagenet" stems as
-        torchvision has it. CReLU doubles what convolutions take; what is kept is counted before it.
+        [huang2017] Sections 3 and 4.2, Table 1. Differs: no dropout; the "imagenet" stem is torchvision's. CReLU
+        doubles what convolutions take; what is kept and handed on is counted before it.
     """
 
     image_size: int = 224
@@ -61,7 +61,7 @@ class DenseNet(Architecture):
     growth_rate: int = 32
     lengths: tuple[int, ...] = (6, 12, 24, 16)
     bottleneck_width: int = 128
-    compression: float = 0.5
+    compression: float | int = 0.5
     stem: str = "imagenet"
 
     def __post_init__(self) -> None:

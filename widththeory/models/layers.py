@@ -57,8 +57,8 @@ class Layers:
         rngs: the network's random streams.
         activation: "relu" or "crelu".
         method: of the convolutions, "native" or "patches".
-        dtype: of the computation; None takes it from images and weights. Running statistics stay float32.
-        param_dtype: of kernels, biases, scales and shifts.
+        dtype: of the computation; None takes it from images and weights, which then must be of one.
+        param_dtype: of kernels, biases, scales, shifts and, where it is at least float32, of running statistics.
     """
 
     rngs: nnx.Rngs
@@ -87,9 +87,14 @@ class Layers:
 
     def norm(self, features: int) -> nnx.BatchNorm:
         """A batch normalisation, of whose running statistics a step replaces a tenth."""
-        return nnx.BatchNorm(
+        norm = nnx.BatchNorm(
             features, momentum=0.9, epsilon=1e-5, dtype=self.dtype, param_dtype=self.param_dtype, rngs=self.rngs
         )
+        # Flax keeps running statistics in float32, and a float64 step may not write to them.
+        kept = jnp.promote_types(self.param_dtype, jnp.float32)
+        norm.mean = nnx.BatchStat(jnp.zeros((features,), kept))
+        norm.var = nnx.BatchStat(jnp.ones((features,), kept))
+        return norm
 
     def act(self, groups: int = 1) -> Activation:
         """The network's activation."""
@@ -168,7 +173,7 @@ def check_stem(stem: str) -> str:
     return stem
 
 
-def scaled(widths: Sequence[int], multiplier: float) -> tuple[int, ...]:
+def scaled(widths: Sequence[int], multiplier: float | int) -> tuple[int, ...]:
     """Widths times a multiplier, rounded to the nearest integer, at least 1.
 
     Raises:

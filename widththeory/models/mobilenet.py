@@ -53,7 +53,7 @@ class MobileNet(Architecture):
             raise ValueError(f"strides must be 1 or 2, got {self.strides}")
 
     @classmethod
-    def thin(cls, multiplier: float = 1.0, *, shallow: bool = False, **rest: Any) -> "MobileNet":
+    def thin(cls, multiplier: float | int = 1.0, *, shallow: bool = False, **rest: Any) -> "MobileNet":
         """All widths multiplied; shallow leaves out the five blocks of 512 channels at 14x14 pixels."""
         widths, strides = list(scaled(WIDTHS, multiplier)), list(STRIDES)
         if shallow:

@@ -86,7 +86,7 @@ class ResNet(Architecture):
             raise ValueError(f"stem_width and widths must not fall under shortcut 'pad', got {passed}")
 
     @classmethod
-    def resnet50(cls, multiplier: float = 1.0, inner_factor: float = 1.0, **rest: Any) -> "ResNet":
+    def resnet50(cls, multiplier: float | int = 1.0, inner_factor: float | int = 1.0, **rest: Any) -> "ResNet":
         """ResNet-50 with all widths multiplied; inner_factor 2 is the wide ResNet-50-2."""
         return cls(
             stem_width=scaled((64,), multiplier)[0],
@@ -96,7 +96,7 @@ class ResNet(Architecture):
         )
 
     @classmethod
-    def cifar(cls, depth: int = 20, multiplier: float = 1.0, num_classes: int = 10, **rest: Any) -> "ResNet":
+    def cifar(cls, depth: int = 20, multiplier: float | int = 1.0, num_classes: int = 10, **rest: Any) -> "ResNet":
         """The network for 32 pixels: depth 6n+2, three stages of n basic blocks, 16, 32 and 64 channels multiplied.
 
         Raises:

@@ -89,7 +89,7 @@ class ShuffleNet(Architecture):
             )
 
     @classmethod
-    def of_groups(cls, groups: int = 3, multiplier: float = 1.0, **rest: Any) -> "ShuffleNet":
+    def of_groups(cls, groups: int = 3, multiplier: float | int = 1.0, **rest: Any) -> "ShuffleNet":
         """The published stages for 1, 2, 3, 4 or 8 groups, their widths multiplied; the first layer keeps 24 channels.
 
         Raises:

@@ -54,7 +54,7 @@ class VGG(Architecture):
             )
 
     @classmethod
-    def of_depth(cls, depth: int, multiplier: float = 1.0, **rest: Any) -> "VGG":
+    def of_depth(cls, depth: int, multiplier: float | int = 1.0, **rest: Any) -> "VGG":
         """VGG-11, 13, 16 or 19 with the widths of its convolutions multiplied.
 
         Raises:

@@ -60,7 +60,7 @@ class WideResNet(Architecture):
         check_stem(self.stem)
 
     @classmethod
-    def wrn(cls, depth: int, factor: float, **rest: Any) -> "WideResNet":
+    def wrn(cls, depth: int, factor: float | int, **rest: Any) -> "WideResNet":
         """WRN-depth-factor: (depth - 4) / 6 blocks a stage, widths 16, 32, 64 times the factor.
 
         Raises:
