@@ -105,7 +105,7 @@ def test_gradients_at_initialisation_hardly_see_the_sawtooth(widths):
             rates.append(np.log2(seen[10] / seen[2]) / 8)
     # halved by each fold, neither faster nor slower: what is seen are jumps of the gradient, each by where it lies in
     # its tooth, which makes a factor of a few for one network
-    assert len(rates) >= 6
+    assert len(rates) >= 4
     assert abs(np.mean(rates) + 1) < 0.2
 
 
