@@ -132,14 +132,30 @@ def test_no_network_lies_below_its_floor(norm):
     target = piecewise(Sawtooth(4).network(), 0.0, 1.0)
     function = Tabulated(target.knots, target.values)
     rng = np.random.default_rng(1)
-    networks = [Sawtooth(folds).network() for folds in (1, 2, 3, 4)]
-    for widths in ((2,), (5,), (3, 3)):
+    # a constant, one layer that follows the first teeth, sawtooths of fewer folds, random ones
+    networks = [Network([(np.zeros((1, 1)), np.zeros(1)), (np.zeros((1, 1)), np.full(1, 0.5))])]
+    for units in (2, 4, 6):
+        slopes = 16.0 * np.concatenate([[1.0], np.tile([-2.0, 2.0], units)[: units - 1]])
+        networks.append(Network([(np.ones((units, 1)), -np.arange(units) / 16), (slopes[None], np.zeros(1))]))
+    networks += [Sawtooth(folds).network() for folds in (1, 2, 3)]
+    for widths in ((2,), (5,), (3, 2)):
         sizes = [1, *widths, 1]
         maps = [(rng.standard_normal((o, i)), rng.standard_normal(o)) for i, o in zip(sizes, sizes[1:], strict=False)]
         networks.append(Network(maps))
+    shares = []
     for network in networks:
         floor = network_floor(function, network.size.widths, norm, num_cells=64)
-        assert getattr(piecewise(network, 0.0, 1.0).distance(target), norm) >= floor.lower
+        distance = getattr(piecewise(network, 0.0, 1.0).distance(target), norm)
+        assert distance >= floor.lower
+        if max_affine_pieces(network.size.widths) < target.num_pieces:
+            assert floor.lower > 0
+            shares.append(floor.lower / distance)
+    assert len(shares) >= 6
+    assert max(shares) > 0.75  # the constant is nearly the best there is: a floor a third larger would fail
+    if norm == "sup":
+        assert max(shares) > 0.99
+    exact = network_floor(function, Sawtooth(4).size().widths, norm, num_cells=64)
+    assert exact.lower <= 0  # the network that is the target
 
 
 def test_interpolants_of_networks_with_enough_units_touch_the_floor():
