@@ -107,7 +107,8 @@ def free_knot_floor(
         if width <= tolerance * best_upper or width > 0.9 * previous:
             break
         edges, closed = _refined(edges, through > upper + 2 * costs.rounding, num_cells)
-    return Certified(0.5 * (best_lower + best_upper), 0.5 * (best_upper - best_lower) * (1 + 1e-15))
+    value = 0.5 * (best_lower + best_upper)
+    return Certified(value, 0.5 * (best_upper - best_lower) * (1 + 1e-15) if best_lower > 0 else value)
 
 
 def network_floor(function: Tabulated, widths: Sequence[int], norm: str = "l2", num_cells: int = 1024) -> Certified:
@@ -134,7 +135,7 @@ def network_floor(function: Tabulated, widths: Sequence[int], norm: str = "l2", 
     check_positive_int("num_cells", num_cells, at_least=4)
     if pieces > num_cells:  # every cell may hold a breakpoint, so nothing is left; fewer pieces give the upper end
         upper = free_knot_floor(function, num_cells // 4, norm, num_cells).upper
-        return Certified(upper / 2, upper / 2 * (1 + 1e-15))
+        return Certified(upper / 2, upper / 2)
     return free_knot_floor(function, pieces, norm, num_cells)
 
 

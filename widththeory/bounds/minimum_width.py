@@ -100,7 +100,8 @@ def minimum_width(
     Source:
         Table of [lu2017], [haninsellke2017], [hanin2019], [johnson2019], [kidgerlyons2020], [park2021], [cai2023],
         [kimminpark2024], [li2023], [hwang2025], [hwang2025c], [shin2025] and [rochau2025]; statements and provenance in
-        `minimum_width_results`. The inclusions between spaces are elementary (derived for this project).
+        `minimum_width_results`, some as recalled, which it marks. The inclusions between spaces are elementary (derived
+        for this project).
     """
     check_positive_int("input_dim", input_dim)
     check_positive_int("output_dim", output_dim)

@@ -71,7 +71,8 @@ def sawtooth_floor(num_folds: int, widths: Sequence[int], norm: str = "l1", *, p
     Raises:
         ValueError: a size out of range, or an unknown norm.
 
-    Source: derived for this project, after [telgarsky2016] Lemma 3.1.
+    Source:
+        derived for this project, after [telgarsky2016] Lemma 3.1; the piece count is [serra2018] (as recalled).
     """
     teeth = 2 ** (check_positive_int("num_folds", num_folds) - 1)
     missed = max(Fraction(0), 1 - Fraction(max_affine_pieces(widths) - 1, teeth))
@@ -91,7 +92,8 @@ def square_floor(widths: Sequence[int], norm: str = "sup", *, precision: int = 1
     Raises:
         ValueError: a size out of range, or an unknown norm.
 
-    Source: derived for this project; the target is that of [yarotsky2017].
+    Source:
+        derived for this project; the target is that of [yarotsky2017], the piece count [serra2018] (both as recalled).
     """
     pieces = max_affine_pieces(widths)
     squared = Fraction(1, pieces**2)

@@ -155,7 +155,8 @@ class SerialisedWideNetwork:
     Error: exact; in floating point some 1e-16 times the offsets of the running sums.
     Size: `exchange_size`; 2 k^2 (ceil(2 k^2 / (width - n - 2)) + 1) hidden layers.
     Raises: ValueError outside these ranges.
-    Source: derived for this project, for the targets of [lu2017] Section 4; compare [vardi2022] Theorem 7.
+    Source:
+        derived for this project, for the targets of [lu2017] Section 4 (as recalled); compare [vardi2022] Theorem 7.
     """
 
     input_dim: int

@@ -38,7 +38,7 @@ def trapezoid_grid(
         variant: see `TrapezoidBlocks`.
 
     Raises: ValueError outside these ranges.
-    Source: [lu2017] Theorem 1. Differs: a uniform grid in place of their covering of the graph by boxes.
+    Source: [lu2017] Theorem 1, as recalled. Differs: a uniform grid in place of their covering of the graph by boxes.
     """
     check_positive_int("input_dim", input_dim)
     check_positive_int("cells_per_side", cells_per_side)
@@ -72,8 +72,8 @@ def grid_error(
 
     Returns: the bound, and the rounding of its computation.
     Raises: ValueError outside these ranges.
-    Source: [lu2017] Theorem 1. Differs: derived for this project. The mean distance to the centre of a box of side l is
-        bounded by its root mean square l sqrt(n / 12), not by the half diagonal l sqrt(n) / 2.
+    Source: [lu2017] Theorem 1, as recalled. Differs: derived for this project. The mean distance to the centre of a box
+        of side l is bounded by its root mean square l sqrt(n / 12), not by the half diagonal l sqrt(n) / 2.
     """
     dim, cells = check_positive_int("input_dim", input_dim), check_positive_int("cells_per_side", cells_per_side)
     if not (0 <= lipschitz < math.inf and 0 <= largest < math.inf):
@@ -97,7 +97,7 @@ def half_overlap_mass(input_dim: int, cells_per_side: int, margin_ratio: float) 
     bump integrates to (1 - b 2^-(a+b+1)) / (a+b+1)! in units of the margin.
 
     Raises: ValueError for arguments out of range.
-    Source: derived for this project, for the bumps of [lu2017] Theorem 1.
+    Source: derived for this project, for the bumps of [lu2017] Theorem 1 (as recalled).
     """
     dim, cells = check_positive_int("input_dim", input_dim), check_positive_int("cells_per_side", cells_per_side)
     _check_margin_ratio(margin_ratio, "half-overlap")
@@ -119,7 +119,7 @@ def depth_for_error(lipschitz: float, input_dim: int, l1_error: float) -> int:
     The paper's account bounds the error of a step function on M^n cells by 2^n L sqrt(n) / M.
 
     Raises: ValueError unless lipschitz and l1_error are positive.
-    Source: derived for this project, from the error account of [lu2017] Theorem 1.
+    Source: derived for this project, from the error account of [lu2017] Theorem 1 (as recalled).
     """
     if not (0 < lipschitz < math.inf and 0 < l1_error < math.inf):
         raise ValueError(f"lipschitz and l1_error must be positive and finite, got {lipschitz} and {l1_error}")
@@ -142,7 +142,7 @@ class TrapezoidApproximation:
     Error: `grid_error` over 2^n, in L1 under the uniform law.
     Size: width n + 4, (2 n + 1) M^n hidden layers.
     Raises: ValueError outside these ranges.
-    Source: [lu2017] Theorem 1. Differs: see `trapezoid_grid` and `grid_error`.
+    Source: [lu2017] Theorem 1, as recalled. Differs: see `trapezoid_grid` and `grid_error`.
     """
 
     name: str

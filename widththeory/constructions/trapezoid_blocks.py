@@ -38,8 +38,8 @@ class TrapezoidBlocks:
     Error: exact; in floating point a few units of roundoff times r / delta.
     Size: width n + 4 in each of 2 n + 1 hidden layers a box.
     Raises: ValueError for no boxes, shapes that differ, an empty box, a margin that does not fit or is not positive.
-    Source: [lu2017] Theorem 1.
-        Differs: weights derived for this project; as recalled, theirs take 4 n + 1 layers a box, and "half-overlap" is
+    Source: [lu2017] Theorem 1, as recalled.
+        Differs: weights derived for this project; theirs take 4 n + 1 layers a box, and "half-overlap" is
         not in the paper.
     """
 
@@ -187,7 +187,7 @@ def check_variant(variant: str) -> None:
 def num_layers_per_box(input_dim: int) -> int:
     """Hidden layers that one box takes: 2 n + 1.
 
-    Source: [lu2017] Theorem 1. Differs: as recalled, theirs takes 4 n + 1.
+    Source: [lu2017] Theorem 1, as recalled. Differs: theirs takes 4 n + 1.
     """
     return 2 * check_positive_int("input_dim", input_dim) + 1
 
@@ -203,7 +203,7 @@ def exact_bump_integral(sides: tuple[Any, ...], margin: Any) -> Fraction:
         margin: delta > 0.
 
     Raises: ValueError for a margin that is not positive or a side shorter than 2 delta.
-    Source: derived for this project, for the bumps of [lu2017] Theorem 1.
+    Source: derived for this project, for the bumps of [lu2017] Theorem 1 (as recalled).
     """
     margin, sides = Fraction(margin), tuple(map(Fraction, sides))
     if margin <= 0 or not sides or min(sides) < 2 * margin:
@@ -218,7 +218,7 @@ def exact_bump_integral(sides: tuple[Any, ...], margin: Any) -> Fraction:
 def bump_integral(sides: tuple[Any, ...], margin: Any) -> Certified:
     """`exact_bump_integral` rounded to a float.
 
-    Source: derived for this project, for the bumps of [lu2017] Theorem 1.
+    Source: derived for this project, for the bumps of [lu2017] Theorem 1 (as recalled).
     """
     return _certified(exact_bump_integral(sides, margin))
 
