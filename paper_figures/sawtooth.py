@@ -1,0 +1,184 @@
+"""Sawtooth: what width and depth must be, what explicit weights attain, and what training finds.
+
+Draws results/<scale>/sawtooth.csv with .floor.csv; see experiments/sawtooth.py.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+
+from widththeory import command
+from widththeory.estimates import finished, select_learning_rate
+from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, TRAINED, number_ticks, series
+
+CELL = ["target.num_folds", "depth", "width"]
+NORMS = ("l1", "l2", "sup")
+ROUNDING = 1e-9  # relative; errors of fits are exact up to some 1e-12, floors are rounded down
+REACHED = 0.5  # the relative error that a width is asked for
+
+
+def drawn(table: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
+    """The chosen fits: relative squared L2 error, exact, beside the floor and the explicit network of their size."""
+    return compared(select_learning_rate(table, by=CELL), floor)
+
+
+def compared(fits: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
+    """Fits, chosen or not, with floor and explicit network; all three errors in the units of the floors."""
+    fits = fits.assign(
+        l1=4 * fits["exact_l1_error"], relative=12 * fits["exact_l2_error"] ** 2, sup=fits["exact_sup_error"]
+    )
+    fits = fits.merge(floor.rename(columns={"num_folds": "target.num_folds"}), on=CELL, how="left")
+    kept = [*CELL, "seed", "learning_rate", "num_pieces", "relative", "l1", "sup"]
+    kept += ["l2_floor", "l1_floor", "sup_floor", "explicit", "status"]
+    return fits[[*kept, *(["diverged"] if "diverged" in fits else [])]]
+
+
+def under_floor(fits: pd.DataFrame) -> pd.DataFrame:
+    """Fits under the floor of their size in any of the three norms: defects."""
+    under = pd.Series(False, index=fits.index)
+    for norm in NORMS:
+        under |= fits["relative" if norm == "l2" else norm] < fits[f"{norm}_floor"] * (1 - ROUNDING)
+    return fits[under]
+
+
+def telling_folds(fits: pd.DataFrame) -> int:
+    """The most folds of which some trained network found half; if none did, the fewest."""
+    found = finished(fits)
+    found = found.loc[found["relative"] < REACHED, "target.num_folds"]
+    return int(found.max() if len(found) else fits["target.num_folds"].min())
+
+
+def width_needed(rows: pd.DataFrame, folds: str, error: str) -> pd.Series:
+    """For each number of folds the least width from which on the median of `error` is at most one half."""
+    needed = {}
+    for count, cells in rows.groupby(folds):
+        middle = cells.groupby("width")[error].median()
+        short = middle.index[~(middle <= REACHED)]
+        wide = middle.index[middle.index > (short.max() if len(short) else 0)]
+        if len(wide):
+            needed[count] = int(wide.min())
+    return pd.Series(needed, dtype=float)
+
+
+def figure(table: pd.DataFrame, floor: pd.DataFrame) -> Figure:
+    """Error against width for one, two, three and k layers; below, width needed and optimisation gap against k."""
+    fits = drawn(table, floor)
+    folds = telling_folds(fits)
+    picture = Figure(figsize=(TEXT_WIDTH, 4.9), layout="constrained")
+    picture.suptitle("Few layers need a width exponential in the number of folds; training needs more still", size=9.5)
+    depths = sorted(fits.loc[fits["target.num_folds"] == folds, "depth"].unique())
+    rows: Any = picture.subfigures(2, 1, height_ratios=(1, 1.15))
+    above, below = rows
+    panels: Any = above.subplots(1, len(depths), sharey=True, squeeze=False)[0]
+    for letter, axes, depth in zip("abcd", panels, depths, strict=False):
+        _errors(axes, fits, floor, folds, depth, letter)
+    panels[0].set_ylabel("relative squared $L_2$ error")
+    panels[-1].legend(loc="upper left", fontsize=7, handlelength=1.8, bbox_to_anchor=(0.0, 0.56))
+    letters = "abcdef"[len(depths) :]
+    left, right = below.subplots(1, 2)
+    _needed(left, fits, floor, letters[0])
+    _gap(right, fits, letters[1])
+    return picture
+
+
+def _errors(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, folds: int, depth: int, letter: str) -> None:
+    cells = finished(fits[(fits["target.num_folds"] == folds) & (fits["depth"] == depth)])
+    tried = sorted(fits["width"].unique().tolist())
+    size = floor[(floor["num_folds"] == folds) & (floor["depth"] == depth) & (floor["width"] <= 1.2 * tried[-1])]
+    size = size.sort_values("width")
+    axes.fill_between(size["width"], 0, size["l2_floor"], color="0.88", linewidth=0)
+    axes.plot(size["width"], size["l2_floor"], **FLOOR)
+    line = {**CONSTRUCTION, "markevery": [int(np.argmin(size["explicit"]))] if len(size) else []}
+    axes.plot(size["width"], size["explicit"], **line)
+    groups = cells.groupby("width")["relative"]
+    middle, low, high = groups.median(), groups.min(), groups.max()
+    axes.errorbar(middle.index, middle, [middle - low, high - middle], capsize=1.5, elinewidth=0.7, **TRAINED)
+    axes.set(xscale="log", ylim=(-0.04, 1.12), xlabel="width")
+    number_ticks(axes.xaxis, tried if len(tried) <= 7 else tried[:: len(tried) // 6])
+    axes.set_title(f"({letter}) $k={folds}$, {depth} layer{'s' if depth > 1 else ''}")
+
+
+def _needed(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, letter: str) -> None:
+    few = [depth for depth in (1, 2, 3) if depth in set(fits["depth"])]
+    for index, depth in enumerate(few):
+        look = series(index)
+        rows, cells = floor[floor["depth"] == depth], finished(fits[fits["depth"] == depth])
+        least, explicit = (width_needed(rows, "num_folds", name) for name in ("l2_floor", "explicit"))
+        axes.plot(least.index, least, color=look["color"], linewidth=1.5)
+        axes.plot(explicit.index, explicit, color=look["color"], linestyle=CONSTRUCTION["linestyle"])
+        trained = width_needed(cells, "target.num_folds", "relative")
+        label = f"{depth} layer{'s' if depth > 1 else ''}"
+        shift = 0.06 * (index - 1)
+        axes.plot(trained.index + shift, trained, color=look["color"], marker=look["marker"], ls="none", label=label)
+    axes.set(yscale="log", xlabel="folds $k$", ylabel="width for relative error 1/2")
+    axes.yaxis.set_major_locator(FixedLocator([2**power for power in range(1, 10)]))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_major_locator(FixedLocator(sorted(floor["num_folds"].unique())))
+    axes.set_ylim(top=4 * floor["width"].max())  # room for the legend
+    axes.set_title(f"({letter}) floor (solid), explicit (dashed), trained (markers)")
+    axes.legend(loc="upper left")
+
+
+def gaps(fits: pd.DataFrame) -> pd.DataFrame:
+    """Trained networks of sizes that have an exact explicit network: all of their error is an optimisation gap."""
+    return finished(fits[fits["explicit"] == 0])
+
+
+def _gap(axes: Axes, fits: pd.DataFrame, letter: str) -> None:
+    cells = gaps(fits)
+    for index, name in enumerate(("1 layer", "2 layers", "3 layers", "$k$ layers")):
+        deep = cells["depth"] == cells["target.num_folds"]
+        rows = cells[deep & (cells["depth"] > 3)] if index == 3 else cells[cells["depth"] == index + 1]
+        look, place = series(index), rows["target.num_folds"] + 0.17 * (index - 1.5)
+        size = 1.5 + 1.1 * np.log2(rows["width"])
+        axes.scatter(
+            place, rows["relative"], s=size**2 / 2, color=look["color"], marker=look["marker"], alpha=0.6, linewidths=0
+        )
+        axes.plot([], [], color=look["color"], marker=look["marker"], linestyle="none", label=name)
+    counts = sorted(fits["target.num_folds"].unique())
+    axes.set(ylim=(-0.04, 1.12), xlabel="folds $k$", ylabel="relative squared $L_2$ error")
+    axes.set_xlim(counts[0] - 0.45 - 0.28 * len(counts), counts[-1] + 0.45)  # room for the legend
+    axes.xaxis.set_major_locator(FixedLocator(counts))
+    axes.set_title(f"({letter}) trained, where an exact network has that size")
+    axes.legend(loc="center left", fontsize=7, handletextpad=0.2)
+
+
+def caption(table: pd.DataFrame, floor: pd.DataFrame) -> str:
+    """What is drawn, how many fits, and whether the claim held, computed from the tables."""
+    fits = drawn(table, floor)
+    measured = compared(finished(table), floor)  # all fits, not only those of the chosen learning rate
+    measured = measured[measured[[f"{norm}_floor" for norm in NORMS]].max(axis=1) > 0]
+    under = under_floor(measured)
+    verdict = (
+        f"none of {len(measured)} trained networks with a positive floor lies under it, in L1, L2 or sup"
+        if under.empty
+        else f"{len(under)} of {len(measured)} trained networks lie under their floor, which is a defect"
+    )
+    needed = width_needed(floor[floor["depth"] == 1], "num_folds", "l2_floor")
+    first, last = int(needed.index.min()), int(needed.index.max())
+    growth = (needed[last] / needed[first]) ** (1 / (last - first))
+    gap = gaps(fits)
+    missed = gap[gap["relative"] > REACHED]
+    lost, cells = len(fits) - len(finished(fits)), fits.groupby(CELL).size()
+    rates = ", ".join(f"{rate:g}" for rate in sorted(table["learning_rate"].unique()))
+    held = "holds" if under.empty and growth > 1.5 else "does not hold"
+    return (
+        "Sawtooth h^k with 2^(k-1) teeth (Telgarsky 2016), squared L2 error over the variance. Grey: no network of "
+        "that size, any weights (best piecewise-affine approximation, certified); dashed, explicit, the star where "
+        f"best; markers, trained: median and range of n = {cells.min()} initialisations, {table['num_steps'].max()} "
+        f"steps of Adam (rate of {rates} by training loss) and L-BFGS"
+        f"{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. Below left: least width for half of "
+        "the variance; right: optimisation gaps, larger markers for wider networks. "
+        f"The separation {held}: the floor's width for one layer grows by {growth:.2f} times a fold, to "
+        f"{needed[last]:.0f} at k = {last}, where k layers need 2; {verdict}. Of {len(gap)} trained networks for whose "
+        f"size exact weights are known, {len(missed)} leave more than half of the variance."
+    )
+
+
+if __name__ == "__main__":
+    command.draw(figure, caption, __file__, drawn=drawn)
