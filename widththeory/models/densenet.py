@@ -173,6 +173,5 @@ class DenseNet(Architecture):
 
 EXAMPLES = (
     DenseNet(image_size=32, num_classes=5, stem_width=4, growth_rate=3, lengths=(1, 2), bottleneck_width=6),
-    DenseNet.cifar(10, 4),
     DenseNet.cifar(7, 4, bottleneck=False, activation="crelu"),
 )

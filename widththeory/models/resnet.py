@@ -176,7 +176,6 @@ class ResNet(Architecture):
 
 EXAMPLES = (
     ResNet(image_size=32, num_classes=5, stem_width=4, widths=(8, 12), inner_widths=(4, 6), lengths=(1, 2)),
-    ResNet.cifar(8, 0.25),
     ResNet.cifar(8, 0.25, activation="crelu"),
     ResNet.cifar(8, 0.25, shortcut="projection", activation="crelu"),
 )
