@@ -142,6 +142,8 @@ def _rounded(exact: Fraction) -> Certified:
 
 
 def _rounded_root(exact: Fraction) -> Certified:
+    if exact == 0:
+        return Certified(0.0, 0.0)
     value = math.sqrt(exact)
     # two roundings, of the fraction and of the root; a fraction that underflows has a root below 1e-161
-    return Certified(value, 2 * math.ulp(value) + (1e-161 if value == 0 < exact else 0.0))
+    return Certified(value, 2 * math.ulp(value) + (1e-161 if value == 0 else 0.0))
