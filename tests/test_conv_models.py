@@ -14,7 +14,7 @@ from flax import nnx
 from widththeory import models
 from widththeory.models.alexnet import AlexNet
 from widththeory.models.allconv6 import VARIANTS, AllConv6
-from widththeory.models.convolution import Conv
+from widththeory.models.convolution import Conv, convolutions
 from widththeory.models.densenet import DenseNet
 from widththeory.models.layers import Architecture, scaled
 from widththeory.models.mobilenet import MobileNet
@@ -198,6 +198,14 @@ def test_depths_are_those_of_the_names():
     assert layers(MobileNet()) == 28
     assert layers(AlexNet()) == 8
     assert layers(AllConv6()) == 6
+
+
+def test_convolutions_are_listed_in_order():
+    model = nnx.eval_shape(lambda: AlexNet(activation="crelu").build(nnx.Rngs(0)))
+    shapes = [conv.kernel.shape for conv in convolutions(model)]
+    assert shapes == [(11, 11, 3, 96), (5, 5, 192, 256), (3, 3, 512, 384), (3, 3, 768, 384), (3, 3, 768, 256)]
+    model = nnx.eval_shape(lambda: ResNet.cifar(14).build(nnx.Rngs(0)))
+    assert [conv.kernel.shape[3] for conv in convolutions(model)] == [16] * 5 + [32] * 4 + [64] * 4
 
 
 @pytest.mark.parametrize(

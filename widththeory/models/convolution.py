@@ -206,3 +206,9 @@ class Conv(nnx.Module):
             method=self.method,
         )
         return out if self.bias is None else out + self.bias[...].astype(dtype)[None, None, None]
+
+
+def convolutions(model: nnx.Module) -> list[Conv]:
+    """All convolutions of a network in the order of its layers; `[0].kernel[...]` is the first layer's filters."""
+    found = [(path, node) for path, node in nnx.iter_graph(model) if isinstance(node, Conv)]
+    return [node for _, node in sorted(found, key=lambda pair: pair[0])]
