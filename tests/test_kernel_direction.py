@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import integrate
 
 from widththeory.bounds.kernel_direction import chord_distance, narrow_floor, radial_floor, sphere_area, turned
@@ -178,6 +180,27 @@ def test_radial_floor_is_below_that_of_the_square(norm):
         exact = np.sqrt(2 * integrate.quad(lowest, 1e-12, 1 - 1e-12)[0])
         assert disc.value == pytest.approx(exact, rel=1e-4)
         assert disc.lower <= exact <= disc.upper
+
+
+@given(st.floats(0, 10), st.floats(0, 0.7), st.floats(0, 5), st.floats(0, 5), st.sampled_from(["l1", "l2"]))
+def test_turned_is_monotone(distance, angle, lipschitz, more, norm):
+    """A larger distance is worth more; a larger angle or slope proves less, down to nothing."""
+    proven = turned(distance, angle, lipschitz, norm)
+    slack = 1e-12 * (1 + abs(proven))
+    assert proven <= distance
+    assert turned(distance + more, angle, lipschitz, norm) >= proven - slack
+    assert turned(distance, angle, lipschitz + more, norm) <= proven + slack
+    if proven > 0:
+        assert turned(distance, angle + 0.05, lipschitz, norm) <= proven
+
+
+@settings(max_examples=20)
+@given(st.floats(0.1, 10), st.integers(2, 8), st.sampled_from(["l1", "l2"]), st.floats(1, 3))
+def test_radial_floor_is_homogeneous_and_pays_for_slopes(scale, input_dim, norm, factor):
+    one = radial_floor(np.square, 2.0, input_dim, norm, num_cells=60)
+    scaled = radial_floor(lambda r: scale * np.square(r), 2.0 * scale, input_dim, norm, num_cells=60)
+    assert scaled.value == pytest.approx(scale * one.value, rel=1e-9)
+    assert radial_floor(np.square, 2.0 * factor, input_dim, norm, num_cells=60).lower <= one.lower
 
 
 def test_sphere_areas():

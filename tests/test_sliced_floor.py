@@ -1,5 +1,7 @@
 """Floors in the plane from floors on lines: closed forms where all lines are alike, random lines against fixed ones."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,15 @@ def test_random_lines_agree_with_fixed_ones():
     random = [sliced_floor(cosines, (2,), np.pi, num_lines=12, seed=seed, **options) for seed in range(4)]
     assert all(floor.lower <= exact <= floor.upper for floor in random)
     assert np.mean([floor.value for floor in random]) == pytest.approx(exact, rel=0.1)
+
+
+def test_larger_networks_have_lower_floors():
+    options = {"curvature": 2.0, "across": 0.0, "num_lines": 2, "num_cells": 96}
+    sizes = ((1,), (2,), (3,), (2, 2), (3, 2))
+    floors = [sliced_floor(paraboloid, widths, 2 * np.sqrt(2), **options) for widths in sizes]
+    for small, large in itertools.pairwise(floors):
+        assert large.upper < small.lower  # 2, 3, 4, 9 and 12 pieces, on lines that are all alike
+    assert floors[-1].lower > 0
 
 
 def test_axis_chooses_the_lines():
