@@ -1,0 +1,184 @@
+"""The square: sup error against size and depth, L2 error against width, and the optimisation gap.
+
+Draws results/<scale>/square.csv with .floor.csv and .network.csv; see experiments/square.py.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from widththeory import command
+from widththeory.estimates import finished, fit_power_law, select_learning_rate
+from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, TRAINED, number_ticks, series
+
+CELL = ["depth", "width"]
+NORMS = ("sup", "l2", "l1")
+ROUNDING = 1e-9  # relative; errors of fits are exact up to 1e-15, far under the floors of what is fitted
+SMALLEST = 1e-7  # of the errors that are shown
+
+
+def drawn(table: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
+    """The chosen fits: exact errors beside floor and explicit weights of their size; `gap` is trained over explicit."""
+    return compared(select_learning_rate(table, by=CELL), floor)
+
+
+def compared(fits: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
+    """Fits, chosen or not; `relative` is the squared L2 error over the variance 4/45 of the target."""
+    fits = fits.rename(columns={f"exact_{norm}_error": norm for norm in NORMS}).merge(floor, on=CELL, how="left")
+    fits = fits.assign(relative=fits["l2"] ** 2 * 45 / 4, gap=fits["l2"] / fits["l2_explicit"])
+    kept = [*CELL, "seed", "learning_rate", "num_params", "relative", "gap", *NORMS]
+    kept += [*(f"{norm}_floor" for norm in NORMS), "sup_explicit", "l2_explicit", "status"]
+    return fits[[*kept, *(["diverged"] if "diverged" in fits else [])]]
+
+
+def under_floor(fits: pd.DataFrame) -> pd.DataFrame:
+    """Fits under the floor of their size in any of the three norms: defects."""
+    under = pd.Series(False, index=fits.index)
+    for norm in NORMS:
+        under |= fits[norm] < fits[f"{norm}_floor"] * (1 - ROUNDING)
+    return fits[under]
+
+
+def figure(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> Figure:
+    """Four panels."""
+    fits = drawn(table, floor)
+    picture = Figure(figsize=(TEXT_WIDTH, 5.1), layout="constrained")
+    title = "$x^2$: explicit depth is exponentially accurate, width is not, and training finds neither"
+    picture.suptitle(title, size=9.5)
+    panels: Any = picture.subplots(2, 2)
+    few = sorted(depth for depth in fits["depth"].unique().tolist() if depth <= 3)
+    _sizes(panels[0, 0], fits, floor, network, few)
+    _depths(panels[0, 1], fits, floor, network)
+    _widths(panels[1, 0], fits, floor, few)
+    _gaps(panels[1, 1], fits, few)
+    return picture
+
+
+def _layers(depth: int) -> str:
+    return f"{depth} layer{'s' if depth > 1 else ''}"
+
+
+def _marks(axes: Axes, cells: pd.DataFrame, x: str, y: str, **look: Any) -> None:
+    """Median over seeds, with their range."""
+    groups = finished(cells).groupby(x)[y]
+    middle, low, high = groups.median(), groups.min(), groups.max()
+    axes.errorbar(middle.index, middle, [middle - low, high - middle], capsize=1.5, elinewidth=0.7, **look)
+
+
+def _sizes(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, few: list[int]) -> None:
+    for index, depth in enumerate(few):
+        look = {**series(index), "linestyle": "none", "label": f"trained, {_layers(depth)}"}
+        _marks(axes, fits[fits["depth"] == depth], "num_params", "sup", **look)
+    shallow = floor[floor["depth"] == 1].sort_values("num_params")
+    axes.plot(shallow["num_params"], shallow["sup_floor"], **{**FLOOR, "label": "certified floor, 1 layer"})
+    look = {**CONSTRUCTION, "marker": None, "label": "explicit, 1 layer"}
+    axes.plot(shallow["num_params"], shallow["sup_explicit"], **look)
+    shown = network[network["sup_error"] >= SMALLEST]
+    look = {**CONSTRUCTION, "linestyle": "-", "linewidth": 0.9, "label": "explicit, width 3, $m$ layers"}
+    axes.plot(shown["num_params"], shown["sup_error"], **look)
+    axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="sup error", ylim=(SMALLEST, None))
+    axes.set_title("(a) error against size")
+    axes.legend(loc="lower right", fontsize=7)
+
+
+def _depths(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> None:
+    narrow = int(network["width"].iloc[0])
+    rows = floor[floor["width"] == narrow].sort_values("depth")
+    axes.plot(rows["depth"], rows["sup_floor"], **FLOOR)
+    axes.plot(
+        rows["depth"], rows["sup_explicit"], **{**CONSTRUCTION, "marker": None, "label": "explicit, 3 or 2 folds"}
+    )
+    shown = network[network["depth"] <= rows["depth"].max()]
+    look = {**CONSTRUCTION, "linestyle": "-", "linewidth": 0.9, "label": "explicit, $2^{-2m-2}$"}
+    axes.plot(shown["depth"], shown["sup_error"], **look)
+    _marks(axes, fits[fits["width"] == narrow], "depth", "sup", **TRAINED)
+    axes.set(yscale="log", xlabel="hidden layers $m$", ylabel="sup error")
+    number_ticks(axes.xaxis, rows["depth"].tolist())
+    axes.set_title(f"(b) error against depth, width {narrow}")
+    axes.legend(loc="lower left", fontsize=7)
+
+
+def _widths(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, few: list[int]) -> None:
+    for index, depth in enumerate(few):
+        look = series(index)
+        rows = floor[floor["depth"] == depth].sort_values("width")
+        axes.plot(rows["width"], rows["l2_floor"], color=look["color"], linewidth=1.5)
+        axes.plot(rows["width"], rows["l2_explicit"], color=look["color"], linestyle=CONSTRUCTION["linestyle"])
+        label = {"linestyle": "none", "label": _layers(depth)}
+        _marks(axes, fits[fits["depth"] == depth], "width", "l2", **{**look, **label})
+    axes.set(xscale="log", yscale="log", xlabel="width", ylabel="$L_2$ error", ylim=(SMALLEST, None))
+    number_ticks(axes.xaxis, _tried(fits, few))
+    axes.set_title("(c) floor (solid), explicit (dashed), trained")
+    axes.legend(loc="upper right", fontsize=7)
+
+
+def _gaps(axes: Axes, fits: pd.DataFrame, few: list[int]) -> None:
+    for index, depth in enumerate(few):
+        look = {**series(index), "linewidth": 0.8, "label": _layers(depth)}
+        _marks(axes, fits[fits["depth"] == depth], "width", "gap", **look)
+    axes.axhline(1.0, **{**CONSTRUCTION, "marker": None, "label": "explicit construction"})
+    axes.set(xscale="log", yscale="log", xlabel="width", ylabel="$L_2$ error, trained over explicit")
+    number_ticks(axes.xaxis, _tried(fits, few))
+    axes.set_title("(d) optimisation gap")
+    axes.legend(loc="upper left", fontsize=7)
+
+
+def _tried(fits: pd.DataFrame, few: list[int]) -> list[int]:
+    tried = sorted(fits.loc[fits["depth"].isin(few), "width"].unique().tolist())
+    return tried if len(tried) <= 8 else tried[:: len(tried) // 7]
+
+
+def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> str:
+    """What is drawn, how many fits, and whether the claim held, computed from the tables."""
+    fits = drawn(table, floor)
+    measured = compared(finished(table), floor)  # all fits, not only those of the chosen learning rate
+    under = under_floor(measured)
+    verdict = (
+        f"none of {len(measured)} trained networks lies under its floor in sup, L2 or L1"
+        if under.empty
+        else f"{len(under)} of {len(measured)} trained networks lie under their floor, which is a defect"
+    )
+    off = np.max(np.abs(network["sup_error"] / network["sup_promised"] - 1))
+    deepest = network.sort_values("depth").iloc[-1]
+    wide = floor[floor["depth"] == 1].sort_values("width").iloc[-1]
+    rival = f"a factor {wide['sup_floor'] / deepest['sup_error']:.2g} under any"
+    beaten = wide["sup_floor"] > deepest["sup_error"] and wide["num_params"] >= deepest["num_params"]
+    # 1 / (8 (w + 1)^2): the width that one layer would need for as little
+    needed = int(np.ceil(1 / np.sqrt(8 * deepest["sup_error"]) - 1))
+    median = finished(fits).groupby(CELL)["gap"].median()
+    better = int((finished(fits)["gap"] < 1).sum())
+    lost, counts = len(fits) - len(finished(fits)), fits.groupby(CELL).size()
+    rates = ", ".join(f"{rate:g}" for rate in sorted(table["learning_rate"].unique()))
+    return (
+        "x^2 on [0, 1] (Yarotsky 2017, as recalled), exact errors. Explicit networks of width 3 have sup error "
+        f"2^(-2m-2) (measured within {off:.0e}): with {deepest['num_params']:.0f} parameters "
+        f"{deepest['sup_error']:.1e}, {rival if beaten else 'not yet under every'} network with one layer of "
+        f"{wide['width']:.0f} units, and one layer needs {needed} at least: the claim holds for explicit weights. "
+        f"Training finds neither: {verdict}; its L2 error over that of explicit weights is {median.min():.2g} "
+        f"({_place(median.idxmin())}) to {median.max():.2g} ({_place(median.idxmax())}), an optimisation gap that "
+        f"{'grows' if _slope(fits) > 0 else 'does not grow'} with width"
+        f"{f'; {better} are better than explicit' if better else ''}. "
+        f"Markers: median and range of n = {counts.min()} initialisations"
+        f"{f' ({lost} of {len(fits)} fits failed or diverged)' if lost else ''}, {table['num_steps'].max()} steps of "
+        f"Adam (rate of {rates} by training loss), then L-BFGS."
+    )
+
+
+def _place(cell: Any) -> str:
+    return f"width {cell[1]}, {_layers(cell[0])}"
+
+
+def _slope(fits: pd.DataFrame) -> float:
+    """Exponent of the gap in the width, over the depths that have several."""
+    done = finished(fits)
+    several = done.groupby("depth")["width"].transform("nunique") > 1
+    rows = done[several]
+    own = rows["gap"] / np.exp(np.log(rows["gap"]).groupby(rows["depth"]).transform("mean"))
+    return fit_power_law(rows["width"], own, with_floor=False, num_resamples=1).exponent
+
+
+if __name__ == "__main__":
+    command.draw(figure, caption, __file__, drawn=drawn)
