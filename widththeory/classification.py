@@ -1,0 +1,216 @@
+"""The settings of one fit of an image classifier."""
+
+import dataclasses
+import importlib
+import importlib.util
+import json
+import math
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from widththeory.images.record import Images
+from widththeory.models.layers import Architecture
+from widththeory.typing import check_positive_int
+
+Value = int | float | str | bool | None | tuple
+Arguments = tuple[tuple[str, Value], ...]
+
+OPTIMIZERS = ("sgd", "adam")
+SCHEDULES = ("cosine", "constant")
+AUGMENTATIONS = ("none", "crop_flip")
+DTYPES = ("float32", "bfloat16", "float64")
+MAX_TRAIN_EVAL = 2048  # training images on which the last weights are measured
+
+_FROM_IMAGES = ("image_size", "num_classes", "in_channels")
+# By measurement on one core: below so many multiply-adds an image, networks side by side are faster than in turn.
+_NARROW, _MIDDLE = 1e6, 6e6
+# On a GPU, networks side by side are batched matrix products; above this, XLA's own convolution of one is faster.
+_WIDE_ON_GPU = 5e7
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Settings of one fit of a network to a classification of images, by cross-entropy.
+
+    A batch normalisation's running statistics are those of the training batches; the last weights are measured.
+
+    Args:
+        images: "module.Class" inside `widththeory.images`.
+        images_args: the class's arguments as sorted (name, value) pairs.
+        model: "module.Class" inside `widththeory.models`.
+        model_args: the class's arguments as sorted pairs; image_size, num_classes and in_channels are those of the
+            images unless given.
+        seed: of the initial weights, of the order of the images and of their augmentation.
+        learning_rate: positive; the largest of the schedule.
+        num_steps: of the optimiser; 0 measures the initial network.
+        batch_size: images a step, drawn without replacement until fewer are left.
+        optimizer: "sgd", with Nesterov momentum 0.9, or "adam".
+        schedule: "cosine" (to zero at the last step) or "constant", both after the warm-up.
+        warmup_steps: over which the rate grows linearly.
+        weight_decay: w adds (w / 2) |kernel|^2 for each kernel to the loss; biases and normalisations are left alone.
+        label_smoothing: s trains towards probability 1 - s + s / num_classes of the image's class.
+        augment: "none", or "crop_flip": padded by 4 pixels of the mean colour, cropped at random, mirrored or not.
+        compute_dtype: "float32" or "bfloat16", of the layers; weights, running statistics and the loss are float32.
+            "float64" is for comparisons: then all is.
+        num_checks: how often the test accuracy is measured, evenly spaced, the last time after the last step.
+        keep_weights: whether the measurement carries the first layer's filters.
+
+    Raises:
+        ValueError: an argument outside these ranges, unknown images or model, fewer images than a batch; DataError,
+            which is one, where the images are not there.
+    """
+
+    images: str
+    images_args: Arguments
+    model: str
+    model_args: Arguments
+    seed: int
+    learning_rate: float
+    num_steps: int
+    batch_size: int
+    optimizer: str = "sgd"
+    schedule: str = "cosine"
+    warmup_steps: int = 0
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    augment: str = "none"
+    compute_dtype: str = "float32"
+    num_checks: int = 1
+    keep_weights: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "num_checks"):
+            check_positive_int(name, getattr(self, name))
+        for name in ("seed", "num_steps", "warmup_steps"):
+            check_positive_int(name, getattr(self, name), at_least=0)
+        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
+            raise ValueError(f"learning_rate must be positive and finite, got {self.learning_rate!r}")
+        if not (self.weight_decay >= 0 and math.isfinite(self.weight_decay)):
+            raise ValueError(f"weight_decay must be at least 0 and finite, got {self.weight_decay!r}")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing must be in [0, 1), got {self.label_smoothing!r}")
+        for name, allowed in (
+            ("optimizer", OPTIMIZERS),
+            ("schedule", SCHEDULES),
+            ("augment", AUGMENTATIONS),
+            ("compute_dtype", DTYPES),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {list(allowed)}, got {getattr(self, name)!r}")
+        if self.num_steps and self.warmup_steps >= self.num_steps:
+            raise ValueError(f"warmup_steps must be under num_steps = {self.num_steps}, got {self.warmup_steps}")
+        if self.num_checks > max(self.num_steps, 1):
+            raise ValueError(f"num_checks must be at most num_steps = {self.num_steps}, got {self.num_checks}")
+        for name in ("images_args", "model_args"):
+            object.__setattr__(self, name, tuple(sorted((str(k), _tuples(v)) for k, v in getattr(self, name))))
+        self.architecture  # noqa: B018  an unknown model, unknown images or a wrong argument is said here
+        self.data.check_batch(self.batch_size)
+
+    @property
+    def data(self) -> Images:
+        """The images, loaded once a process."""
+        return _load(self.images, self.images_args)
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network that is fitted."""
+        return _architecture(self.images, self.images_args, self.model, self.model_args)
+
+    @property
+    def check_steps(self) -> tuple[int, ...]:
+        """After how many steps the test accuracy is measured."""
+        return tuple((k + 1) * self.num_steps // self.num_checks for k in range(self.num_checks))
+
+    @property
+    def cost(self) -> float:
+        """Floating-point operations of the fit, by formula: training, checks and final measurement."""
+        data = self.data
+        images = 3 * self.num_steps * self.batch_size + self.num_checks * len(data.test)
+        images += min(len(data.train), MAX_TRAIN_EVAL)
+        return 2.0 * images * self.architecture.cost().multiply_adds  # type: ignore[attr-defined]
+
+    @property
+    def chunk_size(self) -> int:
+        """Networks to train side by side: many narrow ones, few wide ones, more where there is a GPU."""
+        work = self.architecture.cost().multiply_adds  # type: ignore[attr-defined]
+        if has_gpu():
+            return 1 if work > _WIDE_ON_GPU else max(1, min(64, int(64 * _WIDE_ON_GPU / 16 / work)))
+        return 6 if work < _NARROW else 3 if work < _MIDDLE else 1
+
+    @property
+    def program_key(self) -> str:
+        """Equal for fits that share their program and images: all settings but seed, learning rate and decay."""
+        values = dataclasses.asdict(self)
+        del values["seed"], values["learning_rate"], values["weight_decay"]
+        return json.dumps(values, sort_keys=True)
+
+
+def has_gpu() -> bool:
+    """Whether JAX will find an NVIDIA GPU here, told without starting it."""
+    platforms = os.environ.get("JAX_PLATFORMS", "")
+    plugins = (importlib.util.find_spec(f"jax_cuda{version}_plugin") for version in (12, 13))
+    wanted = not platforms or any(name in platforms for name in ("cuda", "gpu"))
+    return wanted and Path("/dev/nvidiactl").exists() and any(plugins)
+
+
+@lru_cache(maxsize=8)
+def _load(images: str, images_args: Arguments) -> Images:
+    source = _make("images", images, images_args, "load")
+    loaded = source.load()
+    if not isinstance(loaded, Images):
+        raise ValueError(f"images must be a data set, but {images} does not load images")
+    return loaded
+
+
+@lru_cache(maxsize=1024)
+def _architecture(images: str, images_args: Arguments, model: str, model_args: Arguments) -> Architecture:
+    kind = _find("model", "models", model, "build")  # before anything is loaded
+    data = _load(images, images_args)
+    given = {name: getattr(data, name) for name in _FROM_IMAGES} | dict(model_args)
+    architecture: Any = _call("model_args", model, kind, given)
+    for name in ("image_size", "in_channels"):
+        if getattr(architecture, name) != getattr(data, name):
+            raise ValueError(
+                f"model_args must suit the images: {name} is {getattr(architecture, name)}, "
+                f"that of {data.source} is {getattr(data, name)}"
+            )
+    if architecture.num_classes < data.num_classes:
+        raise ValueError(
+            f"model_args must suit the images: num_classes is {architecture.num_classes}, "
+            f"{data.source} has {data.num_classes}"
+        )
+    return architecture
+
+
+def _make(name: str, which: str, arguments: Arguments, method: str) -> Any:
+    return _call(f"{name}_args", which, _find(name, name, which, method), dict(arguments))
+
+
+def _find(name: str, package: str, which: str, method: str) -> type:
+    """A dataclass with a certain method, by "module.Class" inside a package of ours."""
+    module_name, _, class_name = which.partition(".")
+    try:
+        if not (module_name.isidentifier() and class_name.isidentifier()):
+            raise ModuleNotFoundError
+        kind = getattr(importlib.import_module(f"widththeory.{package}.{module_name}"), class_name)
+    except (ModuleNotFoundError, AttributeError) as reason:
+        if isinstance(reason, ModuleNotFoundError) and not (reason.name or "widththeory").startswith("widththeory"):
+            raise  # the module is there, but a library that it needs is not
+        kind = None
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind) and hasattr(kind, method)):
+        raise ValueError(f"{name} must be 'module.Class' inside widththeory.{package}, got {which!r}")
+    return kind
+
+
+def _call(name: str, which: str, kind: type, arguments: dict[str, Any]) -> Any:
+    try:
+        return kind(**arguments)
+    except TypeError as reason:
+        raise ValueError(f"{name} do not suit {which}: {reason}") from None
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, (list, tuple)) else value
