@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 from widththeory import command
 from widththeory.estimates import finished, select_learning_rate
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, TRAINED, number_ticks, series
+from widththeory.verdicts import Verdict
 
 CELL = ["target.num_folds", "depth", "width"]
 NORMS = ("l1", "l2", "sup")
@@ -148,25 +149,56 @@ def _gap(axes: Axes, fits: pd.DataFrame, letter: str) -> None:
     axes.legend(loc="center left", fontsize=7, handletextpad=0.2)
 
 
+def verdict(table: pd.DataFrame, floor: pd.DataFrame) -> Verdict:
+    """Held where floors grow exponentially for one layer and no network lies under one; numbers of one layer."""
+    fits = drawn(table, floor)
+    folds = telling_folds(fits)
+    one = finished(fits[(fits["target.num_folds"] == folds) & (fits["depth"] == 1) & (fits["l2_floor"] > 0)])
+    measured = _floored(table, floor)
+    under, growth, last, needed = under_floor(measured), *_growth(floor)
+    numbers = dict.fromkeys(("floor", "best_fit", "construction"))
+    quantity = "relative squared L2 error with one hidden layer; no size with a positive floor was fitted"
+    if len(one):
+        widest = one[one["width"] == one["width"].max()]
+        best = widest.loc[widest["relative"].idxmin()]
+        numbers = {"floor": best["l2_floor"], "best_fit": best["relative"], "construction": best["explicit"]}
+        quantity = f"relative squared L2 error for {folds} folds, one hidden layer of width {best['width']}"
+    told = (
+        f"the width that the floor asks of one layer grows by {growth:.2f} times a fold, to {needed:.0f} at {last} "
+        f"folds, where {last} layers need width 2; {len(under)} of {len(measured)} trained networks with a positive "
+        "floor lie under it"
+    )
+    return Verdict("held" if under.empty and growth > 1.5 else "not held", told, quantity, **numbers, n=len(measured))
+
+
+def _floored(table: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
+    """All finished fits, not only those of the chosen learning rate, that have a positive floor in some norm."""
+    measured = compared(finished(table), floor)
+    return measured[measured[[f"{norm}_floor" for norm in NORMS]].max(axis=1) > 0]
+
+
+def _growth(floor: pd.DataFrame) -> tuple[float, int, float]:
+    """By how much a fold multiplies the width that the floor asks of one layer; most folds, and the width there."""
+    needed = width_needed(floor[floor["depth"] == 1], "num_folds", "l2_floor")
+    first, last = int(needed.index.min()), int(needed.index.max())
+    return float((needed[last] / needed[first]) ** (1 / (last - first))), last, float(needed[last])
+
+
 def caption(table: pd.DataFrame, floor: pd.DataFrame) -> str:
     """What is drawn, how many fits, and whether the claim held, computed from the tables."""
     fits = drawn(table, floor)
-    measured = compared(finished(table), floor)  # all fits, not only those of the chosen learning rate
-    measured = measured[measured[[f"{norm}_floor" for norm in NORMS]].max(axis=1) > 0]
-    under = under_floor(measured)
-    verdict = (
+    measured = _floored(table, floor)
+    under, growth, last, needed = under_floor(measured), *_growth(floor)
+    checked = (
         f"none of {len(measured)} trained networks with a positive floor lies under it, in L1, L2 or sup"
         if under.empty
         else f"{len(under)} of {len(measured)} trained networks lie under their floor, which is a defect"
     )
-    needed = width_needed(floor[floor["depth"] == 1], "num_folds", "l2_floor")
-    first, last = int(needed.index.min()), int(needed.index.max())
-    growth = (needed[last] / needed[first]) ** (1 / (last - first))
     gap = gaps(fits)
     missed = gap[gap["relative"] > REACHED]
     lost, cells = len(fits) - len(finished(fits)), fits.groupby(CELL).size()
     rates = ", ".join(f"{rate:g}" for rate in sorted(table["learning_rate"].unique()))
-    held = "holds" if under.empty and growth > 1.5 else "does not hold"
+    held = "holds" if verdict(table, floor).state == "held" else "does not hold"
     return (
         "Sawtooth h^k with 2^(k-1) teeth (Telgarsky 2016), squared L2 error over the variance. Grey: no network of "
         "that size, any weights (best piecewise-affine approximation, certified); dashed, explicit, the star where "
@@ -175,10 +207,10 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame) -> str:
         f"{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. Below left: least width for half of "
         "the variance; right: optimisation gaps, larger markers for wider networks. "
         f"The separation {held}: the floor's width for one layer grows by {growth:.2f} times a fold, to "
-        f"{needed[last]:.0f} at k = {last}, where k layers need 2; {verdict}. Of {len(gap)} trained networks for whose "
+        f"{needed:.0f} at k = {last}, where k layers need 2; {checked}. Of {len(gap)} trained networks for whose "
         f"size exact weights are known, {len(missed)} leave more than half of the variance."
     )
 
 
 if __name__ == "__main__":
-    command.draw(figure, caption, __file__, drawn=drawn)
+    command.draw(figure, caption, __file__, drawn=drawn, verdict=verdict)

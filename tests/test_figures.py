@@ -22,6 +22,7 @@ from widththeory import command
 
 FAKES = {path.stem: load(path) for path in sorted((ROOT / "tests" / "fake_tables").glob("*.py"))}
 FLOORED = [path for path in FIGURES if hasattr(FAKES.get(path.stem), "plant")]
+KINDS = ("pdf", "png", "svg", "txt")
 FITTED = [path for path in FIGURES if getattr(FAKES.get(path.stem), "FITS", True)]
 
 
@@ -65,12 +66,19 @@ def write(folder, claim, tables):
     return folder / f"{claim}.csv"
 
 
+def given(function, tables):
+    """What a function of a figure makes of the tables that it asks for."""
+    _, *parts = inspect.signature(function).parameters
+    return function(tables[""], *(tables[part] for part in parts))
+
+
 def draw(path, tables, folder):
     """The figure drawn as its command does, and its caption."""
     module = load(path)
     table = write(folder / "tables", path.stem, tables)
     flags = ["--scale", "smoke", "--table", str(table), "--out", str(folder / "made")]
-    command.draw(module.figure, module.caption, path, flags, drawn=getattr(module, "drawn", None))
+    more = {name: getattr(module, name, None) for name in ("drawn", "verdict")}
+    command.draw(module.figure, module.caption, path, flags, **more)
     return (folder / "made" / f"{path.stem}.txt").read_text()
 
 
@@ -90,7 +98,7 @@ def test_files_are_whole_equal_and_fit_for_print(path, tmp_path):
     caption = draw(path, fake(path.stem), tmp_path)
     made = tmp_path / "made"
     assert sorted(file.name for file in made.iterdir()) == [
-        f"{path.stem}.{kind}" for kind in ("csv", "pdf", "png", "txt")
+        f"{path.stem}.{kind}" for kind in ("csv", *(["json"] if hasattr(load(path), "verdict") else []), *KINDS)
     ]
     assert caption.endswith(" Scale: smoke.\n")
     assert (made / f"{path.stem}.png").read_bytes().startswith(b"\x89PNG")
@@ -133,8 +141,7 @@ def test_a_fit_under_its_floor_is_called_a_defect(path, tmp_path):
 def test_lost_cells_are_left_out_of_no_count(path):
     """Failed cells stay in the numbers that are drawn, marked as such; the others are finite."""
     module, tables = load(path), fake(path.stem, "lost")
-    _, *parts = inspect.signature(module.drawn).parameters
-    drawn = module.drawn(tables[""], *(tables[part] for part in parts))
+    drawn = given(module.drawn, tables)
     done = drawn[(drawn["status"] == "done") & (drawn["diverged"] == 0)]
     assert len(drawn) > len(done) > len(drawn) / 2
     assert np.isfinite(done["relative"]).all()

@@ -45,9 +45,12 @@ def drawing(table, *, scale="smoke"):
 
 def test_saved_files(tmp_path):
     figure, drawn = drawing(fits())
-    made = plotting.save(figure, tmp_path / "new", "claim", drawn, " A caption. ")
+    made = plotting.save(figure, tmp_path / "new", "claim", drawn, " A caption. ", "{}\n")
     assert made == tmp_path / "new" / "claim.pdf"
-    assert sorted(path.name for path in made.parent.iterdir()) == ["claim.csv", "claim.pdf", "claim.png", "claim.txt"]
+    kinds = ["csv", "json", "pdf", "png", "svg", "txt"]
+    assert sorted(path.name for path in made.parent.iterdir()) == [f"claim.{kind}" for kind in kinds]
+    assert made.with_suffix(".json").read_text() == "{}\n"
+    assert "<text" not in made.with_suffix(".svg").read_text()  # letters are paths: a browser lacks the fonts
     assert made.with_suffix(".txt").read_text() == "A caption.\n"
     pd.testing.assert_frame_equal(pd.read_csv(made.with_suffix(".csv")), drawn, check_exact=True)
     assert made.stat().st_mtime_ns == max(path.stat().st_mtime_ns for path in made.parent.iterdir())  # written last
@@ -77,7 +80,7 @@ def test_bytes_do_not_depend_on_the_run(tmp_path):
         subprocess.run(
             [sys.executable, "-c", code, os.path.dirname(__file__), str(tmp_path / seed)], check=True, env=environment
         )
-    for kind in ("pdf", "png", "csv", "txt"):
+    for kind in ("pdf", "png", "svg", "csv", "txt"):
         assert (tmp_path / "1" / f"claim.{kind}").read_bytes() == (tmp_path / "2" / f"claim.{kind}").read_bytes()
 
 
@@ -92,7 +95,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         plotting.save(figure, tmp_path, "claim", drawn, "new")
     assert (tmp_path / "claim.txt").read_text() == "old\n"
-    assert len(list(tmp_path.iterdir())) == 4
+    assert len(list(tmp_path.iterdir())) == 5
 
 
 def test_style_is_for_the_block_only():

@@ -22,7 +22,7 @@ EVERYTHING = [*MODULES, *EXPERIMENTS, *FIGURES, *sorted((ROOT / "tests").rglob("
 LAYERS = [line.strip().split(", ") for line in widththeory.__doc__.splitlines() if line.startswith("    ")]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # What a figure may use: theorems and tables, nothing that fits.
-FOR_FIGURES = {"typing", "bounds", "estimates", "plotting", "command"}
+FOR_FIGURES = {"typing", "bounds", "estimates", "verdicts", "plotting", "command"}
 BIBLIOGRAPHY = set(re.findall(r"^@\w+\{(\w+),", (PACKAGE / "references.bib").read_text(), flags=re.MULTILINE))
 CITATION = re.compile(r"\[([a-z]+\d{4}[a-z]*)\]")
 

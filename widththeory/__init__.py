@@ -10,8 +10,9 @@ Layers. A module imports only from its own layer and from those above it (a test
     typing, network, bounds
     constructions, exact, models, images
     metrics, optimizers, regression, ensemble, compiled, polish, training, fit
+    classification, classify
     identity, processes, provenance, storage, tables, ledger, leases, packing, executors, driver, progress, grid
-    estimates, plotting, command, experiment
+    estimates, verdicts, plotting, command, experiment
 
 Only `models` imports Flax; `bounds` needs no JAX. Importing starts no device.
 """

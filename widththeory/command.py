@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from widththeory.verdicts import Verdict
+
 Scale = Literal["smoke", "laptop", "paper"]
 
 ConfigType = TypeVar("ConfigType")
@@ -138,6 +140,7 @@ def draw(
     arguments: Sequence[str] | None = None,
     *,
     drawn: "Callable[..., pd.DataFrame] | None" = None,
+    verdict: "Callable[..., Verdict] | None" = None,
 ) -> None:
     """Draw the table of the claim that `script` is named after, as a command.
 
@@ -148,6 +151,7 @@ def draw(
         script: `__file__` of the figure.
         arguments: the flags; default those of this process.
         drawn: the numbers shown, when they are not the rows of the table but come from the tables.
+        verdict: what they show, from the same tables; written to <claim>.json for the gallery.
     """
     with plain_errors():
         options = parse(Drawing, arguments, description=sys.modules[figure.__module__].__doc__ or "")
@@ -165,14 +169,15 @@ def draw(
         read[""] = _table(source, claim, options.scale)
         folder = figures_folder(script, options.scale, options.out)
 
-        from widththeory import plotting
+        from widththeory import plotting, verdicts
 
         with plotting.style():
             picture = given(figure)
             extent = f"{options.scale}{_missing(source, read[''])}"
             plotting.say_scale(picture, extent)
             text = f"{given(caption).strip()} Scale: {extent}."
-            plotting.save(picture, folder, claim, given(drawn) if drawn else read[""], text)
+            conclusion = verdicts.write(claim, options.scale, extent, text, given(verdict)) if verdict else None
+            plotting.save(picture, folder, claim, given(drawn) if drawn else read[""], text, conclusion)
         print(f"{claim}: {_shown(folder / claim)}.pdf")
 
 

@@ -73,7 +73,8 @@ _STYLE: dict[str, Any] = {
     "savefig.dpi": 300,
     "pdf.fonttype": 42,
     "ps.fonttype": 42,
-    "svg.fonttype": "none",
+    "svg.fonttype": "path",  # a browser lacks the fonts
+    "svg.hashsalt": "widththeory",
     "text.usetex": False,
 }
 
@@ -164,10 +165,13 @@ def interval_note(drawn: pd.DataFrame, *, over: str = "seeds") -> str:
     return f"Line: {what} over {over}; band: {confidence:.0%} bootstrap interval; n = {a_point} a point{lost}."
 
 
-def save(figure: Figure, folder: str | Path, claim: str, table: pd.DataFrame, caption: str) -> Path:
-    """Write <claim>.csv (the numbers drawn), .txt (caption), .png and .pdf, each whole or not at all.
+def save(
+    figure: Figure, folder: str | Path, claim: str, table: pd.DataFrame, caption: str, conclusion: str | None = None
+) -> Path:
+    """Write <claim>.csv (the numbers drawn), .txt (caption), .png, .svg and .pdf, each whole or not at all.
 
-    The PDF comes last: where it is new, so are the others. Dates are left out, so that equal figures are equal files.
+    With a `conclusion`, see `verdicts.write`, also <claim>.json. The PDF comes last: where it is new, so are the
+    others. Dates are left out, so that equal figures are equal files.
 
     Returns:
         The path of the PDF.
@@ -176,7 +180,13 @@ def save(figure: Figure, folder: str | Path, claim: str, table: pd.DataFrame, ca
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / f"{claim}.csv", table.to_csv(index=False, lineterminator="\n").encode())
     _write(folder / f"{claim}.txt", f"{caption.strip()}\n".encode())
-    undated: dict[str, dict[str, Any]] = {"png": {}, "pdf": {"CreationDate": None, "ModDate": None}}
+    if conclusion is not None:
+        _write(folder / f"{claim}.json", conclusion.encode())
+    undated: dict[str, dict[str, Any]] = {
+        "png": {},
+        "svg": {"Date": None, "Creator": None},
+        "pdf": {"CreationDate": None, "ModDate": None},
+    }
     for kind, metadata in undated.items():
         picture = io.BytesIO()
         with style():

@@ -1,0 +1,72 @@
+"""Verdicts: what they refuse, and that a file takes them back exactly; every figure's, from tables by formula."""
+
+import json
+
+import pytest
+from scripts import FIGURES, load
+from test_figures import FAKES, FITTED, FLOORED, fake, given
+
+from widththeory import verdicts
+from widththeory.verdicts import Verdict
+
+CONCLUDING = [path for path in FIGURES if hasattr(load(path), "verdict")]
+GOOD = {
+    "state": "held",
+    "sentence": "none of 3 lies under it",
+    "quantity": "error at width 3",
+    "floor": 0.1,
+    "best_fit": 0.2,
+    "construction": None,
+    "n": 3,
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("state", "true", "state must be one of"),
+        ("sentence", " ", "sentence must say something"),
+        ("quantity", "", "quantity must say something"),
+        ("floor", float("nan"), "floor must be finite or None, got nan"),
+        ("best_fit", float("inf"), "best_fit must be finite or None, got inf"),
+        ("n", -1, "n must be at least 0, got -1"),
+    ],
+)
+def test_nonsense_is_refused(field, value, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Verdict(**{**GOOD, field: value})
+
+
+def test_a_file_takes_it_back():
+    made = Verdict(**{**GOOD, "floor": 0.1 + 0.2})
+    words, again = verdicts.read(verdicts.write("claim", "smoke", "smoke, 1 of 2", "It says \u03c3.", made))
+    assert again == made
+    assert words == {"claim": "claim", "scale": "smoke", "extent": "smoke, 1 of 2", "caption": "It says \u03c3."}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"verdict": 3}', json.dumps({"verdict": GOOD})])
+def test_another_file_is_refused(text):
+    with pytest.raises(ValueError, match="not the conclusion of a figure"):
+        verdicts.read(text)
+
+
+@pytest.mark.parametrize("path", CONCLUDING, ids=lambda path: path.stem)
+@pytest.mark.parametrize("variant", ["whole", "lost", "one seed"])
+def test_verdicts_stand_on_the_tables(path, variant):
+    found = given(load(path).verdict, fake(path.stem, variant))
+    assert isinstance(found, Verdict)
+    if path in FITTED:
+        assert found.n > 0
+    if found.floor is not None:
+        for reached in (found.best_fit, found.construction):
+            assert reached is None or reached >= found.floor * (1 - 1e-9)  # rounding
+
+
+@pytest.mark.parametrize("path", [path for path in CONCLUDING if path in FLOORED], ids=lambda path: path.stem)
+def test_a_fit_under_its_floor_is_no_success(path):
+    """Whatever the claim is: numbers that contradict a theorem do not support it."""
+    assert given(load(path).verdict, fake(path.stem, "planted")).state == "not held"
+
+
+def test_there_are_floors_to_plant():
+    assert len(FAKES) >= len(FLOORED) > 2

@@ -1,0 +1,75 @@
+"""What a figure concludes, as data: the sentence under the picture, and the three numbers that it compares."""
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+STATES = ("held", "not held", "open")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a claim held on the rows of one table, and by which numbers.
+
+    Args:
+        state: "held"; "not held", by these rows; "open" where they cannot tell.
+        sentence: the conclusion with its numbers, computed from the table.
+        quantity: what floor, best fit and construction are, with its units and where it was taken: one size that tells.
+        floor: certified; no network of that size goes below it. None where none is known, or none applies.
+        best_fit: the best that training reached there; None where nothing is fitted.
+        construction: what explicit weights of that size reach; None where none are known.
+        n: fits, or exact counts, that the sentence rests on.
+
+    Raises:
+        ValueError: an unknown state, an empty sentence or quantity, a number that is not finite, or n below 0.
+    """
+
+    state: str
+    sentence: str
+    quantity: str
+    floor: float | None
+    best_fit: float | None
+    construction: float | None
+    n: int
+
+    def __post_init__(self) -> None:
+        if self.state not in STATES:
+            raise ValueError(f"state must be one of {list(STATES)}, got {self.state!r}")
+        for name in ("sentence", "quantity"):
+            if not getattr(self, name).strip():
+                raise ValueError(f"{name} must say something, got {getattr(self, name)!r}")
+        for name in ("floor", "best_fit", "construction"):
+            value = getattr(self, name)
+            if value is not None:
+                if not math.isfinite(value):
+                    raise ValueError(f"{name} must be finite or None, got {value!r}")
+                object.__setattr__(self, name, float(value))
+        if self.n < 0:
+            raise ValueError(f"n must be at least 0, got {self.n!r}")
+        object.__setattr__(self, "n", int(self.n))
+
+    def fields(self) -> dict[str, Any]:
+        """The fields by name, as JSON has them."""
+        return dataclasses.asdict(self)
+
+
+def write(claim: str, scale: str, extent: str, caption: str, verdict: Verdict) -> str:
+    """JSON of a figure's conclusion, which `read` takes back."""
+    content = {"claim": claim, "scale": scale, "extent": extent, "caption": caption, "verdict": verdict.fields()}
+    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read(text: str) -> tuple[dict[str, str], Verdict]:
+    """Claim, scale, extent and caption by name, and the verdict, from what `write` made.
+
+    Raises:
+        ValueError: text of another kind.
+    """
+    try:
+        content = json.loads(text)
+        verdict = Verdict(**content.pop("verdict"))
+        return {name: str(content[name]) for name in ("claim", "scale", "extent", "caption")}, verdict
+    except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as reason:
+        raise ValueError(f"the text is not the conclusion of a figure: {reason}") from None
