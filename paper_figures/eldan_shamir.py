@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from widththeory import command
 from widththeory.estimates import finished, select_learning_rate
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, TRAINED, series
+from widththeory.verdicts import Verdict
 
 WAVE, CONTROL = "eldan_shamir.Cosine", "radial_control.Norm"
 TOLERANCE = 4  # standard errors of a measured error that may lie under a floor before it counts as a defect
@@ -174,17 +175,57 @@ def _control(axes: Axes, fits: pd.DataFrame, network: pd.DataFrame) -> None:
     axes.legend(loc="lower left")
 
 
-def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> str:
-    """What is drawn, how many fits, and whether the claim held, computed from the tables."""
-    fits = drawn(table, floor)
-    measured = compared(finished(table), floor)  # all fits, not only those of the chosen learning rate
-    measured = measured[measured["floor"] > 0]
-    under = under_floor(measured)
+def _floored(table: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
+    """All finished fits, not only those of the chosen learning rate, that have a positive floor."""
+    measured = compared(finished(table), floor)
+    return measured[measured["floor"] > 0]
+
+
+def _separated(floor: pd.DataFrame, network: pd.DataFrame) -> list[int]:
+    """Dimensions from which on one layer needs more neurons for 1 % than the explicit network with two layers has."""
     explicit = network[network["target"] == WAVE].set_index("input_dim")
     needed = floor[(floor["order"] == 2) & (floor["relative_error"] == 0.01)].set_index("input_dim")["num_neurons"]
     fewer = [dim for dim in explicit.index if needed[dim] <= explicit.loc[dim, "num_neurons"]]
-    separated = [dim for dim in explicit.index if dim > max(fewer, default=0)]
-    verdict = (
+    return [dim for dim in explicit.index if dim > max(fewer, default=0)]
+
+
+def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> Verdict:
+    """Held where the separation is certified in some dimension and no fit lies under its floor."""
+    fits, measured, separated = drawn(table, floor), _floored(table, floor), _separated(floor, network)
+    under, dim = under_floor(measured), telling_dim(fits, floor)
+    past = past_one_layer(fits, floor)
+    here = finished(fits[(fits["target"] == WAVE) & (fits["target.input_dim"] == dim)])
+    one = here[here["depth"] == 1]
+    widest = one[one["num_neurons"] == one["num_neurons"].max()]
+    explicit = network[(network["target"] == WAVE) & (network["input_dim"] == dim)]
+    dims = f"from d = {min(separated)} on" if separated else "in no dimension tried"
+    sentence = (
+        f"for 1 % error one hidden layer needs more neurons than the explicit network with two has {dims}; {len(past)} "
+        f"trained networks with two layers beat every network with one and as many neurons; {len(under)} of "
+        f"{len(measured)} trained networks lie under their floor"
+    )
+    quantity = f"relative squared error, d = {dim}: floor and best fit with one hidden layer"
+    if len(widest):
+        quantity += f" of {widest['num_neurons'].iloc[0]:.0f} neurons"
+    if len(explicit):
+        quantity += f", construction with two, {explicit['num_neurons'].iloc[0]:.0f} neurons"
+    return Verdict(
+        "held" if separated and under.empty else "not held",
+        sentence,
+        quantity,
+        widest["floor"].iloc[0] if len(widest) else None,
+        widest["relative"].min() if len(widest) else None,
+        explicit["relative_error"].iloc[0] if len(explicit) else None,
+        len(measured),
+    )
+
+
+def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> str:
+    """What is drawn, how many fits, and whether the claim held, computed from the tables."""
+    fits = drawn(table, floor)
+    measured, separated = _floored(table, floor), _separated(floor, network)
+    under, explicit = under_floor(measured), network[network["target"] == WAVE]
+    checked = (
         f"none of {len(measured)} trained networks with one hidden layer and a positive floor lies under it"
         if under.empty
         else f"{len(under)} of {len(measured)} trained networks lie under their floor, which is a defect"
@@ -197,7 +238,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     cells = fits.groupby(["target", "target.input_dim", "depth", "width"]).size()
     lost = len(fits) - len(finished(fits))
     return (
-        f"Depth separation for the wave cos(3t) of the radius (Eldan and Shamir 2016): {verdict}. "
+        f"Depth separation for the wave cos(3t) of the radius (Eldan and Shamir 2016): {checked}. "
         "For 1 % of E g^2 one hidden layer needs more neurons than the explicit network with two hidden layers has "
         f"{gap}; the explicit networks' measured errors are at most {explicit['relative_error'].max():.2g}. "
         f"{len(past)} of {len(two)} trained networks with two hidden layers beat every network with one hidden layer "
@@ -215,4 +256,4 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
 
 
 if __name__ == "__main__":
-    command.draw(figure, caption, __file__, drawn=drawn)
+    command.draw(figure, caption, __file__, drawn=drawn, verdict=verdict)

@@ -14,6 +14,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from widththeory import command
 from widththeory.plotting import COLORS, TEXT_WIDTH, number_ticks, series
+from widththeory.verdicts import Verdict
 
 # Settings whose tables differ, with what a reader calls them; activations of the same table are named together.
 PANELS = (
@@ -141,12 +142,42 @@ def _keys(column: pd.Series) -> set[str]:
     return set(re.findall(r"\[(\w+)\]", "; ".join(column.dropna())))
 
 
+def _known(table: pd.DataFrame) -> dict[str, int]:
+    """Number of pairs of dimensions whose width is proven, by the letter of the panel."""
+    return {
+        letter: int((cells_of(table, setting)["status"] == "tight").sum())
+        for (setting, _), letter in zip(PANELS, "abcdefgh", strict=True)
+    }
+
+
+def _margin(networks: pd.DataFrame) -> pd.Series:
+    """By how much the guaranteed squared error exceeds the measured one, four standard errors allowed."""
+    return networks["l2_bound"] ** 2 - networks["l2_error"] ** 2 + 4 * networks["squared_error_stderr"]
+
+
+def verdict(table: pd.DataFrame, networks: pd.DataFrame) -> Verdict:
+    """Held where L^p is settled, uniform approximation is not, no bounds cross, and the networks keep their promise."""
+    shown, known, num_cells = drawn(table), _known(table), len(cells_of(table, PANELS[0][0]))
+    crossing, broken = int((shown["lower"] > shown["upper"]).sum()), int((_margin(networks) < 0).sum())
+    settled = min(known["a"], known["b"]) == num_cells and min(known[letter] for letter in "efg") < num_cells
+    best = networks.loc[networks["l2_error"].idxmin()]
+    sentence = (
+        f"the least width is known for {known['a']} of {num_cells} pairs of dimensions in L^p of the cube, and for "
+        f"{known['f']} for uniform approximation by ReLU networks; {crossing} lower bounds exceed an upper one, and "
+        f"{broken} of {len(networks)} explicit networks break their guarantee"
+    )
+    quantity = (
+        f"L2 error of an explicit network of width {best['width']:.0f}, the least universal, with {best['depth']:.0f} "
+        f"hidden layers, from {best['input_dim']:.0f} to {best['output_dim']:.0f} dimensions"
+    )
+    held = settled and not crossing and not broken
+    return Verdict("held" if held else "not held", sentence, quantity, None, None, best["l2_error"], len(networks))
+
+
 def caption(table: pd.DataFrame, networks: pd.DataFrame) -> str:
     """What is drawn, from which sources, how much is settled, and whether the explicit networks keep their promise."""
     shown = drawn(table)
-    known = {}
-    for (setting, _), letter in zip(PANELS, "abcdefgh", strict=True):
-        known[letter] = int((cells_of(table, setting)["status"] == "tight").sum())
+    known = _known(table)
     num_cells = len(cells_of(table, PANELS[0][0]))
     sources = []
     for (setting, _), letter in zip(PANELS, "abcdefgh", strict=True):
@@ -163,7 +194,7 @@ def caption(table: pd.DataFrame, networks: pd.DataFrame) -> str:
     )
     disputed = shown.loc[shown["conflict"].fillna("") != "", ["input_dim", "output_dim"]].drop_duplicates()
     where = "; ".join(f"({row.input_dim}, {row.output_dim})" for row in disputed.itertuples())
-    margin = networks["l2_bound"] ** 2 - networks["l2_error"] ** 2 + 4 * networks["squared_error_stderr"]
+    margin = _margin(networks)
     kept = (
         f"all {len(networks)} explicit networks keep their guarantee"
         if (margin >= 0).all()
@@ -183,4 +214,4 @@ def caption(table: pd.DataFrame, networks: pd.DataFrame) -> str:
 
 
 if __name__ == "__main__":
-    command.draw(figure, caption, __file__, drawn=drawn)
+    command.draw(figure, caption, __file__, drawn=drawn, verdict=verdict)

@@ -14,6 +14,7 @@ from widththeory import command
 from widththeory.bounds.linear_regions import montufar_lower, serra_upper
 from widththeory.estimates import PowerLaw, finished, fit_power_law
 from widththeory.plotting import CONSTRUCTION, TEXT_WIDTH, number_ticks, series
+from widththeory.verdicts import Verdict
 
 STATES = ("initialised", "trained")
 
@@ -156,6 +157,43 @@ def _exponents(axes: Axes, networks: pd.DataFrame) -> None:
     axes.legend(loc="upper left", fontsize=7.5, ncols=2)
 
 
+def _laws(networks: pd.DataFrame) -> dict[tuple[int, str], PowerLaw]:
+    """regions = c N^p over all depths, by the number of inputs and the state, where there are sizes enough."""
+    laws = {}
+    for input_dim in sorted(networks["input_dim"].unique()):
+        for state in STATES:
+            law = growth(networks, state, int(input_dim))
+            if law is not None:
+                laws[int(input_dim), state] = law
+    return laws
+
+
+def verdict(table: pd.DataFrame, networks: pd.DataFrame) -> Verdict:
+    """Held where no network exceeds its ceiling, and fitted ones grow like N to the number of inputs."""
+    over, laws = above_ceiling(networks), _laws(networks)
+    follow = [abs(law.exponent - input_dim) < 0.5 for (input_dim, _), law in laws.items()]
+    plane = networks[networks["input_dim"] == networks["input_dim"].max()]
+    width = telling_width(plane)
+    size = plane[plane["width"] == width]
+    size = size[size["depth"] == size.loc[size["state"] == "explicit", "depth"].max()]
+    trained = size.loc[size["state"] == "trained", "regions"]
+    told = ", ".join(f"{law.exponent:.2f} ({state}, {input_dim} in)" for (input_dim, state), law in laws.items())
+    sentence = (
+        f"{len(over)} of {len(networks)} networks have more regions than their ceiling; regions grow with the number "
+        f"of neurons to the power {told}"
+    )
+    state = "not held" if len(over) or (follow and not all(follow)) else "held" if follow else "open"
+    return Verdict(
+        state,
+        sentence,
+        f"regions of width {width}, {size['depth'].iloc[0]} layers, two inputs: most of training, and explicit",
+        None,
+        float(trained.max()) if len(trained) else None,
+        float(size.loc[size["state"] == "explicit", "regions"].max()),
+        len(networks),
+    )
+
+
 def caption(table: pd.DataFrame, networks: pd.DataFrame) -> str:
     """What is drawn, how many networks, and whether the three laws held, computed from the counts."""
     over = above_ceiling(networks)
@@ -164,13 +202,11 @@ def caption(table: pd.DataFrame, networks: pd.DataFrame) -> str:
         if over.empty
         else f"{len(over)} of {len(networks)} networks have more regions than their ceiling, which is a defect"
     )
-    laws, follow = [], []
-    for input_dim in sorted(networks["input_dim"].unique()):
-        for state in STATES:
-            law = growth(networks, state, int(input_dim))
-            if law is not None:
-                laws.append(f"{law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}] ({state}, {input_dim} in)")
-                follow.append(abs(law.exponent - input_dim) < 0.5)
+    found = _laws(networks)
+    laws = [
+        f"{law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}] ({state}, {dim} in)" for (dim, state), law in found.items()
+    ]
+    follow = [abs(law.exponent - input_dim) < 0.5 for (input_dim, _), law in found.items()]
     initialised = networks[networks["state"] == "initialised"]
     ratio = (initialised["regions"] / initialised["expected_at_initialisation"]).groupby(initialised["depth"]).median()
     explicit = networks[networks["state"] == "explicit"]
@@ -201,4 +237,4 @@ def caption(table: pd.DataFrame, networks: pd.DataFrame) -> str:
 
 
 if __name__ == "__main__":
-    command.draw(figure, caption, __file__, drawn=drawn)
+    command.draw(figure, caption, __file__, drawn=drawn, verdict=verdict)

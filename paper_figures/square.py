@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from widththeory import command
 from widththeory.estimates import finished, fit_power_law, select_learning_rate
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, TRAINED, number_ticks, series
+from widththeory.verdicts import Verdict
 
 CELL = ["depth", "width"]
 NORMS = ("sup", "l2", "l1")
@@ -131,12 +132,36 @@ def _tried(fits: pd.DataFrame, few: list[int]) -> list[int]:
     return tried if len(tried) <= 8 else tried[:: len(tried) // 7]
 
 
+def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> Verdict:
+    """Held where explicit weights keep their promise, no fit lies under a floor, and depth beats one wide layer."""
+    fits, measured = finished(drawn(table, floor)), compared(finished(table), floor)
+    under, deepest = under_floor(measured), network.sort_values("depth").iloc[-1]
+    wide = floor[floor["depth"] == 1].sort_values("width").iloc[-1]
+    kept = np.allclose(network["sup_error"], network["sup_promised"], rtol=1e-6)  # measured exactly, up to rounding
+    beaten = bool(wide["sup_floor"] > deepest["sup_error"])
+    one = fits[(fits["depth"] == 1) & (fits["width"] == wide["width"])]
+    sentence = (
+        f"width 3 and {deepest['depth']:.0f} layers reach sup error {deepest['sup_error']:.1e} by explicit weights, "
+        f"where one layer of {wide['width']:.0f} units cannot go below {wide['sup_floor']:.1e}; "
+        f"{len(under)} of {len(measured)} trained networks lie under their floor"
+    )
+    return Verdict(
+        "held" if kept and beaten and under.empty else "not held",
+        sentence,
+        f"sup error on [0, 1] with one hidden layer of width {wide['width']:.0f}",
+        wide["sup_floor"],
+        one["sup"].min() if len(one) else None,
+        wide["sup_explicit"],
+        len(measured),
+    )
+
+
 def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> str:
     """What is drawn, how many fits, and whether the claim held, computed from the tables."""
     fits = drawn(table, floor)
     measured = compared(finished(table), floor)  # all fits, not only those of the chosen learning rate
     under = under_floor(measured)
-    verdict = (
+    checked = (
         f"none of {len(measured)} trained networks lies under its floor in sup, L2 or L1"
         if under.empty
         else f"{len(under)} of {len(measured)} trained networks lie under their floor, which is a defect"
@@ -157,7 +182,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
         f"2^(-2m-2) (measured within {off:.0e}): with {deepest['num_params']:.0f} parameters "
         f"{deepest['sup_error']:.1e}, {rival if beaten else 'not yet under every'} network with one layer of "
         f"{wide['width']:.0f} units, and one layer needs {needed} at least: the claim holds for explicit weights. "
-        f"Training finds neither: {verdict}; its L2 error over that of explicit weights is {median.min():.2g} "
+        f"Training finds neither: {checked}; its L2 error over that of explicit weights is {median.min():.2g} "
         f"({_place(median.idxmin())}) to {median.max():.2g} ({_place(median.idxmax())}), an optimisation gap that "
         f"{'grows' if _slope(fits) > 0 else 'does not grow'} with width"
         f"{f'; {better} are better than explicit' if better else ''}. "
@@ -181,4 +206,4 @@ def _slope(fits: pd.DataFrame) -> float:
 
 
 if __name__ == "__main__":
-    command.draw(figure, caption, __file__, drawn=drawn)
+    command.draw(figure, caption, __file__, drawn=drawn, verdict=verdict)

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from widththeory import command
 from widththeory.estimates import finished
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, series
+from widththeory.verdicts import Verdict
 
 STATES = ("explicit", "initialised", "trained")
 ARCHITECTURES = ("shallow", "deep")
@@ -87,6 +88,31 @@ def _counts(axes: Axes, regions: pd.DataFrame) -> None:
     axes.legend(loc="upper left", fontsize=7)
 
 
+def verdict(table: pd.DataFrame, regions: pd.DataFrame, faces: pd.DataFrame) -> Verdict:
+    """Held where explicit deep weights have more regions than any shallow network, and fitted deep ones do not."""
+    explicit = regions[regions["state"] == "explicit"].set_index("architecture")
+    fitted = regions[regions["state"] != "explicit"]
+    middle = fitted.groupby(["architecture", "state"])["linear_regions"].median()
+    deep, shallow = explicit.loc["deep"], explicit.loc["shallow"]
+    folds = deep["linear_regions"] > shallow["most"]
+    unfound = all(middle["deep", state] < shallow["most"] for state in ("initialised", "trained"))
+    found = fitted.loc[(fitted["architecture"] == "deep") & (fitted["state"] == "trained"), "linear_regions"]
+    sentence = (
+        f"with {deep['num_params']} parameters a deep network has {deep['linear_regions']:,} regions by explicit "
+        f"weights, a shallow one at most {shallow['most']:,.0f}; initialised deep ones have "
+        f"{middle['deep', 'initialised']:,.0f} in the median, trained ones {middle['deep', 'trained']:,.0f}"
+    )
+    return Verdict(
+        "held" if folds and unfound else "not held",
+        sentence,
+        "linear regions of the deep network: most of training, and explicit",
+        None,
+        float(found.max()),
+        float(deep["linear_regions"]),
+        len(regions),
+    )
+
+
 def caption(table: pd.DataFrame, regions: pd.DataFrame, faces: pd.DataFrame) -> str:
     """What is drawn, how many networks, and whether the claim held, computed from the tables."""
     explicit = regions[regions["state"] == "explicit"].set_index("architecture")
@@ -94,14 +120,14 @@ def caption(table: pd.DataFrame, regions: pd.DataFrame, faces: pd.DataFrame) -> 
     deep, shallow = explicit.loc["deep"], explicit.loc["shallow"]
     held = deep["linear_regions"] > shallow["most"]
     seeds = regions.loc[regions["state"] == "trained"].groupby("architecture")["seed"].nunique().min()
-    verdict = "holds" if held else "does not hold"
+    answer = "holds" if held else "does not hold"
     lost = len(table) - len(finished(table))
     fewer = f" ({lost} of {len(table)} fits failed or diverged)" if lost else ""
     return (
         f"What depth folds (Montufar et al. 2014): a deep network 2-{deep['widths']}-1 with {deep['num_params']} "
         f"parameters has {deep['linear_regions']:,} linear regions on a square by explicit weights, and a shallow one, "
         f"2-{shallow['widths']}-1 with {shallow['num_params']}, {shallow['linear_regions']:,}, of at most "
-        f"{shallow['most']:,.0f}: that depth can fold more than any shallow network of its size {verdict}. "
+        f"{shallow['most']:,.0f}: that depth can fold more than any shallow network of its size {answer}. "
         "It is not what initialisation or training find (Hanin and Rolnick 2019): in the median "
         f"{middle['deep', 'initialised']:,.0f} regions (deep) against {middle['shallow', 'initialised']:,.0f} "
         "(shallow) "
@@ -114,4 +140,4 @@ def caption(table: pd.DataFrame, regions: pd.DataFrame, faces: pd.DataFrame) -> 
 
 
 if __name__ == "__main__":
-    command.draw(figure, caption, __file__, drawn=drawn)
+    command.draw(figure, caption, __file__, drawn=drawn, verdict=verdict)

@@ -16,10 +16,11 @@ class Verdict:
     Args:
         state: "held"; "not held", by these rows; "open" where they cannot tell.
         sentence: the conclusion with its numbers, computed from the table.
-        quantity: what floor, best fit and construction are, with its units and where it was taken: one size that tells.
+        quantity: what floor, best fit and construction are, with units, and of which size: one that tells.
         floor: certified; no network of that size goes below it. None where none is known, or none applies.
-        best_fit: the best that training reached there; None where nothing is fitted.
-        construction: what explicit weights of that size reach; None where none are known.
+        best_fit: the best that training reached at that size; None where nothing is fitted.
+        construction: what explicit weights reach, of that size unless `quantity` says of which other; then it may lie
+            below the floor, which is what a separation is. None where none are known.
         n: fits, or exact counts, that the sentence rests on.
 
     Raises:
