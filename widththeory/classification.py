@@ -20,7 +20,7 @@ Arguments = tuple[tuple[str, Value], ...]
 
 OPTIMIZERS = ("sgd", "adam")
 SCHEDULES = ("cosine", "constant")
-AUGMENTATIONS = ("none", "crop_flip")
+AUGMENTATIONS = ("none", "crop", "crop_flip")
 DTYPES = ("float32", "bfloat16", "float64")
 MAX_TRAIN_EVAL = 2048  # training images on which the last weights are measured
 
@@ -52,7 +52,8 @@ class Classification:
         warmup_steps: over which the rate grows linearly.
         weight_decay: w adds (w / 2) |kernel|^2 for each kernel to the loss; biases and normalisations are left alone.
         label_smoothing: s trains towards probability 1 - s + s / num_classes of the image's class.
-        augment: "none", or "crop_flip": padded by 4 pixels of the mean colour, cropped at random, mirrored or not.
+        augment: "none"; "crop": padded by 4 pixels of the mean colour and cropped to the old size at random; or
+            "crop_flip": mirrored at random as well, which textures must not be, as their classes are orientations.
         compute_dtype: "float32" or "bfloat16", of the layers; weights, running statistics and the loss are float32.
             "float64" is for comparisons: then all is.
         num_checks: how often the test accuracy is measured, evenly spaced, the last time after the last step.
@@ -100,6 +101,8 @@ class Classification:
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {list(allowed)}, got {getattr(self, name)!r}")
+        if self.augment == "crop_flip" and self.images.startswith("textures."):
+            raise ValueError("augment must not mirror textures, whose classes are orientations: take 'crop'")
         if self.num_steps and self.warmup_steps >= self.num_steps:
             raise ValueError(f"warmup_steps must be under num_steps = {self.num_steps}, got {self.warmup_steps}")
         if self.num_checks > max(self.num_steps, 1):
