@@ -1,0 +1,251 @@
+"""Learning gap: what initial gradients see of a sawtooth, what training finds of it, and from where it finds back.
+
+Draws results/<scale>/learning_gap.csv with .gradient.csv, .pieces.csv, .returns.csv; see experiments/learning_gap.py.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from widththeory import command
+from widththeory.estimates import finished, select_learning_rate
+from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, number_ticks, series
+from widththeory.verdicts import Verdict
+
+CELL = ["target.num_folds", "width"]
+START = ["num_folds", "distance"]
+ROUNDING = 1e-9  # relative; errors of fits are exact up to some 1e-12, floors are rounded down
+SEEN_ROUNDING = 1e-26  # of squared gradients of size up to 1e4, each a sum of some thousand roundings
+REACHED = 0.5  # the share of the variance that counts as found
+BACK = 0.01  # the share that may be left after the way back
+LOOKS = (0, 1, 2, 4, 5, 6)  # of `series`; the colour of 3 is that of explicit networks
+
+
+def drawn(table: pd.DataFrame, pieces: pd.DataFrame) -> pd.DataFrame:
+    """The chosen fits: relative squared L2 error, exact, and the affine pieces that training ended with."""
+    return compared(select_learning_rate(table, by=CELL), pieces)
+
+
+def compared(fits: pd.DataFrame, pieces: pd.DataFrame) -> pd.DataFrame:
+    """Fits, chosen or not, beside the floor of the pieces they have; that of their size is zero."""
+    fits = fits.assign(relative=12 * fits["exact_l2_error"] ** 2)
+    fits = fits.merge(pieces, on=[*CELL, "seed", "learning_rate"], how="left")
+    kept = [*CELL, "seed", "learning_rate", "relative", "num_pieces", "pieces_floor", "status"]
+    return fits[[*kept, *(["diverged"] if "diverged" in fits else [])]]
+
+
+def under_floor(fits: pd.DataFrame) -> pd.DataFrame:
+    """Fits under the floor of as many pieces as they have: defects."""
+    return fits[fits["relative"] < fits["pieces_floor"] * (1 - ROUNDING)]
+
+
+def over_bound(gradient: pd.DataFrame) -> pd.DataFrame:
+    """Initial networks whose gradient sees more than the bound: defects."""
+    return gradient[gradient["seen"] > gradient["bound"] * (1 + ROUNDING) + SEEN_ROUNDING]
+
+
+def fall(gradient: pd.DataFrame) -> float:
+    """By what factor the root mean square of what the widest networks see falls, a fold."""
+    widest = gradient[gradient["width"] == gradient["width"].max()]
+    squares = widest.groupby("num_folds")["seen"].mean()
+    squares = squares[squares > 0]
+    return float(2 ** -np.polyfit(squares.index, np.log2(squares) / 2, 1)[0])
+
+
+def chosen_returns(returns: pd.DataFrame) -> pd.DataFrame:
+    """The starts at the learning rate of least median training loss, a number of folds and distance."""
+    return select_learning_rate(returns, by=START)
+
+
+def basin(returns: pd.DataFrame) -> pd.Series:
+    """For each number of folds the largest distance up to which the median of the errors after descent is small."""
+    found = {}
+    for count, rows in chosen_returns(returns).groupby("num_folds"):
+        middle = rows.groupby("distance")["after"].median().sort_index()
+        lost = middle.index[~(middle <= BACK)]
+        near = middle.index[middle.index < (lost.min() if len(lost) else np.inf)]
+        if len(near):
+            found[count] = float(near.max())
+    return pd.Series(found, dtype=float)
+
+
+def figure(table: pd.DataFrame, gradient: pd.DataFrame, pieces: pd.DataFrame, returns: pd.DataFrame) -> Figure:
+    """Initial gradients and errors after training above; pieces found and the way back below."""
+    fits = drawn(table, pieces)
+    picture = Figure(figsize=(TEXT_WIDTH, 5.0), layout="constrained")
+    title = "Networks of $k$ layers can be the sawtooth of $k$ folds; gradient descent hardly sees it, nor finds it"
+    picture.suptitle(title, size=9.5)
+    panels: Any = picture.subplots(2, 2)
+    _gradients(panels[0, 0], gradient)
+    _errors(panels[0, 1], fits)
+    _pieces(panels[1, 0], fits)
+    _returns(panels[1, 1], returns)
+    return picture
+
+
+def _gradients(axes: Axes, gradient: pd.DataFrame) -> None:
+    widths = sorted(gradient["width"].unique())
+    for index, width in enumerate(widths):
+        squares = gradient[gradient["width"] == width].groupby("num_folds")[["seen", "bound"]].mean()
+        look = {**series(LOOKS[index % len(LOOKS)]), "linestyle": "none"}
+        axes.plot(squares.index, squares["seen"].where(squares["seen"] > 0), label=f"width {width}", **look)
+        axes.plot(squares.index, squares["bound"].where(squares["bound"] > 0), color=look["color"], linewidth=1.2)
+    total = gradient.groupby("num_folds")["total"].median()
+    axes.plot(total.index, total, color="0.5", linestyle=":", label="whole gradient")
+    axes.plot([], [], **{**FLOOR, "linewidth": 1.2, "label": "certified bound"})
+    axes.set(yscale="log", xlabel="folds $k$ = hidden layers", ylabel="mean square of the gradient")
+    axes.set_ylim(_bottom(gradient), 1e6 * total.max())
+    number_ticks(axes.xaxis, sorted(gradient["num_folds"].unique().tolist()))
+    axes.set_title("(a) what initial gradients see of the sawtooth")
+    axes.legend(loc="upper right", fontsize=7, ncols=2)
+
+
+def _bottom(gradient: pd.DataFrame) -> float:
+    """Under the widest networks' mean squares; those of width 2 that died leave the picture."""
+    widest = gradient[gradient["width"] == gradient["width"].max()]
+    squares = widest.groupby("num_folds")["seen"].mean()
+    return float(squares[squares > 0].min() / 300)
+
+
+def _spread(axes: Axes, cells: pd.DataFrame, y: str, index: int, count: int, **look: Any) -> None:
+    """Median over seeds, with their range; widths a little apart."""
+    groups = cells.groupby("target.num_folds")[y]
+    middle, low, high = groups.median(), groups.min(), groups.max()
+    place = middle.index + 0.12 * (index - (count - 1) / 2)
+    axes.errorbar(place, middle, [middle - low, high - middle], capsize=1.5, elinewidth=0.7, **look)
+
+
+def _each_width(axes: Axes, fits: pd.DataFrame, y: str) -> list[int]:
+    fits = finished(fits)
+    widths = sorted(fits["width"].unique())
+    for index, width in enumerate(widths):
+        look = {**series(LOOKS[index % len(LOOKS)]), "linewidth": 0.6, "label": f"width {width}"}
+        _spread(axes, fits[fits["width"] == width], y, index, len(widths), **look)
+    folds = sorted(fits["target.num_folds"].unique().tolist())
+    number_ticks(axes.xaxis, folds)
+    axes.set_xlabel("folds $k$ = hidden layers")
+    return folds
+
+
+def _errors(axes: Axes, fits: pd.DataFrame) -> None:
+    folds = _each_width(axes, fits, "relative")
+    look = {**CONSTRUCTION, "label": "explicit, width 2; floor of the size"}
+    axes.plot(folds, np.zeros(len(folds)), **look)
+    axes.axhline(1.0, color="0.5", linestyle=":", linewidth=1.0, label="best constant")
+    axes.set(ylabel="relative squared $L_2$ error", ylim=(-0.05, 1.75), yticks=(0, 0.5, 1))
+    axes.set_title("(b) error after training")
+    axes.legend(loc="upper left", fontsize=7, ncols=2)
+
+
+def _pieces(axes: Axes, fits: pd.DataFrame) -> None:
+    folds = _each_width(axes, fits, "num_pieces")
+    needed = [2**count for count in folds]
+    axes.plot(folds, needed, **{**CONSTRUCTION, "label": "sawtooth, explicit network"})
+    axes.set(yscale="log", ylabel="affine pieces on $[0, 1]$")
+    axes.set_ylim(0.8, 30 * max(*needed, fits["num_pieces"].max()))
+    number_ticks(axes.yaxis, [1, 4, 16, 64, 256, *([1024, 4096] if max(needed) > 256 else [])])
+    axes.set_title("(c) pieces that training ended with")
+    axes.legend(loc="upper left", fontsize=7, ncols=2)
+
+
+def _returns(axes: Axes, returns: pd.DataFrame) -> None:
+    chosen = chosen_returns(returns)
+    least = max(chosen["after"].min(), 1e-12)
+    for index, (count, rows) in enumerate(chosen.groupby("num_folds")):
+        look, groups = series(LOOKS[index % len(LOOKS)]), rows.groupby("distance")
+        middle, before = groups["after"].median(), groups["before"].median()
+        axes.plot(before.index, before, color=look["color"], linestyle=":", linewidth=1.0)
+        axes.plot(middle.index, middle, **{**look, "linestyle": "-", "linewidth": 0.9, "label": f"$k={count}$"})
+    axes.axhline(1.0, color="0.5", linestyle=":", linewidth=1.0)
+    axes.set(xscale="log", yscale="log", xlabel="distance of the start from the explicit weights, relative")
+    axes.set(ylabel="relative squared $L_2$ error", ylim=(least / 3, 1e3 * max(1.0, chosen["after"].max())))
+    axes.set_title("(d) before (dotted) and after descent, width 2")
+    axes.legend(loc="upper left", fontsize=7, ncols=4, columnspacing=1.2)
+
+
+def _floored(table: pd.DataFrame, pieces: pd.DataFrame) -> pd.DataFrame:
+    """All finished fits, not only those of the chosen learning rate, that have fewer pieces than it takes."""
+    measured = compared(finished(table), pieces)
+    return measured[measured["pieces_floor"] > 0]
+
+
+def _deepest(fits: pd.DataFrame) -> pd.DataFrame:
+    """The finished fits with the most folds."""
+    good = finished(fits)
+    return good[good["target.num_folds"] == good["target.num_folds"].max()]
+
+
+def verdict(table: pd.DataFrame, gradient: pd.DataFrame, pieces: pd.DataFrame, returns: pd.DataFrame) -> Verdict:
+    """Held where gradients fall exponentially under their bound and no network of the most folds finds half of them."""
+    deepest, falls = _deepest(drawn(table, pieces)), fall(gradient)
+    defects = len(under_floor(_floored(table, pieces))) + len(over_bound(gradient))
+    missed = deepest["relative"] > REACHED
+    most = int(deepest["target.num_folds"].max())
+    told = (
+        f"the root mean square of what initial gradients see falls by {falls:.2f} times a fold; of {len(deepest)} "
+        f"trained networks of {most} layers {missed.sum()} leave more than half of the variance of {most} folds, which "
+        f"{most} layers of width 2 represent exactly; {defects} numbers contradict a bound"
+    )
+    return Verdict(
+        "held" if defects == 0 and falls > 1.5 and missed.all() else "not held",
+        told,
+        f"relative squared L2 error for {most} folds, {most} hidden layers of up to {deepest['width'].max()} units",
+        floor=0.0,
+        best_fit=deepest["relative"].min(),
+        construction=0.0,
+        n=len(deepest),
+    )
+
+
+def caption(table: pd.DataFrame, gradient: pd.DataFrame, pieces: pd.DataFrame, returns: pd.DataFrame) -> str:
+    """What is drawn, how many networks, and whether the claim held, computed from the tables."""
+    fits, over, measured = drawn(table, pieces), over_bound(gradient), _floored(table, pieces)
+    under = under_floor(measured)
+    floors = (
+        f"none of {len(measured)} trained networks with fewer pieces than it takes lies under the floor of its pieces"
+        if under.empty
+        else f"{len(under)} of {len(measured)} trained networks lie under the floor of their pieces, which is a defect"
+    )
+    bounded = (
+        f"none of {len(gradient)} initial networks sees more"
+        if over.empty
+        else f"{len(over)} of {len(gradient)} initial networks see more, which is a defect"
+    )
+    good, deepest = finished(fits), _deepest(fits)
+    best = good.groupby("target.num_folds")["relative"].min()
+    most, gap, found = int(best.index.max()), deepest["relative"], best.index[best < REACHED]
+    near = basin(returns)
+    away = ", ".join(f"{distance:.2g} (k = {count})" for count, distance in near.items())
+    slope = ""
+    if len(near) > 1:
+        shrink = (near.iloc[0] / near.iloc[-1]) ** (1 / (near.index[-1] - near.index[0]))
+        slope = f", {shrink:.1f} times less a fold"
+    held = "holds" if verdict(table, gradient, pieces, returns).state == "held" else "does not hold"
+    lost, cells = len(fits) - len(good), fits.groupby(CELL).size()
+    initial = gradient.groupby(["num_folds", "width"]).size().min()
+    starts = chosen_returns(returns).groupby(START).size()
+    rates = ", ".join(f"{rate:g}" for rate in sorted(table["learning_rate"].unique()))
+    return (
+        "Learning gap (after Malach et al. 2021) on the sawtooth h^k, networks of k hidden layers: each has a floor of "
+        "zero, attained by Telgarsky's explicit weights of width 2 and depth k, so that whatever error is left is an "
+        "optimisation gap. (a) Squared norm of the difference of the loss gradients against h^k and against its mean "
+        f"1/2, integrated exactly at initialisation, mean of n = {initial} networks; solid: certified bound, 4^(-k-2) "
+        f"times the squared total variation of the network's own gradient ({bounded}); dotted: whole gradient, median. "
+        f"The widest see {fall(gradient):.2f} times less a fold, in root mean square (2 for one network at all k; "
+        "these get deeper with k). "
+        f"(b), (c) Median and range of n = {cells.min()} initialisations, {table['num_steps'].max()} steps of Adam "
+        f"(rate of {rates} by training loss)"
+        f"{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}; {floors}. "
+        f"The claim that training does not find what these networks can represent {held}: some network finds half of "
+        f"the variance up to k = {int(found.max()) if len(found) else 0}, and at k = {most} "
+        f"{int((gap > REACHED).sum())} of {len(gap)} leave more than half, an optimisation gap. (d) From explicit "
+        f"weights moved in a random direction, float64, n = {starts.min()} starts, median: descent finds back to "
+        f"{BACK:.0%} of the variance from relative distances up to {away or 'none of those tried'}{slope}."
+    )
+
+
+if __name__ == "__main__":
+    command.draw(figure, caption, __file__, drawn=drawn, verdict=verdict)
