@@ -1,4 +1,4 @@
-"""Directives of the pages: `network`, `filters`, `figures`, `sources`, `atlas`; what snippets print; MathML."""
+"""Directives of the pages: `network`, `filters`, `figures`, `sources`, `atlas`, `reference`; output; MathML."""
 
 import ast
 import contextlib
@@ -6,13 +6,17 @@ import hashlib
 import importlib
 import io
 import os
+import re
 from pathlib import Path
 from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
-from extension import drawing, results, weights
+from extension import drawing, reference, results, weights
+from extension.reference import escaped
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
@@ -117,19 +121,6 @@ class FiguresDirective(FromPackage):
         return [nodes.figure("", self.picture(picture, sentence), heading, nodes.legend("", *told))]
 
 
-def cited(text: str) -> str:
-    """A docstring's text as Markdown: citations as links, identifiers as code, mathematics as it stands."""
-    parts = []
-    for index, part in enumerate(text.split("`")):
-        if index % 2:
-            parts.append(f"`{part}`")
-            continue
-        for mark in "\\*_<>$":
-            part = part.replace(mark, "\\" + mark)
-        parts.append(results.CITATION.sub(r"{cite:t}`\1`", part))
-    return "".join(parts)
-
-
 class SourcesDirective(FromPackage):
     """Where the results of the modules named come from, as their docstrings say; also marks the page as theirs."""
 
@@ -138,8 +129,9 @@ class SourcesDirective(FromPackage):
         lines = []
         for module in self.arguments[0].split():
             first = (ast.get_docstring(results.parsed(module)) or "").splitlines()[0]
-            lines.append(f"- `widththeory.{module}`: {cited(first)}")
-            lines += [f"  - `{one.name}`: {cited(one.source)}" for one in results.results(module)]
+            lines.append(f"- {{py:mod}}`widththeory.{module}`: {escaped(first)}")
+            for one in results.results(module):
+                lines.append(f"  - {{py:obj}}`~widththeory.{module}.{one.name}`: {escaped(one.source)}")
         return self.markdown("\n".join(lines))
 
 
@@ -155,9 +147,10 @@ class AtlasDirective(FromPackage):
         for module in results.modules():
             if module.startswith(self.arguments[0]):
                 for one in results.results(module):
-                    place = f"[`{module.split('.')[1]}.{one.name}`](theorems/{pages[module][0]}.md)"
+                    name = f"`{module.split('.')[1]}.{one.name}`"
+                    place = f"[{name}](theorems/{pages[module][0]}.md)" if module in pages else name
                     keys = " ".join(f"{{cite:p}}`{key}`" for key in one.keys)
-                    rows.append([place, cited(one.line), keys or "\u2013", one.provenance])
+                    rows.append([place, escaped(one.line), keys or "\u2013", one.provenance])
         return self.markdown(table(rows))
 
     def minimum_width(self) -> list[str]:
@@ -166,9 +159,17 @@ class AtlasDirective(FromPackage):
 
         rows = [["source", "statement, n inputs and m outputs", "space", "activation", "provenance"]]
         rows += [
-            [cited(one.source), cited(one.statement), one.space, one.activation, one.provenance] for one in RESULTS
+            [escaped(one.source), escaped(one.statement), one.space, one.activation, one.provenance] for one in RESULTS
         ]
-        return [table(rows), "", *(f"**Disagreement.** {cited(one.statement)}" for one in CONFLICTS)]
+        return [table(rows), "", *(f"**Disagreement.** {escaped(one.statement)}" for one in CONFLICTS)]
+
+
+class ReferenceDirective(FromPackage):
+    """Signatures and docstrings of all modules of a folder of the package, or of the package itself: "."."""
+
+    def run(self) -> list[nodes.Node]:
+        """A section a module."""
+        return self.parse_text_to_nodes(reference.page(self.arguments[0]), allow_section_headings=True)
 
 
 def table(rows: list[list[str]]) -> str:
@@ -194,15 +195,51 @@ def show_output(app: Sphinx, document: nodes.document) -> None:
             block.parent.insert(block.parent.index(block) + 1, output)
 
 
+def exact_names(app: Sphinx, document: nodes.document) -> None:
+    """Names in signatures link to what the module itself means by them, not to their namesakes elsewhere."""
+    known: dict[str, dict[str, str]] = {}
+    for node in document.findall(pending_xref):
+        module = node.get("py:module", "")
+        if node.get("refdomain") != "py" or "refspecific" not in node or not str(module).startswith("widththeory."):
+            continue
+        if module not in known:
+            known[module] = reference.imports(module.removeprefix("widththeory."))
+        name = node["reftarget"].rpartition(".")[2]
+        node["reftarget"] = known[module].get(name, f"{module}.{name}")
+        del node["refspecific"]  # its presence asks for a search
+
+
+# LaTeX that authors write, as what docutils knows: sized delimiters have a side, dots a height, fractions have braces.
+SPELLINGS = (
+    (r"\\(big|Big|bigg|Bigg)(?![a-zA-Z])\s*(?=[(\[{]|\\l)", r"\\\1l"),
+    (r"\\(big|Big|bigg|Bigg)(?![a-zA-Z])\s*", r"\\\1r"),
+    (r"([+<=]|\\le|\\ge|\\cdot)\s*\\dots(?![a-zA-Z])", r"\1 \\cdots"),
+    (r"\\dots(?![a-zA-Z])", r"\\ldots"),
+    (r"frac(\d)", r"frac{\1}"),
+    (r"frac\{(\d)\}(\d)", r"frac{\1}{\2}"),
+)
+
+
+def mathml(text: str, block: bool = False) -> str:
+    """LaTeX as MathML, which browsers draw by themselves."""
+    known = text
+    for spelling, replacement in SPELLINGS:
+        known = re.sub(spelling, replacement, known)
+    try:
+        return tex2mathml(known, as_block=block)
+    except MathError as reason:
+        raise ExtensionError(f"{reason} in the formula {text}") from reason
+
+
 def visit_inline(writer: Any, node: nodes.math) -> None:
-    """Mathematics in a line, as MathML."""
-    writer.body.append(tex2mathml(node.astext()))
+    """Mathematics in a line."""
+    writer.body.append(mathml(node.astext()))
     raise nodes.SkipNode
 
 
 def visit_block(writer: Any, node: nodes.math_block) -> None:
-    """A displayed formula, as MathML."""
-    writer.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>')
+    """A displayed formula."""
+    writer.body.append(f'<div class="math">{mathml(node.astext(), block=True)}</div>')
     raise nodes.SkipNode
 
 
@@ -214,8 +251,10 @@ def setup(app: Sphinx) -> dict[str, Any]:
         ("figures", FiguresDirective),
         ("sources", SourcesDirective),
         ("atlas", AtlasDirective),
+        ("reference", ReferenceDirective),
     ):
         app.add_directive(name, directive)
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
     app.connect("doctree-read", show_output)
+    app.connect("doctree-read", exact_names)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
