@@ -1,0 +1,277 @@
+"""Phase transition at width n: L2 on cubes, L1 on growing boxes, sup norm, and the explicit network of width n + 4.
+
+Draws results/<scale>/width_below_n.csv with .floor.csv, .network.csv and .growth.csv; see experiments/width_below_n.py.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from widththeory import command
+from widththeory.estimates import finished, fit_power_law, select_learning_rate
+from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, number_ticks, series
+from widththeory.verdicts import Verdict
+
+CUBE, BOX = "narrow_targets.NarrowTarget", "pyramid.Pyramid"
+PLACE = ["target", "target.input_dim", "target.box_radius"]
+CELL = [*PLACE, "width", "depth"]
+TOLERANCE = 4  # standard errors of a sampled error that may lie under a floor before it counts as a defect
+ROUNDING = 1e-9  # relative, of exact errors
+OTHERS = (0, 1, 2, 4, 5)  # looks that are not those of explicit networks
+
+
+def drawn(table: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
+    """The fits of the chosen learning rate and depth, both by training loss, beside the floors of their width."""
+    chosen = select_learning_rate(table, by=CELL)
+    losses = chosen["train_mse"].where(chosen.index.isin(finished(chosen).index), np.inf).fillna(np.inf)
+    medians = losses.groupby([chosen[name] for name in CELL], dropna=False).median().rename("median").reset_index()
+    best = medians.sort_values(["median", "depth"], kind="stable").groupby([*PLACE, "width"], dropna=False).head(1)
+    return compared(chosen.merge(best[CELL], on=CELL, how="inner"), floor)
+
+
+def compared(fits: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
+    """Fits, chosen or not, with the floors; L2 squared over the variance, L1 over the norm, both exact on boxes."""
+    fits = fits.merge(floor, on=[*PLACE, "width"], how="left")
+    exact = fits["target"] == BOX
+    square = fits["test_mse"].where(~exact, fits["exact_l2_error"] ** 2)
+    fits = fits.assign(
+        relative=square / fits["variance"],
+        relative_stderr=(fits["test_mse_stderr"] / fits["variance"]).where(~exact, 0.0),
+        l1_ratio=(fits["exact_l1_error"] / fits["l1_mean"]).where(exact, np.nan),
+        sup=fits["exact_sup_error"].where(exact, np.nan),
+    )
+    kept = [*CELL, "seed", "learning_rate", "relative", "relative_stderr", "l1_ratio", "sup"]
+    kept += ["l2_floor", "l1_floor", "sup_floor", "status"]
+    return fits[[*kept, *(["diverged"] if "diverged" in fits else [])]]
+
+
+def under_floor(fits: pd.DataFrame) -> pd.DataFrame:
+    """Fits under a floor of their width in L2, L1 or sup by more than the error of their measurement: defects."""
+    slack = TOLERANCE * fits["relative_stderr"] + ROUNDING * fits["relative"]
+    under = fits["relative"] + slack < fits["l2_floor"]
+    for error, name in (("l1_ratio", "l1_floor"), ("sup", "sup_floor")):
+        under |= fits[error] < fits[name] * (1 - ROUNDING)
+    return fits[under]
+
+
+def crossing(fits: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
+    """For each n the floor below width n, and the least width from which on the median trained network is under it."""
+    cells = finished(fits[fits["target"] == CUBE])
+    below = floor[floor["target"] == CUBE].groupby("target.input_dim")["l2_floor"].max()
+    rows = []
+    for dim, group in cells.groupby("target.input_dim"):
+        middle = group.groupby("width")["relative"].median()
+        short = middle.index[~(middle < below[dim])]
+        wide = middle.index[middle.index > (short.max() if len(short) else 0)]
+        rows.append((int(dim), float(below[dim]), float(wide.min()) if len(wide) else np.nan))
+    return pd.DataFrame(rows, columns=["n", "floor", "width"])
+
+
+def figure(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, growth: pd.DataFrame) -> Figure:
+    """Four panels, a theorem each."""
+    fits = drawn(table, floor)
+    picture = Figure(figsize=(TEXT_WIDTH, 5.3), layout="constrained")
+    picture.suptitle("Below width $n$ no depth helps; at width $n+1$ it does", size=9.5)
+    panels: Any = picture.subplots(2, 2)
+    _cube(panels[0, 0], fits, floor, network)
+    _boxes(panels[0, 1], fits, growth)
+    _sup(panels[1, 0], fits, floor)
+    _depths(panels[1, 1], network)
+    return picture
+
+
+def _marks(axes: Axes, places: Any, groups: Any, **look: Any) -> None:
+    """Median over seeds, with their range."""
+    middle, low, high = groups.median(), groups.min(), groups.max()
+    axes.errorbar(places, middle, [middle - low, high - middle], capsize=1.5, elinewidth=0.7, **look)
+
+
+def _cube(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> None:
+    cells = finished(fits[fits["target"] == CUBE])
+    axes.axvline(1, color="0.6", linewidth=0.8, linestyle=(0, (2, 2)))
+    for index, (dim, group) in enumerate(cells.groupby("target.input_dim")):
+        look = series(index)
+        rows = floor[(floor["target"] == CUBE) & (floor["target.input_dim"] == dim) & (floor["l2_floor"] > 0)]
+        ends = rows["width"].min() / dim, max(rows["width"].max() / dim, 1 - 1 / dim)
+        pad = 1.1 if ends[0] == ends[1] else 1.0
+        axes.plot([ends[0] / pad, ends[1] * pad], [rows["l2_floor"].max()] * 2, color=look["color"], linewidth=1.8)
+        by = group.groupby("width")["relative"]
+        places = by.median().index / dim
+        _marks(axes, places, by, **{**look, "linestyle": "none", "label": f"$n={dim:.0f}$"})
+        star = network[(network["kind"] == "narrowest") & (network["input_dim"] == dim)]
+        look = {"color": look["color"], "marker": "*", "markersize": 8, "markeredgecolor": "black"}
+        axes.plot(star["width"] / dim, star["relative"], linestyle="none", markeredgewidth=0.4, **look)
+    axes.plot([], [], color="0.3", linewidth=1.8, label="floor, width < $n$")
+    axes.plot([], [], color="0.3", marker="*", markersize=8, linestyle="none", label="explicit, width $n$")
+    axes.set_xscale("log", base=2)
+    axes.set(yscale="log", xlabel="width$/n$", ylabel="squared $L_2$ error / variance")
+    axes.set_xlim(0.7 * float((cells["width"] / cells["target.input_dim"]).min()), 6)
+    number_ticks(axes.xaxis, [0.25, 0.5, 1, 2, 4])
+    axes.set_title("(a) $L_2$ of the cube, $x_1^2+\\ldots+x_n^2$")
+    axes.legend(loc="lower left", fontsize=7, handlelength=1.6)
+
+
+def _boxes(axes: Axes, fits: pd.DataFrame, growth: pd.DataFrame) -> None:
+    cells = finished(fits[fits["target"] == BOX])
+    radii = sorted({*growth["box_radius"].tolist(), *cells["target.box_radius"].tolist()})
+    last = radii[-1] * 1.25
+    axes.fill_between([2, last], 0, 1, color="0.88", linewidth=0)
+    axes.plot([2, last], [1, 1], **{**FLOOR, "label": "floor, width < $n$"})
+    for index, (width, group) in enumerate(cells.groupby("width")):
+        by = group.groupby("target.box_radius")["l1_ratio"]
+        shift = 1.05 ** (index - 2)
+        look = {**series(OTHERS[index % 5]), "linestyle": "none", "label": f"trained, width {width:.0f}"}
+        _marks(axes, by.median().index * shift, by, **look)
+    names = {"narrowest": "explicit, width $n$, fixed", "string": "explicit, width $n+1$: 0"}
+    for kind, line in (("narrowest", (0, (5, 1.5))), ("string", "-")):
+        rows = growth[growth["kind"] == kind].sort_values("box_radius")
+        look = {**CONSTRUCTION, "linestyle": line, "label": names[kind]}
+        look["marker"] = "*" if kind == "narrowest" else None
+        axes.plot(rows["box_radius"], rows["l1_ratio"], **look)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("symlog", linthresh=0.1, linscale=0.4)
+    number_ticks(axes.xaxis, radii)
+    number_ticks(axes.yaxis, [0, 0.1, 1, 10, 100])
+    axes.set(xlabel="box $[-R,R]^2$, $R$", ylabel="$L_1$ error / norm", ylim=(-0.02, 4000))
+    axes.set_title("(b) $L_1$ of growing boxes, a pyramid")
+    axes.legend(loc="upper left", fontsize=6.5, handlelength=1.8, ncols=2, columnspacing=0.8)
+
+
+def _sup(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame) -> None:
+    cells = finished(fits[fits["target"] == BOX])
+    radii = sorted(cells["target.box_radius"].unique().tolist())
+    rows = floor[(floor["target"] == BOX) & (floor["sup_floor"] > 0)]
+    edges = [0.5, rows["width"].max() + 0.5]
+    axes.fill_between(edges, 0, rows["sup_floor"].max(), color="0.88", linewidth=0)
+    axes.plot(edges, [rows["sup_floor"].max()] * 2, **{**FLOOR, "label": "floor, width $\\leq n$"})
+    for index, radius in enumerate(radii):
+        by = cells[cells["target.box_radius"] == radius].groupby("width")["sup"]
+        look = {**series(index), "linestyle": "none", "label": f"trained, $R={radius:g}$"}
+        _marks(axes, by.median().index + 0.12 * (index - 1), by, **look)
+    widths = sorted(cells["width"].unique().tolist())
+    axes.plot([3], [0.0], **{**CONSTRUCTION, "linestyle": "none", "label": "explicit, width $n+1$", "clip_on": False})
+    axes.set(xlabel="width", ylabel="sup error", ylim=(0, 1.65), xlim=(0.5, max(widths) + 0.5))
+    number_ticks(axes.xaxis, widths)
+    axes.set_title("(c) sup norm, the same pyramid, $n=2$")
+    axes.legend(loc="upper right", fontsize=7, ncols=2, columnspacing=0.8)
+
+
+def slopes(network: pd.DataFrame) -> pd.Series:
+    """Exponent of the measured L1 error in the depth, by n, for networks of width n + 4."""
+    rows = network[network["kind"] == "trapezoid"]
+    found = {
+        int(dim): fit_power_law(group["depth"], group["l1_error"], with_floor=False, num_resamples=1).exponent
+        for dim, group in rows.groupby("input_dim")
+        if len(group) > 1
+    }
+    return pd.Series(found, dtype=float)
+
+
+def _depths(axes: Axes, network: pd.DataFrame) -> None:
+    found = slopes(network)
+    rows = network[network["kind"] == "trapezoid"]
+    for index, (dim, group) in enumerate(rows.groupby("input_dim")):
+        look, group = series(index), group.sort_values("depth")
+        slope = f", slope {found[dim]:.2f}" if dim in found else ""
+        label = f"$n={dim:.0f}$, width {group['width'].iloc[0]:.0f}{slope}"
+        axes.plot(group["depth"], group["l1_error"], color=look["color"], marker=look["marker"], label=label)
+        axes.plot(group["depth"], group["l1_bound"], color=look["color"], linestyle=(0, (2, 1.5)), linewidth=0.9)
+    axes.plot([], [], color="0.3", linestyle=(0, (2, 1.5)), linewidth=0.9, label="promised")
+    axes.set(xscale="log", yscale="log", xlabel="hidden layers", ylabel="mean $|f-g|$ on the cube")
+    axes.set_ylim(bottom=rows["l1_error"].min() / 60)  # room for the legend
+    axes.set_title("(d) explicit networks of width $n+4$")
+    axes.legend(loc="lower left", fontsize=7)
+
+
+def _checked(table: pd.DataFrame, floor: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """All fits that have a floor, not only those of the chosen learning rate and depth; and those under it."""
+    measured = compared(finished(table), floor)
+    measured = measured[measured[["l2_floor", "l1_floor", "sup_floor"]].max(axis=1) > 0]
+    return measured, under_floor(measured)
+
+
+def _explicit(floor: pd.DataFrame, network: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
+    """Explicit networks of width max(n, 2), and whether each lies under the floor of narrower ones."""
+    star = network[network["kind"] == "narrowest"]
+    least = floor[floor["target"] == CUBE].groupby("target.input_dim")["l2_floor"].max()
+    return star, star["relative"] + TOLERANCE * star["relative_stderr"] < star["input_dim"].map(least)
+
+
+def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> Verdict:
+    """Held where no fit lies under a floor, and explicit networks of width max(n, 2) lie under that of width n - 1."""
+    measured, under = _checked(table, floor)
+    star, sure = _explicit(floor, network)
+    one = star.sort_values("input_dim").iloc[-1]
+    dim = int(one["input_dim"])
+    narrow = measured[(measured["target"] == CUBE) & (measured["target.input_dim"] == dim)]
+    rows = floor[(floor["target"] == CUBE) & (floor["target.input_dim"] == dim)]
+    sentence = (
+        f"for n = {dim} every network narrower than n keeps {rows['l2_floor'].max():.2g} of the variance of "
+        f"x_1^2 + ... + x_n^2, where an explicit one of width {one['width']} leaves {one['relative']:.2g}; "
+        f"{len(under)} of {len(measured)} trained networks lie under their floor in L2, L1 or sup"
+    )
+    return Verdict(
+        "held" if under.empty and bool(sure.all()) else "not held",
+        sentence,
+        f"squared L2 error over the variance for n = {dim} below width {max(dim, 2)}; construction: at that width",
+        rows["l2_floor"].max(),
+        narrow["relative"].min() if len(narrow) else None,
+        one["relative"],
+        len(measured),
+    )
+
+
+def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, growth: pd.DataFrame) -> str:
+    """What is drawn, which theorem covers which panel, and whether the claim held, computed from the tables."""
+    fits = drawn(table, floor)
+    measured, under = _checked(table, floor)
+    checked = (
+        f"none of {len(measured)} trained networks with a positive floor lies under it"
+        if under.empty
+        else f"{len(under)} of {len(measured)} trained networks lie under their floor, which is a defect"
+    )
+    least = floor[(floor["target"] == CUBE) & (floor["l2_floor"] > 0)].groupby("target.input_dim")["l2_floor"].first()
+    floors = ", ".join(f"{value:.2g} (n = {dim})" for dim, value in least.items())
+    crossed = crossing(fits, floor)
+    known = crossed.dropna()
+    reached = ", ".join(f"n + {row.width - row.n:.0f} (n = {row.n})" for row in known.itertuples())
+    star, _ = _explicit(floor, network)
+    explicit = ", ".join(f"{row.relative:.2g} (n = {row.input_dim}, {row.depth} layers)" for row in star.itertuples())
+    held = "holds" if verdict(table, floor, network).state == "held" else "does not hold"
+    narrow = growth[growth["kind"] == "narrowest"].sort_values("box_radius")
+    first, last = narrow.iloc[0], narrow.iloc[-1]
+    string = growth[growth["kind"] == "string"]
+    promised = network[network["kind"] == "trapezoid"]
+    kept = (promised["l1_error"] - TOLERANCE * promised["l1_stderr"] <= promised["l1_bound"]).all()
+    rates = ", ".join(f"{value:.2f} (n = {dim}, theorem {-1 / dim:.2g})" for dim, value in slopes(network).items())
+    lost, counts = len(fits) - len(finished(fits)), fits.groupby(CELL, dropna=False).size()
+    tried = ", ".join(f"{rate:g}" for rate in sorted(table["learning_rate"].unique()))
+    passed = f"pass the floor from width {reached} on" if len(known) else "pass the floor at no width tried"
+    if len(crossed) > len(known) > 0:
+        passed += f", for {len(crossed) - len(known)} n at no width tried"
+    exact = finished(fits[(fits["target"] == BOX) & (fits["width"] >= string["width"].min())])
+    return (
+        "Width n. (a) L2 of [-1, 1]^n, uniform law; Lu et al. 2017, Theorem 3 (as recalled): networks narrower than n, "
+        f"of any depth, keep squared error over the variance of at least {floors}, certified (for n = 1 this is width "
+        f"1, which is monotone; Kim, Min, Park 2024, as recalled: width max(n, 2) suffices). The transition {held}: "
+        f"{checked} in L2, L1 or sup, and explicit networks of width max(n, 2) have {explicit}. Trained ones, of at "
+        f"most {fits['depth'].max()} layers, {passed}. (b) L1 of [-R, R]^2; Theorem 2 (as recalled): on all of R^n "
+        "width n gives the norm or infinity. For finite R from 2 on the floor is the norm for width n - 1 only "
+        "(derived), and for R < 2 it is smaller (not drawn). The explicit network of width 2, fixed, goes from "
+        f"{first.l1_ratio:.2g} at R = {first.box_radius:g} to {last.l1_ratio:.2g} norms at R = {last.box_radius:g}; "
+        f"that of width 3 and {string['depth'].max()} layers errs by {string['l1_ratio'].max():g} (Park et al. 2021, "
+        f"as recalled: n + 1 suffices), so that what {len(exact)} trained ones from width 3 on miss is an optimisation "
+        "gap. (c) Sup norm; width n is not enough where an extremum is strict (Hanin, Sellke 2017; Johnson 2019; as "
+        f"recalled). (d) Theorem 1 (as recalled): width n + 4; measured errors {'keep' if kept else 'do not keep'} "
+        f"what is promised, exponents in the depth {rates}. Trained: median and range of n = {counts.min()} "
+        f"initialisations, {table['num_steps'].max()} steps of Adam (rate of {tried} and depth by training loss)"
+        f"{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}; errors in (a) and (d) sampled, in (b) "
+        "and (c) exact."
+    )
+
+
+if __name__ == "__main__":
+    command.draw(figure, caption, __file__, drawn=drawn, verdict=verdict)
