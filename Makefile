@@ -25,7 +25,7 @@ export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # an experiment uses all cores by itself
-.PHONY: help figures results test lint bench plan data clean
+.PHONY: help figures results test lint bench plan data docs clean
 
 help: ## Show this list.
 	@echo 'Targets (SCALE=smoke, laptop or paper; now $(SCALE)):'
@@ -60,8 +60,12 @@ bench: .venv/requirements-bench.txt ## Time the fit engine beside PyTorch; BENCH
 plan: .venv/requirements.txt ## List the fits that are missing, and the time they will take.
 	@$(python) -m widththeory plan --scale $(SCALE)
 
-data: ## Fetch data sets: none is needed, every target here comes from a theorem.
-	@echo 'data: nothing to fetch'
+data: .venv/requirements.txt ## Fetch CIFAR-10, Fashion-MNIST and trained first layers; figures below paper scale need none.
+	@$(python) -m widththeory.images fetch
+
+docs: .venv/requirements-docs.txt ## Build the documentation, without network, in build/docs.
+	@$(python) -m sphinx --quiet --fail-on-warning --keep-going docs build/docs
+	@echo 'docs: open build/docs/index.html'
 
 clean: ## Remove the figures of SCALE and all caches; tables, ledgers and .venv stay.
 	rm -rf figures/$(SCALE) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache
