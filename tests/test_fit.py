@@ -1,11 +1,9 @@
 """The fit engine against plain loops: Flax modules, `jax.grad` and optax, one network and one step at a time."""
 
 import dataclasses
-import os
 import subprocess
 import sys
-import types
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -13,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from fake_targets import Hinge, Wave, wave
 from flax import nnx
 
 from widththeory import compiled, training
@@ -24,55 +23,6 @@ from widththeory.models.mlp import from_network, initial_network, to_network
 from widththeory.network import Network
 from widththeory.polish import fit_output_layer, loss_and_gradient, polish
 from widththeory.training import batch_order, choose_program, sample_data, train
-from widththeory.typing import Guarantee
-
-
-@dataclass(frozen=True)
-class Wave:
-    """A smooth target of which the seed moves the phase."""
-
-    seed: int = 0
-    input_dim: int = 2
-    scale: float = 1.0
-
-    def target(self, points):
-        return self.scale * np.sin(3 * points[:, 0] + self.seed) + np.abs(points[:, -1])
-
-    def sample(self, num_points, rng):
-        return rng.uniform(-1, 1, (num_points, self.input_dim))
-
-
-@dataclass(frozen=True)
-class Hinge:
-    """max(x, 0) on [-1, 1], itself a network."""
-
-    input_dim: int = 1
-    interval: tuple[float, float] = (-1.0, 1.0)
-
-    def target(self, points):
-        return np.maximum(points[:, 0], 0)
-
-    def sample(self, num_points, rng):
-        return rng.uniform(-1, 1, (num_points, 1))
-
-    def network(self):
-        return Network([(np.ones((1, 1)), np.zeros(1)), (np.ones((1, 1)), np.zeros(1))])
-
-    def error(self):
-        return Guarantee("sup", 0.0)
-
-
-# Targets are looked for inside the package alone, so the fakes take a place in it.
-_fakes = types.ModuleType("widththeory.constructions.fake")
-_fakes.Wave, _fakes.Hinge = Wave, Hinge
-sys.modules[_fakes.__name__] = _fakes
-
-
-def wave(seed=0, learning_rate=3e-3, *, target_seed=0, **changes):
-    args = {"width": 5, "depth": 3, "num_steps": 24, "batch_size": 32, "num_train": 100, "num_test": 200}
-    args |= {"dtype": "float64", "init": "he"} | changes
-    return Regression("fake.Wave", (("seed", target_seed),), seed=seed, learning_rate=learning_rate, **args)
-
 
 MEMBERS = [wave(0), wave(1, 1e-2), wave(2, 3e-2, target_seed=1)]
 
@@ -355,33 +305,6 @@ def test_bad_calls_are_named():
         measure([wave()], 0)
     with pytest.raises(ValueError, match=r"target_args do not suit fake\.Wave"):
         replace(wave(), target_args=(("sede", 1),))
-
-
-def test_two_devices_give_what_one_gives(tmp_path):
-    script = """
-import sys, jax
-jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
-import numpy as np
-from widththeory.fit import Regression, measure
-args = (("input_dim", 1), ("k", 2))
-numbers = {"num_steps": 20, "batch_size": 32, "num_train": 64, "num_test": 64, "dtype": "float64"}
-fits = [
-    Regression("wide_random.RandomWideNetwork", (*args, ("seed", s)), 14, 2, s, 1e-2, **numbers) for s in range(3)
-]
-for one in measure(fits, 3):
-    print(one.metrics["train_mse"])
-assert jax.local_device_count() == int(sys.argv[1])
-"""
-    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path)}
-    outputs = [
-        subprocess.run(
-            [sys.executable, "-c", script, count], env=environment, capture_output=True, text=True, check=True
-        )
-        for count in ("1", "2")
-    ]
-    one, two = (np.array(output.stdout.split(), float) for output in outputs)
-    np.testing.assert_allclose(one, two, rtol=1e-9)  # float64, the same maths in another partition
-    assert list(tmp_path.iterdir())  # and the compiled programs are kept
 
 
 def test_importing_starts_no_device():

@@ -1,6 +1,7 @@
 """Compile an ensemble's program once, place its arrays on all local devices, and take networks in and out of it."""
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,9 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from widththeory.ensemble import Layer, Program, Segment, State, Weights, run
 from widththeory.network import Network
+from widththeory.resident import Moments, Resident, run_resident, squared_residuals
+
+_LOCKS: dict[Any, threading.Lock] = {}
 
 
 def pack(program: Program, networks: Sequence[Network]) -> Weights:
@@ -42,7 +46,11 @@ def unpack(program: Program, weights: Weights, depth: int) -> list[Network]:
 
 def start(program: Program, networks: Sequence[Network]) -> State:
     """The state before the first step, in NumPy."""
-    weights = pack(program, networks)
+    return start_from(program, pack(program, networks))
+
+
+def start_from(program: Program, weights: Weights) -> State:
+    """The state before the first step, in NumPy, from the members' weights."""
     zeros = jax.tree.map(np.zeros_like, weights)
     infinite = np.full(program.ensemble, np.inf, program.dtype)
     return State(weights, (zeros, zeros), weights, infinite, np.zeros(program.ensemble, np.int32), infinite)
@@ -69,6 +77,28 @@ def _abstract_weights(program: Program, mesh: Any) -> Weights:
     return Weights(layer(width, program.input_dim), hidden, layer(width))
 
 
+def _abstract_state(program: Program, mesh: Any) -> State:
+    count = program.ensemble
+    weights = _abstract_weights(program, mesh)
+    loss = _array((count,), np.dtype(program.dtype), mesh, 0)
+    return State(weights, (weights, weights), weights, loss, _array((count,), np.int32, mesh, 0), loss)
+
+
+def _abstract_resident(program: Program, num_train: int, num_targets: int, mesh: Any) -> tuple[Any, ...]:
+    """Shapes, dtypes and places of the arguments of `run_resident`."""
+    count, dtype = program.ensemble, np.dtype(program.dtype)
+    resident = Resident(
+        _array((program.input_dim, num_train), dtype, mesh, None),
+        _array((num_targets, num_train), dtype, mesh, None),
+        _array((count,), np.int32, mesh, 0),
+        _array((program.depth - 1, count), dtype, mesh, 1),
+        _array((count,), dtype, mesh, 0),
+    )
+    rows = _array((program.segment, program.batch_size), np.int32, mesh, None)
+    scalars, number = _array((program.segment, 2), dtype, mesh, None), _array((), np.int32, mesh, None)
+    return _abstract_state(program, mesh), resident, rows, scalars, number, number
+
+
 def _abstract(program: Program, mesh: Any) -> tuple[Any, ...]:
     """Shapes, dtypes and places of the arguments of `run`."""
     count, dtype = program.ensemble, np.dtype(program.dtype)
@@ -76,8 +106,8 @@ def _abstract(program: Program, mesh: Any) -> tuple[Any, ...]:
     def array(*shape: int, kind: Any = dtype, member_axis: int | None = None) -> jax.ShapeDtypeStruct:
         return _array(shape, kind, mesh, member_axis)
 
-    weights, number = _abstract_weights(program, mesh), array(kind=np.int32)
-    loss, step = array(count, member_axis=0), array(count, kind=np.int32, member_axis=0)
+    number = array(kind=np.int32)
+    loss = array(count, member_axis=0)
     segment = Segment(
         array(program.input_dim, program.segment, program.batch_size),
         array(count, program.segment, program.batch_size, member_axis=0),
@@ -87,7 +117,7 @@ def _abstract(program: Program, mesh: Any) -> tuple[Any, ...]:
     )
     points = array(program.input_dim, program.num_eval)
     values = array(count, program.num_eval, member_axis=0)
-    return State(weights, (weights, weights), weights, loss, step, loss), loss, number, segment, points, values
+    return _abstract_state(program, mesh), loss, number, segment, points, values
 
 
 def prepare_jax() -> None:
@@ -114,10 +144,58 @@ def members_a_device(ensemble: int) -> int:
     return -(-ensemble // devices) * devices
 
 
+def _mesh() -> Any:
+    """All local devices along the ensemble; None for a single one."""
+    devices = jax.local_devices()
+    return jax.sharding.Mesh(np.array(devices).reshape(-1, 1), ("grid", "data")) if len(devices) > 1 else None
+
+
 @lru_cache(maxsize=256)
 def compiled(program: Program) -> Callable[..., State]:
     """`run` with its first argument fixed, compiled once a process and kept by JAX's cache for the next process."""
-    devices = jax.local_devices()
-    mesh = jax.sharding.Mesh(np.array(devices).reshape(-1, 1), ("grid", "data")) if len(devices) > 1 else None
     with jax.enable_x64(program.dtype == "float64"):
-        return jax.jit(run, static_argnums=0, donate_argnums=1).lower(program, *_abstract(program, mesh)).compile()
+        return jax.jit(run, static_argnums=0, donate_argnums=1).lower(program, *_abstract(program, _mesh())).compile()
+
+
+def compiled_resident(program: Program, num_train: int, num_targets: int) -> Callable[..., State]:
+    """`run_resident` for so many training points and distinct targets, compiled once a process."""
+    with _lock(program, num_train, num_targets):
+        return _compile_resident(program, num_train, num_targets)
+
+
+def compiled_residuals(program: Program, blocks: int, size: int, num_targets: int) -> Callable[..., Moments]:
+    """`squared_residuals` for so many blocks of points and distinct targets, compiled once a process."""
+    with _lock(program, blocks, size, num_targets):
+        return _compile_residuals(program, blocks, size, num_targets)
+
+
+def place_resident(program: Program, resident: Resident) -> Resident:
+    """The arrays of a fit on the devices: members spread over them, all else on each."""
+    _, abstract, *_ = _abstract_resident(program, resident.points.shape[1], len(resident.values), _mesh())
+    return jax.tree.map(lambda leaf, like: jax.device_put(leaf, like.sharding), resident, abstract)
+
+
+def _lock(*key: Any) -> threading.Lock:
+    """Threads compile different programs at the same time, and the same one once."""
+    return _LOCKS.setdefault(key, threading.Lock())
+
+
+@lru_cache(maxsize=256)
+def _compile_resident(program: Program, num_train: int, num_targets: int) -> Callable[..., State]:
+    shapes = _abstract_resident(program, num_train, num_targets, _mesh())
+    with jax.enable_x64(program.dtype == "float64"):
+        return jax.jit(run_resident, static_argnums=0, donate_argnums=1).lower(program, *shapes).compile()
+
+
+@lru_cache(maxsize=256)
+def _compile_residuals(program: Program, blocks: int, size: int, num_targets: int) -> Callable[..., Moments]:
+    mesh = _mesh()
+    shapes = (
+        _abstract_weights(program, mesh),
+        _array((blocks, program.input_dim, size), np.float64, mesh, None),
+        _array((blocks, num_targets, size), np.float64, mesh, None),
+        _array((program.ensemble,), np.int32, mesh, 0),
+        _array((), np.int32, mesh, None),
+    )
+    with jax.enable_x64(True):
+        return jax.jit(squared_residuals, static_argnums=0).lower(program, *shapes).compile()

@@ -11,6 +11,7 @@ since `jax.grad` does not go through a loop of run-time length.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -39,6 +40,8 @@ class Program:
         segment: the most steps a call.
         num_eval: points at which a call measures the loss.
         dtype: of the training.
+        products: "dot", or "sum" for products of narrow layers written out as sums, which a GPU's compiler fuses with
+            what stands around them.
     """
 
     ensemble: int
@@ -51,6 +54,7 @@ class Program:
     segment: int
     num_eval: int
     dtype: str
+    products: str = "dot"
 
 
 class Layer(NamedTuple):
@@ -110,34 +114,57 @@ def _einsum(equation: str, *operands: Any) -> Any:
     return jnp.einsum(equation, *operands, precision=lax.Precision.HIGHEST)
 
 
-def _forward(equation: str, layer: Layer, below: Any) -> Any:
-    return jnp.maximum(_einsum(equation, layer.weight, below) + layer.bias[:, :, None], 0)
+def _summed(equation: str, one: Any, other: Any) -> Any:
+    """The product as a sum over the one contracted index, term by term."""
+    inputs, output = equation.split("->")
+    first, second = inputs.split(",")
+    (index,) = set(first) & set(second) - set(output)
+    free = list(output)
+
+    def term(letters: str, array: Any, at: int) -> Any:
+        array = lax.index_in_dim(array, at, letters.index(index), keepdims=False)
+        left = letters.replace(index, "")
+        array = jnp.transpose(array, sorted(range(len(left)), key=lambda axis: free.index(left[axis])))
+        return jnp.expand_dims(array, [axis for axis, letter in enumerate(free) if letter not in left])
+
+    length = one.shape[first.index(index)]
+    terms = [term(first, one, at) * term(second, other, at) for at in range(length)]
+    return reduce(lambda total, term: total + term, terms)
 
 
-def _output(last: Layer, hidden: Any) -> Any:
-    return _einsum(_LAST, last.weight, hidden) + last.bias[:, None]
+def _product(program: Program, equation: str, one: Any, other: Any) -> Any:
+    """A product over units or coordinates; those over the points of a batch are always matrix products."""
+    return (_summed if program.products == "sum" else _einsum)(equation, one, other)
 
 
-def _backward(across: Any, error: Any, below: Any) -> tuple[Layer, Any]:
+def _forward(program: Program, equation: str, layer: Layer, below: Any) -> Any:
+    return jnp.maximum(_product(program, equation, layer.weight, below) + layer.bias[:, :, None], 0)
+
+
+def _output(program: Program, last: Layer, hidden: Any) -> Any:
+    return _product(program, _LAST, last.weight, hidden) + last.bias[:, None]
+
+
+def _backward(program: Program, across: Any, error: Any, below: Any) -> tuple[Layer, Any]:
     """Gradient of a hidden layer, and the error of the layer below it; `across` is the transposed weight."""
     gradient = Layer(_einsum(_HIDDEN_GRADIENT, error, below), jnp.sum(error, axis=2))
-    return gradient, jnp.where(below > 0, _einsum(_HIDDEN_BACKWARD, across, error), 0)
+    return gradient, jnp.where(below > 0, _product(program, _HIDDEN_BACKWARD, across, error), 0)
 
 
 def predict(program: Program, weights: Weights, inputs: Any, depth: Any) -> Any:
     """Values [member, point] at inputs [coordinate, point]."""
-    hidden = _forward(_FIRST, weights.first, inputs)
+    hidden = _forward(program, _FIRST, weights.first, inputs)
     if program.stacked:
         stack = weights.hidden
 
         def layer(index: Any, hidden: Any) -> Any:
-            return _forward(_HIDDEN, Layer(stack.weight[index], stack.bias[index]), hidden)
+            return _forward(program, _HIDDEN, Layer(stack.weight[index], stack.bias[index]), hidden)
 
         hidden = lax.fori_loop(0, depth - 1, layer, hidden)
     else:
         for one in weights.hidden:
-            hidden = _forward(_HIDDEN, one, hidden)
-    return _output(weights.last, hidden)
+            hidden = _forward(program, _HIDDEN, one, hidden)
+    return _output(program, weights.last, hidden)
 
 
 def gradient(
@@ -147,13 +174,13 @@ def gradient(
 
     A stacked program writes to its `scratch`; what is there above the depth has no meaning.
     """
-    hidden, kept = _forward(_FIRST, weights.first, inputs), []
+    hidden, kept = _forward(program, _FIRST, weights.first, inputs), []
     if program.stacked:
         assert scratch is not None
         stack, (trace, slopes) = weights.hidden, scratch
 
         def up(index: Any, trace: Any) -> Any:
-            above = _forward(_HIDDEN, Layer(stack.weight[index], stack.bias[index]), trace[index])
+            above = _forward(program, _HIDDEN, Layer(stack.weight[index], stack.bias[index]), trace[index])
             return lax.dynamic_update_index_in_dim(trace, above, index + 1, 0)
 
         trace = lax.dynamic_update_index_in_dim(trace, hidden, 0, 0)
@@ -162,9 +189,9 @@ def gradient(
     else:
         for layer in weights.hidden:
             kept.append(hidden)
-            hidden = _forward(_HIDDEN, layer, hidden)
+            hidden = _forward(program, _HIDDEN, layer, hidden)
 
-    residual = (_output(weights.last, hidden) - values) * (2 / values.shape[1])
+    residual = (_output(program, weights.last, hidden) - values) * (2 / values.shape[1])
     last = Layer(_einsum(_LAST_GRADIENT, residual, hidden), jnp.sum(residual, axis=1))
     error = jnp.where(hidden > 0, _einsum(_LAST_BACKWARD, weights.last.weight, residual), 0)
     middle: Any = ()
@@ -175,7 +202,7 @@ def gradient(
             index = depth - 2 - count
             # XLA has a faster product for narrow layers if the transposed factor is there.
             across = lax.optimization_barrier(jnp.swapaxes(stack.weight[index], 1, 2))
-            layer, error = _backward(across, error, trace[index])
+            layer, error = _backward(program, across, error, trace[index])
             pairs = zip(gradients, layer, strict=True)
             return error, Layer(*(lax.dynamic_update_index_in_dim(*pair, index, 0) for pair in pairs))
 
@@ -183,7 +210,7 @@ def gradient(
         scratch = Scratch(trace, middle)
     else:
         for layer, below in zip(reversed(weights.hidden), reversed(kept), strict=True):
-            one, error = _backward(jnp.swapaxes(layer.weight, 1, 2), error, below)
+            one, error = _backward(program, jnp.swapaxes(layer.weight, 1, 2), error, below)
             middle = (one, *middle)
     first = Layer(_einsum(_FIRST_GRADIENT, error, inputs), jnp.sum(error, axis=2))
     return Weights(first, middle, last), scratch
@@ -228,12 +255,27 @@ def _update_stack(update: Callable[..., Any], trained: Any, slopes: Layer, end: 
     return moved, *moments
 
 
-def _step(
-    program: Program, carry: Any, rates: Any, depth: Any, inputs: Any, values: Any, scalars: Any
+def step(
+    program: Program,
+    carry: Any,
+    rates: Any,
+    depth: Any,
+    inputs: Any,
+    values: Any,
+    scalars: Any,
+    trained: Any = None,
 ) -> tuple[Weights, tuple[Weights, Weights], Any]:
-    """One step of the optimiser for every member."""
+    """One step of the optimiser for every member; `trained` [hidden layer, member] is 0 where a layer stays as it is.
+
+    Only an unrolled program takes `trained`.
+    """
     weights, moments, scratch = carry
     slope, scratch = gradient(program, weights, inputs, values, depth, scratch)
+    if trained is not None:
+        kept = zip(slope.hidden, trained, strict=True)
+        slope = slope._replace(
+            hidden=tuple(Layer(one.weight * to[:, None, None], one.bias * to[:, None]) for one, to in kept)
+        )
 
     def update(*parts: Layer) -> list[Layer]:
         """New weights and moments of a layer, from its gradient, weights and moments."""
@@ -256,13 +298,19 @@ def _step(
 def run(program: Program, state: State, rates: Any, depth: Any, segment: Segment, inputs: Any, values: Any) -> State:
     """Take the steps of a segment, then measure the loss on (inputs, values) and keep each member's best weights."""
 
-    def step(index: Any, carry: Any) -> Any:
+    def one(index: Any, carry: Any) -> Any:
         inputs, values = segment.inputs[:, index], segment.values[:, index]
-        return _step(program, carry, rates, depth, inputs, values, segment.scalars[index])
+        return step(program, carry, rates, depth, inputs, values, segment.scalars[index])
 
     weights, moments, _ = lax.fori_loop(
-        0, segment.num_steps, step, (state.weights, state.moments, scratch_space(program))
+        0, segment.num_steps, one, (state.weights, state.moments, scratch_space(program))
     )
+    return look(program, state, (weights, moments), depth, inputs, values, segment.end_step)
+
+
+def look(program: Program, state: State, trained: Any, depth: Any, inputs: Any, values: Any, end_step: Any) -> State:
+    """The state with weights and moments `trained`, their loss measured and each member's best weights kept."""
+    weights, moments = trained
     residual = predict(program, weights, inputs, depth) - values
     loss = jnp.mean(residual * residual, axis=1)
     better = loss < state.best_loss  # false for NaN
@@ -271,6 +319,6 @@ def run(program: Program, state: State, rates: Any, depth: Any, segment: Segment
         moments,
         _choose(program, better, weights, state.best),
         jnp.where(better, loss, state.best_loss),
-        jnp.where(better, segment.end_step, state.best_step),
+        jnp.where(better, end_step, state.best_step),
         loss,
     )

@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
@@ -68,6 +68,8 @@ def work(measure: Measure, settings: Sequence[Any], chunk_size: int) -> Outcome:
 class InProcess(Executor):
     """Runs each task when it is submitted, in the caller's own thread."""
 
+    in_flight = 1
+
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """The finished future of `fn(*args, **kwargs)`."""
         future: Future[Any] = Future()
@@ -77,6 +79,17 @@ class InProcess(Executor):
         except Exception as error:
             future.set_exception(error)
         return future
+
+
+class Threads(ThreadPoolExecutor):
+    """Threads of this process, for an accelerator: programs are compiled and errors measured while another one runs.
+
+    The measuring function lets one ensemble on the device at a time.
+    """
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(check_positive_int("threads", threads), thread_name_prefix="chunk")
+        self.in_flight = threads
 
 
 class SpawnPool(Executor):

@@ -1,21 +1,29 @@
 """Fit ReLU networks to the targets of constructions: `measure` runs fits that share a program, side by side."""
 
 import io
+import math
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import jax
 import numpy as np
 
 from widththeory.compiled import compiled, members_a_device, prepare_jax
-from widththeory.metrics import error_metrics, evaluate, exact_metrics
+from widththeory.metrics import error_metrics, evaluate, exact_metrics, summarise, target_moments
 from widththeory.network import Network
 from widththeory.polish import polish
 from widththeory.regression import Regression
-from widththeory.training import choose_program, sample_data, train
+from widththeory.resident import member_network
+from widththeory.training import DeviceFit, choose_program, sample_data, sample_targets, train
 from widththeory.typing import check_positive_int
 
 __all__ = ["Measurement", "Regression", "load_weights", "measure", "save_weights"]
+
+Sample = tuple[np.ndarray, np.ndarray]  # points, and a target's values there
+
+_DEVICE = threading.Lock()  # one ensemble trains at a time; others are compiled or measured meanwhile
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,8 @@ class Measurement:
         settings: of the fit.
         metrics: finite numbers by name. Errors are of the best weights of all checks: `train_mse`, those of
             `metrics.error_metrics` and where the target allows `metrics.exact_metrics`. `best_step` says when,
-            `diverged` is 1 if the last loss was not finite, `seconds` is CPU time a member without compiling.
+            `diverged` is 1 if the last loss was not finite, `seconds` is time a member without compiling: of the
+            processor, or on a GPU by the clock.
         weights: the network, with `keep_weights`; `load_weights` reads it.
     """
 
@@ -49,42 +58,92 @@ def load_weights(blob: bytes) -> Network:
     return Network(list(zip(parts[::2], parts[1::2], strict=True)))
 
 
+def _host_metrics(
+    settings: Regression, network: Network, points: Sample, test: Sample
+) -> tuple[Network, dict[str, float]]:
+    """The network, polished if that is asked for, and its errors, in NumPy."""
+    if settings.polish_steps:
+        network = polish(network, *points, settings.polish_steps)
+    metrics = {"train_mse": float(np.mean((evaluate(network, points[0]) - points[1]) ** 2))}
+    return network, metrics | error_metrics(evaluate(network, test[0]), test[1])
+
+
 def _measure_chunk(chunk: Sequence[Regression], num_members: int) -> list[Measurement]:
     started = time.process_time()
     data = sample_data(chunk)
     networks, notes = train(chunk, data)
     results = []
     for index, settings in enumerate(chunk[:num_members]):
-        network, values = networks[index], data.train_values[index]
-        if settings.polish_steps:
-            network = polish(network, data.train, values, settings.polish_steps)
-        metrics = {"train_mse": float(np.mean((evaluate(network, data.train) - values) ** 2))}
-        metrics |= error_metrics(evaluate(network, data.test), data.test_values[index]) | notes[index]
-        metrics |= exact_metrics(network, settings.construction, plane=settings.exact_plane)
+        network, metrics = _host_metrics(
+            settings,
+            networks[index],
+            (data.train, data.train_values[index]),
+            (data.test, data.test_values[index]),
+        )
+        metrics |= notes[index] | exact_metrics(network, settings.construction, plane=settings.exact_plane)
         results.append((settings, metrics, save_weights(network) if settings.keep_weights else None))
     seconds = (time.process_time() - started) / num_members
     return [Measurement(settings, metrics | {"seconds": seconds}, blob) for settings, metrics, blob in results]
 
 
+def _measure_on_device(chunk: Sequence[Regression], num_members: int) -> list[Measurement]:
+    """The same for members of one class of shapes, trained and measured where their points are."""
+    data = sample_targets(chunk)
+    polished = chunk[0].polish_steps > 0
+    fit = DeviceFit(chunk, data, errors=not polished)
+    with _DEVICE:
+        started = time.perf_counter()
+        trained = fit.train()
+        seconds = (time.perf_counter() - started) / num_members
+    moments = [target_moments(values) for values in data.test_values]
+
+    def finish(index: int) -> Measurement:
+        settings, target = chunk[index], data.member[index]
+        network = metrics = None
+        if polished or settings.keep_weights or hasattr(settings.construction, "interval"):
+            network = member_network(trained.weights, index, settings)
+        if trained.train_errors is None or trained.test_errors is None:
+            assert network is not None
+            points, test = (data.train, data.train_values[target]), (data.test, data.test_values[target])
+            network, metrics = _host_metrics(settings, network, points, test)
+        else:
+            count, mean, spread, largest = (part[index] for part in trained.test_errors)
+            stderr = math.sqrt(spread / (count - 1) / count) if count > 1 else math.inf
+            metrics = {"train_mse": float(trained.train_errors.mean[index])}
+            metrics |= summarise(float(mean), stderr, math.sqrt(largest), moments[target])
+        metrics |= trained.notes[index] | {"seconds": seconds}
+        if network is not None:
+            metrics |= exact_metrics(network, settings.construction, plane=settings.exact_plane)
+        blob = save_weights(network) if network is not None and settings.keep_weights else None
+        return Measurement(settings, metrics, blob)
+
+    return [finish(index) for index in range(num_members)]
+
+
 def measure(settings: Sequence[Regression], chunk_size: int) -> list[Measurement]:
     """Run fits that share one `program_key`, `chunk_size` at a time; the last chunk is filled up with copies.
 
-    A float32 result depends in its last digits on `chunk_size`, not on what else is in the chunk.
+    On a GPU, and wherever shapes differ, fits that share one `device_program_key` run side by side. A float32 result
+    depends in its last digits on the device and on `chunk_size`, not on what else is in the chunk.
 
     Raises:
-        ValueError: no fits, fits of different `program_key`, or `chunk_size` less than 1.
+        ValueError: no fits, fits of different keys, or `chunk_size` less than 1.
     """
     check_positive_int("chunk_size", chunk_size)
     if not settings:
         raise ValueError("settings must hold at least one fit, got none")
     keys = {one.program_key for one in settings}
-    if len(keys) != 1:
+    if len(keys) != 1 and len({one.device_program_key for one in settings}) != 1:
         raise ValueError(f"settings must share one program_key, got {len(keys)} different ones")
     prepare_jax()
     places = members_a_device(chunk_size)
-    compiled(choose_program(settings[0], places))  # before the clock of the first chunk starts
+    if len(keys) == 1 and jax.default_backend() == "cpu":
+        one_chunk = _measure_chunk
+        compiled(choose_program(settings[0], places))  # before the clock of the first chunk starts
+    else:
+        one_chunk = _measure_on_device
     results: list[Measurement] = []
     for begin in range(0, len(settings), chunk_size):
         chunk = list(settings[begin : begin + chunk_size])
-        results += _measure_chunk(chunk + [chunk[-1]] * (places - len(chunk)), len(chunk))
+        results += one_chunk(chunk + [chunk[-1]] * (places - len(chunk)), len(chunk))
     return results

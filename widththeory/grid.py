@@ -16,15 +16,17 @@ from typing import Any
 
 from widththeory import provenance
 from widththeory.driver import Driver, GridError, Written
-from widththeory.executors import InProcess, Measure, SpawnPool, check_portable
+from widththeory.executors import InProcess, Measure, SpawnPool, Threads, check_portable
 from widththeory.leases import Lease
 from widththeory.ledger import Ledger
 from widththeory.packing import ChunkSize, Packing, pack
-from widththeory.processes import default_jobs, usable_cores
+from widththeory.processes import accelerator_memory, default_jobs, usable_cores
 from widththeory.progress import Estimate, Reporter, State, duration, reporter
 from widththeory.typing import check_positive_int
 
 __all__ = ["GridError", "Plan", "Summary", "plan", "run"]
+
+_MAX_THREADS = 8  # that compile for an accelerator while it runs
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def plan(
         ValueError: an empty grid, or jobs or chunk size less than 1.
     """
     jobs = check_positive_int("jobs", default_jobs() if jobs is None else jobs)
-    packing = pack(settings, ledger.statuses(experiment), chunk_size=chunk_size, retry_failed=retry_failed)
+    statuses, memory = ledger.statuses(experiment), accelerator_memory()
+    packing = pack(settings, statuses, chunk_size=chunk_size, retry_failed=retry_failed, memory=memory)
     estimate = _history(ledger)
     costs: dict[str, list[float]] = {}
     for chunk in packing.chunks:
@@ -125,8 +128,8 @@ def run(
             `metrics`, a flat dictionary, and perhaps `weights`, bytes; a function that other processes can import.
         ledger: where rows go. Several drivers may work on one ledger; they share the cells.
         experiment: name of the table.
-        jobs: worker processes; 1 measures in this process. Default: one a core, one with an accelerator. Beside an
-            `executor`, the number of its workers.
+        jobs: worker processes; 1 measures in this process. Default: one a core; with an accelerator this process alone,
+            whose threads compile programs while another one runs. Beside an `executor`, the number of its workers.
         executor: any `concurrent.futures.Executor` instead of worker processes; it is not shut down.
         chunk_size: see `packing.pack`.
         progress: "auto", "rich", "plain", "json", "none", or an object like those of `progress`.
@@ -139,7 +142,8 @@ def run(
         KeyboardInterrupt: passed on after workers have been stopped; every finished chunk is in the ledger.
     """
     began = time.perf_counter()
-    packing = pack(settings, ledger.statuses(experiment), chunk_size=chunk_size, retry_failed=retry_failed)
+    statuses, memory = ledger.statuses(experiment), accelerator_memory()
+    packing = pack(settings, statuses, chunk_size=chunk_size, retry_failed=retry_failed, memory=memory)
     if jobs is not None:
         check_positive_int("jobs", jobs)
     watch = _Watch(experiment, packing, reporter(progress), began)
@@ -147,14 +151,19 @@ def run(
         return watch.summary()
     if executor is not None:
         workers = jobs or getattr(executor, "_max_workers", None) or usable_cores()
-        pool = None
+        pool: Executor | None = None
     else:
         workers = jobs or default_jobs()
         if workers > 1:
             check_portable(measure, packing.chunks[0].cells[0])
         # The last chunk of many still goes to a worker: its float32 result may depend on the number of threads.
-        executor = pool = InProcess() if workers == 1 else SpawnPool(min(workers, len(packing.chunks)))
-    watch.begin(ledger, 1 if isinstance(executor, InProcess) else workers)
+        if workers > 1:
+            executor = pool = SpawnPool(min(workers, len(packing.chunks)))
+        elif memory is not None and usable_cores() > 1:
+            executor = pool = Threads(min(_MAX_THREADS, usable_cores(), len(packing.chunks)))
+        else:
+            executor = pool = InProcess()
+    watch.begin(ledger, 1 if isinstance(executor, (InProcess, Threads)) else workers)
     try:
         with Lease(ledger, experiment) as lease:
             driver = Driver(
@@ -164,7 +173,7 @@ def run(
                 lease,
                 executor,
                 # A worker finds its next chunk waiting; no more, so that little is lost and other drivers get theirs.
-                in_flight=1 if isinstance(executor, InProcess) else 2 * workers,
+                in_flight=getattr(executor, "in_flight", 2 * workers),
                 tell=watch.tell,
                 retry_failed=retry_failed,
             )

@@ -30,14 +30,24 @@ def error_metrics(predicted: Values, target: Values) -> dict[str, float]:
     """Mean squared error with its standard error, relative error MSE / Var(target), and the largest residual seen."""
     residual = predicted - target
     mse, stderr = mean_and_stderr(residual**2)
-    variance = float(np.var(target))
+    return summarise(mse, stderr, float(np.max(np.abs(residual))), target_moments(target))
+
+
+def target_moments(target: Values) -> tuple[float, float]:
+    """Variance and mean square."""
+    return float(np.var(target)), float(np.mean(target**2))
+
+
+def summarise(mse: float, stderr: float, largest: float, target: tuple[float, float]) -> dict[str, float]:
+    """The metrics of `error_metrics` from numbers that were computed elsewhere; `target` as `target_moments` gives."""
+    variance, second_moment = target
     return {
         "test_mse": mse,
         "test_mse_stderr": stderr,
         "target_variance": variance,
-        "target_second_moment": float(np.mean(target**2)),
+        "target_second_moment": second_moment,
         "relative_error": mse / variance if variance > 0 else math.nan,
-        "sample_sup_error": float(np.max(np.abs(residual))),
+        "sample_sup_error": largest,
     }
 
 

@@ -62,7 +62,12 @@ class Packing:
 
 
 def pack(
-    settings: Sequence[Any], statuses: Mapping[str, str], *, chunk_size: ChunkSize = None, retry_failed: bool = False
+    settings: Sequence[Any],
+    statuses: Mapping[str, str],
+    *,
+    chunk_size: ChunkSize = None,
+    retry_failed: bool = False,
+    memory: float | None = None,
 ) -> Packing:
     """Chunks of the cells that have no row yet.
 
@@ -72,6 +77,8 @@ def pack(
         chunk_size: the most cells in a chunk, or a function that tells it from settings; default their own
             `chunk_size`, else 16. The cells of a program are spread evenly over as few chunks as that allows.
         retry_failed: whether a failed cell counts as missing.
+        memory: bytes of an accelerator to pack for. Settings that have `device_program_key` are put together by it, in
+            chunks of at most `device_chunk_size(memory)`.
 
     Raises:
         ValueError: an empty grid, or a chunk size less than 1.
@@ -82,10 +89,10 @@ def pack(
     settled = {"done"} if retry_failed else {"done", "failed"}
     programs: dict[Any, list[str]] = {}
     for key, one in sorted(cells.items()):
-        programs.setdefault(one.program_key, []).append(key)
+        programs.setdefault(_program_key(one, memory), []).append(key)
     chunks: list[tuple[int, Chunk]] = []
     for program_key, keys in programs.items():
-        whole, rest, size = _split(keys, cells, statuses, settled, chunk_size)
+        whole, rest, size = _split(keys, cells, statuses, settled, _most(cells[keys[0]], chunk_size, memory))
         program = hashlib.sha256(repr(program_key).encode()).hexdigest()[:16]
         packed = whole + [rest[begin : begin + size] for begin in range(0, len(rest), size)]
         cost = float(cells[keys[0]].cost) * size
@@ -98,10 +105,9 @@ def pack(
 
 
 def _split(
-    keys: list[str], cells: Mapping[str, Any], statuses: Mapping[str, str], settled: set[str], chunk_size: ChunkSize
+    keys: list[str], cells: Mapping[str, Any], statuses: Mapping[str, str], settled: set[str], most: int
 ) -> tuple[list[list[str]], list[str], int]:
     """Of a program's chunks those that are wholly missing, the missing cells of the others, and the chunk size."""
-    most = _most(cells[keys[0]], chunk_size)
     size = -(-len(keys) // -(-len(keys) // most))
     whole, rest = [], []
     for begin in range(0, len(keys), size):
@@ -114,7 +120,13 @@ def _split(
     return whole, rest, size
 
 
-def _most(one: Any, chunk_size: ChunkSize) -> int:
+def _program_key(one: Any, memory: float | None) -> Any:
+    return one.program_key if memory is None else getattr(one, "device_program_key", one.program_key)
+
+
+def _most(one: Any, chunk_size: ChunkSize, memory: float | None) -> int:
+    if chunk_size is None and memory is not None and hasattr(one, "device_chunk_size"):
+        return check_positive_int("chunk_size", one.device_chunk_size(memory))
     if chunk_size is None:
         return check_positive_int("chunk_size", getattr(one, "chunk_size", DEFAULT_CHUNK_SIZE))
     return check_positive_int("chunk_size", chunk_size(one) if callable(chunk_size) else chunk_size)

@@ -3,9 +3,11 @@
 import importlib.util
 import os
 import platform
+import subprocess
 from pathlib import Path
 
 _ACCELERATOR_PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin", "jax_rocm60_plugin", "jax_rocm7_plugin", "libtpu")
+_GUESSED_MEMORY = 16e9
 
 
 def usable_cores() -> int:
@@ -17,9 +19,24 @@ def usable_cores() -> int:
 
 def default_jobs() -> int:
     """Worker processes to start: one a core, but a single one where they would share an accelerator."""
-    platforms = os.environ.get("JAX_PLATFORMS", "")
-    accelerated = any(importlib.util.find_spec(plugin) for plugin in _ACCELERATOR_PLUGINS)
-    return 1 if accelerated and not platforms.startswith("cpu") else usable_cores()
+    return usable_cores() if accelerator_memory() is None else 1
+
+
+def accelerator_memory() -> float | None:
+    """Bytes of memory of the smallest accelerator that JAX will find here, told without starting it; None for none.
+
+    Free memory of NVIDIA's, in whole gigabytes, so that what is packed by it seldom changes; a guess for others.
+    """
+    plugins = [plugin for plugin in _ACCELERATOR_PLUGINS if importlib.util.find_spec(plugin)]
+    if not plugins or os.environ.get("JAX_PLATFORMS", "").startswith("cpu"):
+        return None
+    query = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    try:
+        said = subprocess.run(query, capture_output=True, text=True, check=True, timeout=30).stdout
+        return min(float(line) // 1000 * 1e9 for line in said.splitlines()) or _GUESSED_MEMORY
+    except (OSError, subprocess.SubprocessError, ValueError):
+        # The plugin for NVIDIA's without a driver finds no device, and JAX runs on the processor.
+        return None if all("cuda" in plugin for plugin in plugins) else _GUESSED_MEMORY
 
 
 def host() -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
 
+import numpy as np
+
 from widththeory.models.cost import forward_flops
 from widththeory.models.mlp import HINGED, check_initializer
 from widththeory.optimizers import OPTIMIZERS, SCHEDULES
@@ -17,6 +19,11 @@ Scalar = int | float | str | bool
 
 NUM_CHECKS = 20  # times a fit looks at its training loss
 _MAX_CHECK_POINTS = 1024
+# On a GPU the compiler's time is the larger part of small grids: shapes share a program with those of their class.
+_WIDTH_CLASSES = (4, 8, 16, 32, 48, 64)  # and then 2^k and 3 * 2^k
+_DEPTH_CLASSES = (1, 2, 4, 8, 12, 16)
+_FULL_DEVICE = 2**24  # units times points of a hidden layer, all networks together, that keep a large GPU busy
+_MAX_MEMBERS = 8192
 
 
 @dataclass(frozen=True)
@@ -118,12 +125,39 @@ class Regression:
         return 5 if self.width <= 48 else 3
 
     @property
+    def device_shape(self) -> tuple[int, int]:
+        """Width and depth of the program that fits this network on a GPU, filled up with zeros and identities."""
+        return _in_class(self.width, _WIDTH_CLASSES), _in_class(self.depth, _DEPTH_CLASSES)
+
+    def device_chunk_size(self, memory: float) -> int:
+        """Networks to train side by side on a GPU with so many bytes of memory: what keeps it busy, and fits twice."""
+        width, depth = self.device_shape
+        params = Size(self.construction.input_dim, (width,) * depth).num_params
+        activations = width * (3 * depth * self.batch_size + 4 * self.num_check_points)
+        member = np.dtype(self.dtype).itemsize * (8 * params + activations)
+        most = min(_MAX_MEMBERS, _FULL_DEVICE // (width * self.batch_size), int(memory / 2 / member))
+        return int(2 ** math.floor(math.log2(max(most, 1))))
+
+    @property
+    def device_program_key(self) -> str:
+        """Equal for fits that share their program on a GPU, and their points: shapes of one class go together."""
+        width, depth = self.device_shape
+        values = json.loads(self.program_key) | {"width": width, "depth": depth}
+        return "device " + json.dumps(values, sort_keys=True)
+
+    @property
     def program_key(self) -> str:
         """Equal for fits that share their program and their points: all settings but the two seeds and the rate."""
         values = dataclasses.asdict(self)
         del values["seed"], values["learning_rate"]
         values["target_args"] = [[name, value] for name, value in self.target_args if name != "seed"]
         return json.dumps(values, sort_keys=True)
+
+
+def _in_class(size: int, classes: tuple[int, ...]) -> int:
+    """The smallest class that holds `size`."""
+    steps = (factor * 2**power for power in range(2, 40) for factor in (2, 3))
+    return next(one for one in (*classes, *(step for step in steps if step > classes[-1])) if one >= size)
 
 
 @lru_cache(maxsize=1024)

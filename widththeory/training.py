@@ -1,19 +1,36 @@
 """Train the members of one ensemble from their settings: points, order of the batches, program, best weights."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from widththeory.compiled import compiled, start, unpack
-from widththeory.ensemble import Program, Segment
+from widththeory.compiled import (
+    compiled,
+    compiled_resident,
+    compiled_residuals,
+    place_resident,
+    start,
+    start_from,
+    unpack,
+)
+from widththeory.ensemble import Program, Segment, Weights
 from widththeory.models.mlp import initial_network
 from widththeory.network import Network
 from widththeory.optimizers import step_scalars
 from widththeory.regression import NUM_CHECKS, Regression
+from widththeory.resident import (
+    Moments,
+    Resident,
+    block_size,
+    combine,
+    in_blocks,
+    initial_weights,
+    trained_layers,
+)
 
 _MAX_SEGMENT = 500  # steps whose batches are sent to the device at a time
 _TRAIN, _TEST, _ORDER = range(3)  # streams of random numbers of a data seed
@@ -21,6 +38,10 @@ _TRAIN, _TEST, _ORDER = range(3)  # streams of random numbers of a data seed
 # (32 + width^2), with the networks of one chunk.
 _STACKED_WORK = 2_500_000
 _STACKED_DEPTH = 12  # of a program that serves all depths up to it; doubled as often as needed
+
+
+# The widest layer whose products are written out as sums on a GPU; wider ones are matrix products.
+SUMMED_WIDTH = 8
 
 
 @dataclass(frozen=True)
@@ -45,6 +66,27 @@ def sample_data(chunk: Sequence[Regression]) -> Data:
     return Data(train, test, np.stack([row[0] for row in rows]), [row[1] for row in rows])
 
 
+@dataclass(frozen=True)
+class Targets:
+    """Points shared by all members, and the values there of each distinct target; `member` says which is whose."""
+
+    train: Float[np.ndarray, "num_train input_dim"]
+    test: Float[np.ndarray, "num_test input_dim"]
+    train_values: Float[np.ndarray, "target num_train"]
+    test_values: Float[np.ndarray, "target num_test"]
+    member: Int[np.ndarray, "member"]
+
+
+def sample_targets(chunk: Sequence[Regression]) -> Targets:
+    """What `sample_data` gives, each target once."""
+    distinct = list(dict.fromkeys(one.target_args for one in chunk))
+    firsts = {one.target_args: one for one in reversed(chunk)}
+    data = sample_data([firsts[args] for args in distinct])
+    place = {args: index for index, args in enumerate(distinct)}
+    member = np.array([place[one.target_args] for one in chunk], np.int32)
+    return Targets(data.train, data.test, data.train_values, np.stack(data.test_values), member)
+
+
 def batch_order(settings: Regression) -> Int[np.ndarray, "num_steps batch_size"]:
     """Indices [num_steps, batch_size] into the training points: shuffled anew each time they are used up."""
     rng = np.random.default_rng([settings.data_seed, _ORDER])
@@ -63,10 +105,21 @@ def choose_program(settings: Regression, ensemble: int) -> Program:
     depth = settings.depth
     if stacked:
         depth = _STACKED_DEPTH * 2 ** max(0, math.ceil(math.log2(settings.depth / _STACKED_DEPTH)))
+    return _program(settings, ensemble, settings.width, depth, stacked=stacked)
+
+
+def device_program(settings: Regression, ensemble: int) -> Program:
+    """The program for so many members of one class of shapes, their points resident on the device."""
+    width, depth = settings.device_shape
+    program = _program(settings, ensemble, width, depth, stacked=False)
+    return replace(program, products="sum" if width <= SUMMED_WIDTH else "dot")
+
+
+def _program(settings: Regression, ensemble: int, width: int, depth: int, *, stacked: bool) -> Program:
     return Program(
         ensemble=ensemble,
         input_dim=settings.construction.input_dim,
-        width=settings.width,
+        width=width,
         depth=depth,
         stacked=stacked,
         optimizer=settings.optimizer,
@@ -114,8 +167,86 @@ def train(chunk: Sequence[Regression], data: Data) -> tuple[list[Network], list[
         for segment in _segments(one, program, data):
             state = run(state, rates, np.int32(one.depth), segment, inputs, values)
         state = jax.device_get(state)
-    notes = [
+    return unpack(program, state.best, one.depth), _notes(state.best_step, state.loss)
+
+
+def _notes(steps: np.ndarray, losses: np.ndarray) -> list[dict[str, float]]:
+    return [
         {"best_step": float(step), "diverged": float(not np.isfinite(loss))}
-        for step, loss in zip(state.best_step, state.loss, strict=True)
+        for step, loss in zip(steps, losses, strict=True)
     ]
-    return unpack(program, state.best, one.depth), notes
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Members after training on a device: best weights, in NumPy, and what is known of each; errors if asked for."""
+
+    weights: Weights
+    notes: list[dict[str, float]]
+    train_errors: Moments | None
+    test_errors: Moments | None
+
+
+class DeviceFit:
+    """The fit of one chunk of members, which share a class of shapes, on the device.
+
+    Making it compiles, which threads may do side by side; `train` is for one thread at a time.
+
+    Args:
+        chunk: settings of the members.
+        data: their points and targets.
+        errors: whether their errors on all points are measured on the device too.
+    """
+
+    def __init__(self, chunk: Sequence[Regression], data: Targets, *, errors: bool) -> None:
+        self.chunk, self.data, self.errors = chunk, data, errors
+        self.program = device_program(chunk[0], len(chunk))
+        # Filled up to a power of two, so that the number of targets seldom makes a new program.
+        count = 2 ** math.ceil(math.log2(len(data.train_values)))
+        self._fill = ((0, count - len(data.train_values)), (0, 0))
+        self._run = compiled_resident(self.program, chunk[0].num_train, count)
+        if errors:
+            for points in (data.train, data.test):
+                self._residuals(len(points))
+
+    def train(self) -> Trained:
+        """Train all members, and measure them."""
+        one, program, data = self.chunk[0], self.program, self.data
+        dtype = np.dtype(one.dtype)
+        rates = np.array([settings.learning_rate for settings in self.chunk], dtype)
+        values = np.pad(data.train_values, self._fill).astype(dtype)
+        order = batch_order(one).astype(np.int32)
+        scalars = step_scalars(one.optimizer, one.schedule, one.num_steps).astype(dtype)
+        with jax.enable_x64(one.dtype == "float64"):
+            layers = trained_layers(program, self.chunk)
+            resident = place_resident(program, Resident(data.train.T.astype(dtype), values, data.member, layers, rates))
+            state = start_from(program, initial_weights(program, self.chunk, data.train))
+            for begin in range(-program.segment, one.num_steps, program.segment):
+                low, high = max(begin, 0), max(begin + program.segment, 0)
+                rows = _filled(order[low:high], program.segment)
+                steps, end = np.int32(len(order[low:high])), np.int32(low + len(order[low:high]))
+                state = self._run(state, resident, rows, _filled(scalars[low:high], program.segment), steps, end)
+        measured: list[Moments | None] = [None, None]
+        if self.errors:
+            parts = ((data.train, data.train_values), (data.test, data.test_values))
+            measured = [self._measure(state.best, *part) for part in parts]
+        best, step, loss = jax.device_get((state.best, state.best_step, state.loss))
+        return Trained(best, _notes(step, loss), *measured)
+
+    def _residuals(self, num_points: int) -> Callable[..., Moments]:
+        size = block_size(self.program, num_points)
+        return compiled_residuals(
+            self.program, -(-num_points // size), size, self._fill[0][1] + len(self.data.train_values)
+        )
+
+    def _measure(self, weights: Weights, points: np.ndarray, values: np.ndarray) -> Moments:
+        size = block_size(self.program, len(points))
+        blocks = in_blocks(points.T, size), in_blocks(np.pad(values, self._fill), size)
+        with jax.enable_x64(True):
+            moments = self._residuals(len(points))(weights, *blocks, self.data.member, np.int32(len(points)))
+            return combine(jax.device_get(moments))
+
+
+def _filled(rows: np.ndarray, length: int) -> np.ndarray:
+    """`rows` with zeros after them, `length` in all."""
+    return np.pad(rows, ((0, length - len(rows)), (0, 0)))

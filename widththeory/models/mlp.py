@@ -94,6 +94,13 @@ def initial_network(
     through one of `points`, drawn at random. With biases zero all hinges meet in the origin, and targets that oscillate
     away from it are hardly found.
     """
+    return Network(initial_layers(input_dim, widths, init, seed, points))
+
+
+def initial_layers(
+    input_dim: int, widths: Sequence[int], init: str, seed: int, points: Points | None = None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Weights and biases of `initial_network`."""
     rng = np.random.default_rng([seed, *b"weights"])  # a stream of its own: targets are drawn from `seed` itself
     gain, fan = INITIALIZERS["he" if init == HINGED else check_initializer(init)]
     sizes = [input_dim, *widths, 1]
@@ -107,4 +114,4 @@ def initial_network(
         weight = layers[0][0]
         through = points[rng.integers(len(points), size=len(weight))]
         layers[0] = (weight, -np.sum(weight * through, axis=1))
-    return Network(layers)
+    return layers
