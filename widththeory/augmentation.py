@@ -32,7 +32,7 @@ def epoch_moves(seed: int, epoch: int, num_images: int) -> UInt8[np.ndarray, "nu
 def draw_steps(
     seed: int, first: int, last: int, num_images: int, batch_size: int
 ) -> tuple[Int[np.ndarray, "steps batch"], UInt8[np.ndarray, "steps batch 3"]]:
-    """Images of the steps first ... last - 1, and their moves; each epoch has a new order and drops what is left over."""
+    """Images of the steps first ... last - 1, and their moves; an epoch has its own order and drops the last few."""
     per_epoch = num_images // batch_size
     rows = np.empty((last - first, batch_size), np.int32)
     moves = np.empty((last - first, batch_size, 3), np.uint8)

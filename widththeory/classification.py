@@ -25,10 +25,11 @@ DTYPES = ("float32", "bfloat16", "float64")
 MAX_TRAIN_EVAL = 2048  # training images on which the last weights are measured
 
 _FROM_IMAGES = ("image_size", "num_classes", "in_channels")
-# By measurement on one core: below so many multiply-adds an image, networks side by side are faster than in turn.
-_NARROW, _MIDDLE = 1e6, 6e6
-# On a GPU, networks side by side are batched matrix products; above this, XLA's own convolution of one is faster.
-_WIDE_ON_GPU = 5e7
+# On a CPU the fits of a chunk run in turn: so many floating-point operations, some 15 s, are worth handing out.
+_CPU_CHUNK = 4e11
+# On a GPU they run side by side: so many multiply-adds, of an image in all networks, keep it busy.
+_GPU_CHUNK = 2e8
+_MOST_ON_GPU = 64
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Classification:
     @property
     def data(self) -> Images:
         """The images, loaded once a process."""
-        return _load(self.images, self.images_args)
+        return load_images(self.images, self.images_args)
 
     @property
     def architecture(self) -> Architecture:
@@ -137,11 +138,11 @@ class Classification:
 
     @property
     def chunk_size(self) -> int:
-        """Networks to train side by side: many narrow ones, few wide ones, more where there is a GPU."""
-        work = self.architecture.cost().multiply_adds  # type: ignore[attr-defined]
+        """Fits of a chunk: many short ones, few long ones; where there is a GPU, many narrow ones, few wide ones."""
         if has_gpu():
-            return 1 if work > _WIDE_ON_GPU else max(1, min(64, int(64 * _WIDE_ON_GPU / 16 / work)))
-        return 6 if work < _NARROW else 3 if work < _MIDDLE else 1
+            work = self.architecture.cost().multiply_adds  # type: ignore[attr-defined]
+            return max(1, min(_MOST_ON_GPU, int(_GPU_CHUNK / work)))
+        return max(1, min(8, int(_CPU_CHUNK / self.cost)))
 
     @property
     def program_key(self) -> str:
@@ -160,7 +161,8 @@ def has_gpu() -> bool:
 
 
 @lru_cache(maxsize=8)
-def _load(images: str, images_args: Arguments) -> Images:
+def load_images(images: str, images_args: Arguments) -> Images:
+    """The images of a data set, kept for the next to ask. Raises as `Classification` does."""
     source = _make("images", images, images_args, "load")
     loaded = source.load()
     if not isinstance(loaded, Images):
@@ -171,7 +173,7 @@ def _load(images: str, images_args: Arguments) -> Images:
 @lru_cache(maxsize=1024)
 def _architecture(images: str, images_args: Arguments, model: str, model_args: Arguments) -> Architecture:
     kind = _find("model", "models", model, "build")  # before anything is loaded
-    data = _load(images, images_args)
+    data = load_images(images, images_args)
     given = {name: getattr(data, name) for name in _FROM_IMAGES} | dict(model_args)
     architecture: Any = _call("model_args", model, kind, given)
     for name in ("image_size", "in_channels"):

@@ -3,17 +3,13 @@
 A segment of steps is one `lax.scan`; the images stay on the device as bytes, and a step takes its batch there.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Float
 
 from widththeory.augmentation import normalise, take, take_moved
-from widththeory.classification import Classification
 from widththeory.models.functional import Arrays, Functional, is_kernel
 from widththeory.optimizers import adam
 
@@ -29,7 +25,7 @@ class Program:
         ensemble: networks side by side.
         segment: steps in one call.
         ragged: whether a call may take fewer steps.
-        batch_size, optimizer, label_smoothing, augment: as in `Classification`.
+        batch_size, optimizer, label_smoothing, augment: as in `classification.Classification`.
     """
 
     network: Functional
@@ -69,19 +65,10 @@ class Bytes(NamedTuple):
     std: Any
 
 
-def schedule(settings: Classification) -> Float[np.ndarray, "num_steps"]:
-    """Learning rate of each step t as a share of the largest: (t + 1) / warmup_steps first, then constant or cosine."""
-    steps, warmup = np.arange(settings.num_steps), settings.warmup_steps
-    share = np.ones(settings.num_steps)
-    if settings.schedule == "cosine":
-        share = 0.5 * (1 + np.cos(math.pi * (steps - warmup) / max(settings.num_steps - warmup, 1)))
-    return np.where(steps < warmup, (steps + 1) / max(warmup, 1), share)
-
-
-def nesterov(gradient: Any, param: Any, velocity: Any, rate: Any) -> tuple[Any, Any]:
-    """A step of SGD with Nesterov's momentum, equal to `optax.sgd(rate, 0.9, nesterov=True)`."""
+def nesterov(gradient: Any, param: Any, velocity: Any, rate: Any, scalars: Any) -> tuple[Any, Any]:
+    """SGD with Nesterov's momentum, equal to `optax.sgd(rate, 0.9, nesterov=True)`; as the updates of `optimizers`."""
     velocity = MOMENTUM * velocity + gradient
-    return param - rate * (gradient + MOMENTUM * velocity), velocity
+    return param - scalars[0] * rate * (gradient + MOMENTUM * velocity), velocity
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
@@ -100,17 +87,14 @@ def _step(program: Program, member: State, rate: Any, decay: Any, pixels: Any, l
         logits = logits.astype(network.param_dtype)
         return cross_entropy(logits, labels, program.label_smoothing).mean(), stats
 
+    update: Any = adam if program.optimizer == "adam" else nesterov
     (value, stats), gradients = jax.value_and_grad(loss, has_aux=True)(member.params)
-    params, moments = {}, tuple({} for _ in member.moments)
+    params: Arrays = {}
+    moments: tuple[Arrays, ...] = tuple({} for _ in member.moments)
     for name, gradient in gradients.items():
         param = member.params[name]
-        if is_kernel(name):
-            gradient = gradient + decay * param
-        old = [moment[name] for moment in member.moments]
-        if program.optimizer == "adam":
-            params[name], *new = adam(gradient, param, *old, rate, scalars)
-        else:
-            params[name], *new = nesterov(gradient, param, *old, rate * scalars[0])
+        slope = gradient + decay * param if is_kernel(name) else gradient
+        params[name], *new = update(slope, param, *(moment[name] for moment in member.moments), rate, scalars)
         for moment, array in zip(moments, new, strict=True):
             moment[name] = array
     return State(params, moments, stats, value)

@@ -85,7 +85,8 @@ def _split(network: Functional) -> tuple[Any, Any, Any]:
                 nnx.Rngs(0), network.method, jnp.dtype(network.dtype), jnp.dtype(network.param_dtype)
             )
         )
-        plan, params, stats = nnx.split(model, nnx.Param, nnx.BatchStat)
+        split: Any = nnx.split(model, nnx.Param, nnx.BatchStat)
+    plan, params, stats = split
     return plan, params, stats
 
 
