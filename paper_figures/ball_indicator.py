@@ -1,0 +1,258 @@
+"""Indicator of a ball: floors, explicit and trained networks of one, two and three hidden layers; and a control.
+
+Draws results/<scale>/ball_indicator.csv with .floor.csv, .network.csv and .needed.csv; see
+experiments/ball_indicator.py.
+"""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from widththeory import command
+from widththeory.estimates import finished, select_learning_rate
+from widththeory.plotting import COLORS, CONSTRUCTION, TEXT_WIDTH, number_ticks, series
+from widththeory.verdicts import Verdict
+
+BALL, PAPER, CONTROL = "ball_under_law.BallUnderLaw", "safran_shamir.BallIndicator", "radial_control.Norm"
+CELL = ["target", "target.input_dim", "depth", "width"]
+SIZE = ["target", "input_dim", "depth", "width"]
+TOLERANCE = 4  # standard errors of a measured error that may lie under a floor before it counts as a defect
+SMALLEST = 3e-4  # of the errors that are shown
+
+
+def drawn(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> pd.DataFrame:
+    """The chosen fits: relative squared error beside the floor and the explicit network of their size, if known."""
+    return compared(select_learning_rate(table, by=CELL), floor, network)
+
+
+def compared(fits: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> pd.DataFrame:
+    """Fits, chosen or not, with floor and explicit network; an explicit one counts for greater depths too."""
+    named = {"input_dim": "target.input_dim"}
+    fits = fits.merge(floor.rename(columns=named)[[*CELL, "relative_floor"]], on=CELL, how="left")
+    known = network.rename(columns={**named, "depth": "least_depth", "relative_error": "explicit"})
+    places = ["target", "target.input_dim", "width"]
+    fits = fits.merge(known[[*places, "least_depth", "explicit"]], on=places, how="left")
+    fits = fits.assign(
+        explicit=fits["explicit"].where(fits["depth"] >= fits["least_depth"]),
+        relative=fits["relative_error"],
+        relative_stderr=fits["relative_error"] * fits["test_mse_stderr"] / fits["test_mse"],
+    )
+    kept = [*CELL, "seed", "learning_rate", "relative", "relative_stderr", "relative_floor", "explicit", "status"]
+    return fits[[*kept, *(["diverged"] if "diverged" in fits else [])]]
+
+
+def under_floor(fits: pd.DataFrame) -> pd.DataFrame:
+    """Fits that lie under their certified floor by more than the error of their measurement: defects."""
+    return fits[fits["relative"] + TOLERANCE * fits["relative_stderr"] < fits["relative_floor"]]
+
+
+def past_one_layer(fits: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
+    """Trained networks with more layers under the floor of one hidden layer with as many neurons: separation."""
+    deep = finished(fits[(fits["target"] == BALL) & (fits["depth"] > 1)])
+    rows = floor[(floor["target"] == BALL) & (floor["depth"] == 1) & (floor["one_layer"] > 0)]
+    least = []
+    for dim, width, depth in zip(deep["target.input_dim"], deep["width"], deep["depth"], strict=True):
+        # the floor falls with the number of neurons, so that the next tabulated number above is a floor here too
+        above = rows[(rows["input_dim"] == dim) & (rows["width"] >= width * depth)]
+        least.append(above["one_layer"].max() if len(above) else 0.0)
+    return deep[deep["relative"] + TOLERANCE * deep["relative_stderr"] < least]
+
+
+def telling_dim(fits: pd.DataFrame, target: str = BALL) -> int:
+    """The largest dimension in which a target was fitted."""
+    return int(fits.loc[fits["target"] == target, "target.input_dim"].max())
+
+
+def figure(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, needed: pd.DataFrame) -> Figure:
+    """Four panels: error against width with every floor; neurons against dimension; the source's law; the control."""
+    fits = drawn(table, floor, network)
+    picture = Figure(figsize=(TEXT_WIDTH, 5.4), layout="constrained")
+    title = "Indicator of a ball: two hidden layers go under the floor of one; for $|x|$ depth buys little"
+    picture.suptitle(title, size=9.5)
+    panels: Any = picture.subplots(2, 2)
+    dims = {target: telling_dim(fits, target) for target in (BALL, PAPER, CONTROL)}
+    _errors(panels[0, 0], fits, floor, network, BALL, f"(a) ball, law with a floor, $d={dims[BALL]}$")
+    _needed(panels[0, 1], needed)
+    _errors(panels[1, 0], fits, floor, network, PAPER, f"(c) ball, norm uniform on $[0, 2]$, $d={dims[PAPER]}$")
+    _errors(panels[1, 1], fits, floor, network, CONTROL, f"(d) control $|x|$, $d={dims[CONTROL]}$")
+    handles = {
+        label: handle
+        for axes in (panels[1, 0], panels[0, 0])
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    picture.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=7.5)
+    return picture
+
+
+def layers(depth: int) -> str:
+    """1 hidden layer, 2 hidden layers."""
+    return f"{depth} hidden layer{'s' if depth > 1 else ''}"
+
+
+def _errors(
+    axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, target: str, title: str
+) -> None:
+    dim = telling_dim(fits, target)
+    cells = fits[(fits["target"] == target) & (fits["target.input_dim"] == dim)]
+    widest = 1.6 * cells["width"].max()
+    rows = floor[(floor["target"] == target) & (floor["input_dim"] == dim) & (floor["width"] <= widest)]
+    rows = rows.sort_values("width")
+    one = rows[(rows["depth"] == 1) & (rows["one_layer"] > 0)]
+    if len(one):
+        axes.plot(one["width"], one["one_layer"], color=COLORS["black"], linewidth=1.6, label="floor, 1 hidden layer")
+    narrow = rows[(rows["depth"] == 1) & (rows["narrow"] > 0)]
+    look: dict[str, Any] = {"color": "0.45", "linewidth": 3.0, "solid_capstyle": "butt"}
+    axes.plot(narrow["width"], narrow["narrow"], label="floor, any depth, width below $d$", **look)
+    known = network[(network["target"] == target) & (network["input_dim"] == dim)].sort_values("width")
+    known = known[(known["width"] <= widest) & (known["relative_error"] >= SMALLEST)]
+    name = "explicit, 1 hidden layer" if target == CONTROL else "explicit, 2 hidden layers"
+    line = {**CONSTRUCTION, "label": name}
+    axes.plot(known["width"], known["relative_error"], **line)
+    depths = sorted(cells["depth"].unique().tolist())
+    for index, depth in enumerate(depths):
+        groups = finished(cells[cells["depth"] == depth]).groupby("width")["relative"]
+        middle, low, high = groups.median(), groups.min(), groups.max()
+        look = {**series(index), "linestyle": "none"}
+        place = middle.index * 1.06 ** (index - 1)
+        axes.errorbar(
+            place, middle, [middle - low, high - middle], elinewidth=0.7, label=f"trained, {layers(depth)}", **look
+        )
+    tried = sorted(cells["width"].unique().tolist())
+    axes.set(xscale="log", yscale="log", xlabel="width", ylabel="relative squared error", title=title)
+    axes.set(xlim=(min(1, tried[0]) * 0.85, widest), ylim=(SMALLEST, 2))
+    number_ticks(axes.xaxis, [1, *tried] if len(tried) <= 8 else [1, *tried[:: len(tried) // 6]])
+
+
+def _needed(axes: Axes, needed: pd.DataFrame) -> None:
+    for index, (relative_error, rows) in enumerate(sorted(needed.groupby("relative_error"), reverse=True)):
+        look, rows = series(index), rows.sort_values("input_dim")
+        name = f"{relative_error:g}"
+        axes.plot(rows["input_dim"], rows["one_layer"], color=look["color"], marker=look["marker"], label=name)
+        shown = {"color": look["color"], "linestyle": CONSTRUCTION["linestyle"], "marker": "*", "markersize": 5}
+        axes.plot(rows["input_dim"], rows["two_layers"], **shown)
+    dims = sorted(needed["input_dim"].unique().tolist())
+    axes.set(xscale="log", yscale="log", xlabel="input dimension $d$", ylabel="neurons")
+    number_ticks(axes.xaxis, dims if len(dims) <= 8 else [dim for dim in dims if dim & (dim - 1) == 0])
+    axes.set_title("(b) needed in 1 hidden layer (solid), enough in 2 (stars)")
+    axes.legend(loc="upper left", title="relative squared error", title_fontsize=7.5)
+
+
+def gains(fits: pd.DataFrame, target: str) -> float:
+    """By how much two hidden layers divide the median error of one, at the widest width that both were fitted at."""
+    cells = finished(fits[(fits["target"] == target) & (fits["target.input_dim"] == telling_dim(fits, target))])
+    middle = cells.groupby(["depth", "width"])["relative"].median()
+    both = set(middle[1].index) & set(middle[2].index)
+    return float(middle[1, max(both)] / middle[2, max(both)]) if both else float("nan")
+
+
+def _rival(floor: pd.DataFrame, network: pd.DataFrame, dim: int) -> tuple[pd.Series | None, float]:
+    """Narrowest explicit network surely under the floor of one hidden layer of its many neurons, and that floor."""
+    known = network[(network["target"] == BALL) & (network["input_dim"] == dim)].sort_values("width")
+    rows = floor[(floor["target"] == BALL) & (floor["input_dim"] == dim) & (floor["depth"] == 1)]
+    for _, row in known.iterrows():
+        above = rows.loc[rows["width"] >= row["num_neurons"], "one_layer"]
+        if len(above) and row["relative_bound"] < above.max():
+            return row, float(above.max())
+    return None, 0.0
+
+
+def easy(network: pd.DataFrame, floor: pd.DataFrame, dim: int) -> pd.Series | None:
+    """The explicit network of one hidden layer for |x| that is farthest under the floor of the ball at its width."""
+    known = network[(network["target"] == CONTROL) & (network["input_dim"] == dim)]
+    rows = floor[(floor["target"] == BALL) & (floor["input_dim"] == dim) & (floor["depth"] == 1)]
+    both = known.merge(rows[["width", "one_layer"]], on="width")
+    both = both[both["relative_bound"] < both["one_layer"]]
+    return None if both.empty else both.loc[(both["relative_bound"] / both["one_layer"]).idxmin()]
+
+
+def _level(row: pd.Series | None) -> str:
+    if row is None:
+        return "no explicit network of the widths tried shows that |x| is easy for one"
+    return (
+        f"for |x| explicit weights of one hidden layer of width {row['width']:.0f} leave {row['relative_bound']:.2g}, "
+        f"where the floor of the ball is {row['one_layer']:.2g}"
+    )
+
+
+def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> Verdict:
+    """Held where guaranteed errors of two layers are under the floor of one, no fit under its own, |x| is easy."""
+    fits, measured = drawn(table, floor, network), compared(finished(table), floor, network)
+    measured = measured[measured["relative_floor"] > 0]
+    dim, under = telling_dim(fits), under_floor(measured)
+    rival, least = _rival(floor, network, dim)
+    one = finished(fits[(fits["target"] == BALL) & (fits["target.input_dim"] == dim) & (fits["depth"] == 1)])
+    widest = one[one["width"] == one["width"].max()]
+    best = widest.loc[widest["relative"].idxmin()]
+    level = easy(network, floor, dim)
+    beaten = (
+        "no explicit network of the widths tried is guaranteed to"
+        if rival is None
+        else f"an explicit network of {rival['num_neurons']:.0f} neurons in two hidden layers is guaranteed to: "
+        f"{rival['relative_bound']:.2g} under {least:.2g}"
+    )
+    sentence = (
+        f"d = {dim}: go under the floor of one hidden layer with as many neurons? {beaten}; {len(under)} of "
+        f"{len(measured)} trained networks with a positive floor lie under it; {_level(level)}"
+    )
+    held = rival is not None and under.empty and level is not None
+    quantity = f"relative squared error, d = {dim}, one hidden layer of width {best['width']}"
+    return Verdict(
+        "held" if held else "not held",
+        sentence,
+        quantity,
+        best["relative_floor"],
+        best["relative"],
+        None,
+        len(measured),
+    )
+
+
+def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, needed: pd.DataFrame) -> str:
+    """What is drawn, how many fits, and whether the claim held, computed from the tables."""
+    fits, measured = drawn(table, floor, network), compared(finished(table), floor, network)
+    measured = measured[measured["relative_floor"] > 0]  # all fits, not only those of the chosen learning rate
+    under, past, dim = under_floor(measured), past_one_layer(fits, floor), telling_dim(fits)
+    checked = (
+        f"none of {len(measured)} trained networks with a positive floor lies under it"
+        if under.empty
+        else f"{len(under)} of {len(measured)} trained networks lie under their floor, which is a defect"
+    )
+    deep = finished(fits[(fits["target"] == BALL) & (fits["depth"] > 1)])
+    rows = needed[needed["relative_error"] == needed["relative_error"].median()].sort_values("input_dim")
+    first, last = rows.iloc[0], rows.iloc[-1]
+    lost, cells = len(fits) - len(finished(fits)), fits.groupby(CELL).size()
+    gap = finished(fits[fits["target"] != CONTROL])
+    known = gap[gap["explicit"].notna()]
+    behind = known[known["relative"] > known["explicit"]]
+    rates = ", ".join(f"{rate:g}" for rate in sorted(table["learning_rate"].unique()))
+    held = "holds" if verdict(table, floor, network).state == "held" else "does not hold"
+    rival, least = _rival(floor, network, dim)
+    sure = (
+        "no explicit network of the widths tried is guaranteed to go under the floor of one hidden layer"
+        if rival is None
+        else f"{rival['num_neurons']:.0f} neurons in two hidden layers guarantee {rival['relative_bound']:.2g} of the "
+        f"variance where as many in one cannot leave less than {least:.2g}"
+    )
+    return (
+        "Indicator of a ball (Safran and Shamir 2017, as recalled). (a) Under the law of order 2 of Eldan and Shamir "
+        "every width of one hidden layer has a certified floor, any weights (black); first layers narrower than the "
+        f"input have one at every depth (grey). The separation {held}: in d = {dim} {sure}; {checked}; {len(past)} of "
+        f"{len(deep)} trained networks with more layers go under the floor of one with as many neurons. (b) At "
+        f"relative squared error {first['relative_error']:g} one hidden layer needs {first['one_layer']:.3g} neurons "
+        f"in d = {first['input_dim']:.0f} and {last['one_layer']:.2g} in d = {last['input_dim']:.0f}, while "
+        f"{first['two_layers']:.0f} and {last['two_layers']:.0f} suffice in two. (c) Under the law of the source's "
+        "experiment no floor is known for one hidden layer as wide as the input, and none is drawn. (d) No separation "
+        f"is expected (Safran, Eldan, Shamir 2019): {_level(easy(network, floor, dim))}; a second layer of the widest "
+        f"width fitted divides the median trained error by {gains(fits, CONTROL):.2g} ({gains(fits, BALL):.2g} in "
+        f"(a)). Of {len(known)} trained networks whose width has an explicit one, {len(behind)} stay above its error: "
+        "an optimisation gap. "
+        f"Markers: median and range of n = {cells.min()} initialisations"
+        f"{f' ({lost} of {len(fits)} fits failed or diverged)' if lost else ''}, {table['num_steps'].max()} steps of "
+        f"Adam, rate of {rates} by training loss."
+    )
+
+
+if __name__ == "__main__":
+    command.draw(figure, caption, __file__, drawn=drawn, verdict=verdict)
