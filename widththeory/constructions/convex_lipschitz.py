@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from widththeory.constructions.hanin import max_min_string
+from widththeory.exact.one_dim import Polynomial
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
 
@@ -151,6 +152,16 @@ class ConvexParabola:
     def target(self, points: Points) -> Values:
         """Half the squared norm."""
         return (points**2).sum(axis=1) / 2
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Ends of each side of the cube."""
+        return 0.0, 1.0
+
+    @property
+    def exact_target(self) -> Polynomial | None:
+        """The target itself, for d = 1, else None."""
+        return Polynomial((0.0, 0.0, 0.5)) if self.input_dim == 1 else None
 
     def sample(self, num_points: int, rng: np.random.Generator) -> Points:
         """Uniform points of the unit cube."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from widththeory.exact.one_dim import PiecewiseLinear
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
 
@@ -120,6 +121,21 @@ class DistanceToPoints:
     def target(self, points: Points) -> Values:
         """Least maximum-norm distance to a centre."""
         return np.abs(points[:, None, :] - self.centres()).max(axis=2).min(axis=1)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Ends of each side of the cube."""
+        return 0.0, 1.0
+
+    @property
+    def exact_target(self) -> PiecewiseLinear | None:
+        """The target itself, for d = 1: its kinks are the points and the middles between neighbours; else None."""
+        if self.input_dim != 1:
+            return None
+        centres = np.unique(self.centres())
+        kinks = np.concatenate([[0.0, 1.0], centres, 0.5 * (centres[1:] + centres[:-1])])
+        knots = np.unique(kinks)
+        return PiecewiseLinear(knots, self.target(knots[:, None]))
 
     def sample(self, num_points: int, rng: np.random.Generator) -> Points:
         """Uniform points of the unit cube."""
