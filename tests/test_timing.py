@@ -130,8 +130,15 @@ def test_work_counted_in_the_trace_is_the_formula(measured):
 
 def test_a_result_that_is_not_finite_is_said(monkeypatch):
     monkeypatch.setattr(timing, "train_step", lambda network, state, images, labels, rate: (state, jnp.log(-rate - 1)))
-    (measurement,) = measure([one(**NETWORK)], 1)
+    (measurement,) = measure([one(**(NETWORK | {"batch_size": 3}))], 1)  # not one that has been compiled before
     assert measurement.metrics["diverged"] == 1
+
+
+def test_another_run_compiles_nothing(measured, monkeypatch):
+    monkeypatch.setattr(timing, "products", None)  # what a compilation would call
+    (again,) = measure([one("infer", run=5, **NETWORK)], 1)
+    assert again.settings.run == 5
+    assert again.metrics["round_1"] != measured[1].metrics["round_1"]
 
 
 def test_what_is_timed_in_turn():

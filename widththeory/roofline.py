@@ -1,7 +1,8 @@
 """Work and traffic of a traced program: operations of its convolutions and matrix products, and the bytes they move.
 
 Elementwise work is left out, as if it were done for nothing on the way: what is counted has to be done by any schedule
-that keeps no operand of one product in a cache for the next.
+that keeps no operand of one product in a cache for the next. Beside a device's largest rate and its bandwidth this
+gives the roofline of [williams2009].
 """
 
 from collections.abc import Iterator
