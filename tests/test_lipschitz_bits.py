@@ -60,6 +60,16 @@ def test_error_and_size(example):
     assert gap <= example.error().bound
 
 
+@pytest.mark.parametrize(("cells", "digits"), [(1, 4), (3, 4)])
+def test_error_bound_is_sharp_up_to_a_factor_of_three(cells, digits):
+    """The walk that follows zero goes up and down by a fine cell: 7/8 of one after the median, 9/4 are promised."""
+    count = cells * digits
+    network = digits_network([0] * (count + 1), cells, digits)
+    outputs = network.exact([[Fraction(i, 16 * count)] for i in range(16 * count + 1)])[:, 0]
+    assert max(map(abs, outputs)) == Fraction(7, 8 * count)
+    assert PackedDistance(cells, digits).error().bound <= 3 * Fraction(7, 8 * count)
+
+
 def test_error_falls_with_the_square_of_the_depth():
     shallow, deep = PackedDistance(8, 4), PackedDistance(16, 8)
     points = shallow.sample(100, np.random.default_rng(1))

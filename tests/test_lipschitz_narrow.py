@@ -50,6 +50,24 @@ def test_error_bound_is_attained_in_one_dimension():
     assert interpolating_network(values).exact([[Fraction(7, 16)]])[0, 0] == Fraction(1, 2 * cells)
 
 
+@pytest.mark.parametrize(
+    ("place", "attained"),
+    [
+        ((Fraction(5, 8), Fraction(3, 8)), Fraction(9, 16)),
+        ((Fraction(3, 4), Fraction(1, 2), Fraction(1, 4)), Fraction(5, 8)),
+    ],
+)
+def test_error_bound_is_sharp_up_to_a_third_in_more_dimensions(place, attained):
+    """The distance to one point inside a cell: by hand 9/16 and 5/8 of a cell, where 3/4 is promised for every d."""
+    cells, dim = 2, len(place)
+    point = [y / cells for y in place]
+    values = np.empty((cells + 1,) * dim, dtype=object)
+    for index in np.ndindex(values.shape):
+        values[index] = max(abs(Fraction(i, cells) - p) for i, p in zip(index, point, strict=True))
+    assert interpolating_network(values).exact([point])[0, 0] == attained / cells
+    assert attained / cells <= Fraction(DistanceToPoints(dim, cells).error().bound) <= attained / cells * Fraction(4, 3)
+
+
 def test_three_quarters_bounds_the_mean_distance_to_a_corner():
     # the step of the proof, evaluated from the barycentric weights themselves
     rng = np.random.default_rng(0)

@@ -208,6 +208,14 @@ def test_grid_error_bounds_the_measured_error(name, variant):
     assert bound <= 10 * measured.mean()
 
 
+def test_grid_error_is_sharp_where_the_slope_is_everywhere_that_of_the_bound():
+    """|x| on the line: a cell of side l costs l / 4 in the mean, l / sqrt(12) is the bound; margins are 1 % of it."""
+    approximation = TrapezoidApproximation("norm", 1, 64, 0.01)
+    points = midpoints(1, 64 * 200)
+    measured = np.abs(approximation.network()(points)[:, 0] - approximation.target(points)).mean()
+    assert measured <= approximation.error().bound <= 1.05 * np.sqrt(16 / 12) * measured
+
+
 def test_grid_error_falls_with_the_grid_only_if_the_margin_does():
     coarse, fine = (grid_error(2.0, 1.0, 2, cells, 0.05, "inner").value for cells in (64, 4096))
     shrunk = grid_error(2.0, 1.0, 2, 4096, 0.05 / 64, "inner").value
