@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import functools
 import hashlib
 import importlib
 import io
@@ -10,11 +11,12 @@ import re
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pybtex.plugin
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
-from extension import drawing, reference, results, weights
+from extension import drawing, fonts, reference, results, weights
 from extension.reference import escaped
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
@@ -103,14 +105,13 @@ class FiguresDirective(FromPackage):
         for claim, used in results.claims().items():
             if wanted is None or wanted & used:
                 found += self.claim(claim)
-        return found
+        return found or self.markdown("No experiment of the repository is about these.")
 
     def claim(self, claim: str) -> list[nodes.Node]:
         """One claim; without `make figures` the picture kept in the repository, if any, or a word on how to get it."""
         made = results.ROOT / "figures" / "laptop" / f"{claim}.png"
         kept = results.ROOT / "paper_figures" / "pictures" / f"{claim}.png"
         sentence = results.claim_sentence(claim)
-        self.env.note_dependency(str(made))
         picture = next((path for path in (made, kept) if path.is_file()), None)
         if picture is None:
             return self.markdown(f"**{sentence}** (`experiments/{claim}.py`; `make figures` draws it.)")
@@ -139,19 +140,23 @@ class AtlasDirective(FromPackage):
     """Every result of `constructions` or of `bounds`, or every row of the table of minimum width."""
 
     def run(self) -> list[nodes.Node]:
-        """A table whose rows are found, not listed."""
-        if self.arguments[0] == "minimum_width":
+        """Tables whose rows are found, not listed."""
+        folder = self.arguments[0]
+        if folder == "minimum_width":
             return self.markdown("\n".join(self.minimum_width()))
-        pages = results.pages()
+        found = [module for module in results.modules() if module.startswith(f"{folder}.")]
+        return self.markdown("\n\n".join(part for module in found for part in self.module(module)))
+
+    def module(self, module: str) -> list[str]:
+        """What a module is about, with the page that states it, and a row for each result."""
+        told = escaped((ast.get_docstring(results.parsed(module)) or "").splitlines()[0])
+        page = next((f" In [](theorems/{name}.md)." for name in results.pages().get(module, [])), "")
         rows = [["result", "what it is", "source", "provenance"]]
-        for module in results.modules():
-            if module.startswith(self.arguments[0]):
-                for one in results.results(module):
-                    name = f"`{module.split('.')[1]}.{one.name}`"
-                    place = f"[{name}](theorems/{pages[module][0]}.md)" if module in pages else name
-                    keys = " ".join(f"{{cite:p}}`{key}`" for key in one.keys)
-                    rows.append([place, escaped(one.line), keys or "\u2013", one.provenance])
-        return self.markdown(table(rows))
+        for one in results.results(module):
+            keys = " ".join(f"{{cite:p}}`{key}`" for key in one.keys)
+            name = f"{{py:obj}}`{one.name} <widththeory.{module}.{one.name}>`"
+            rows.append([name, escaped(one.line), keys or "\u2013", one.provenance])
+        return [f"**{{py:mod}}`{module} <widththeory.{module}>`** {told}{page}", *([table(rows)] if rows[1:] else [])]
 
     def minimum_width(self) -> list[str]:
         """The literature on minimum width."""
@@ -195,6 +200,14 @@ def show_output(app: Sphinx, document: nodes.document) -> None:
             block.parent.insert(block.parent.index(block) + 1, output)
 
 
+def depend(app: Sphinx, document: nodes.document) -> None:
+    """Every page is made from the package, the experiments and their figures: it is read again when one changes."""
+    for folder in ("widththeory", "experiments", "figures/laptop", "paper_figures/pictures", "docs/extension"):
+        for path in (results.ROOT / folder, *(results.ROOT / folder).rglob("*.*")):
+            if path.suffix in ("", ".py", ".bib", ".png", ".txt") and path.exists():
+                app.env.note_dependency(str(path))
+
+
 def exact_names(app: Sphinx, document: nodes.document) -> None:
     """Names in signatures link to what the module itself means by them, not to their namesakes elsewhere."""
     known: dict[str, dict[str, str]] = {}
@@ -226,9 +239,14 @@ def mathml(text: str, block: bool = False) -> str:
     for spelling, replacement in SPELLINGS:
         known = re.sub(spelling, replacement, known)
     try:
-        return tex2mathml(known, as_block=block)
+        made = tex2mathml(known, as_block=block)
     except MathError as reason:
         raise ExtensionError(f"{reason} in the formula {text}") from reason
+    # Bars are brackets here, never "such that", and have no space about them; a function's name has, before a letter;
+    # so has max, which is no relation.
+    made = re.sub(r"<mo( stretchy=\"false\")?>([|\u2016])</mo>", r'<mo\1 lspace="0" rspace="0">\2</mo>', made)
+    made = re.sub(r"<mo([^>]*)>(max|min|sup|inf)</mo>", r'<mo\1 lspace="0" rspace="0.1em">\2</mo>', made)
+    return re.sub(r"<mo>&ApplyFunction;</mo>(?=\s*<m(i|n|sub|sup|frac)\b)", '<mspace width="0.17em"/>', made)
 
 
 def visit_inline(writer: Any, node: nodes.math) -> None:
@@ -243,6 +261,13 @@ def visit_block(writer: Any, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+def add_font(app: Sphinx, failure: Exception | None) -> None:
+    """Put the font of formulas beside the pages."""
+    path = Path(app.outdir) / "_static" / "formulas.woff"
+    if failure is None and app.builder.format == "html" and not path.exists():
+        fonts.write(path)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register all of it."""
     for name, directive in (
@@ -254,7 +279,11 @@ def setup(app: Sphinx) -> dict[str, Any]:
         ("reference", ReferenceDirective),
     ):
         app.add_directive(name, directive)
+    # Otherwise each citation reads the metadata of every installed package anew.
+    pybtex.plugin.find_plugin = functools.cache(pybtex.plugin.find_plugin)
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
+    app.connect("doctree-read", depend)
     app.connect("doctree-read", show_output)
     app.connect("doctree-read", exact_names)
+    app.connect("build-finished", add_font)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

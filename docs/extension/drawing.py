@@ -41,6 +41,7 @@ def _graph(axes: Axes, network: Any) -> None:
     counts = [weights[0].shape[1], *(len(weight) for weight in weights)]
     columns = shown(len(counts), MOST_LAYERS)
     units = {layer: shown(counts[layer], MOST_UNITS) for layer in columns if layer is not None}
+    half = max(3, *map(len, units.values())) / 2
 
     def height(layer: int, row: int) -> float:
         return (len(units[layer]) - 1) / 2 - row
@@ -57,10 +58,10 @@ def _graph(axes: Axes, network: Any) -> None:
             face = "white" if layer in (0, len(counts) - 1) else "0.85"
             axes.plot(place, height(layer, row), "o", markersize=8, color=face, markeredgecolor="black", zorder=3)
         name = "input" if layer == 0 else "output" if last else f"{counts[layer]}"
-        axes.text(place, -(MOST_UNITS / 2) - 0.5, name, ha="center", va="center", fontsize=8)
+        axes.text(place, -half - 0.4, name, ha="center", va="center", fontsize=8)
         if place and columns[place - 1] == layer - 1:
             _edges(axes, weights[layer - 1], place, units[layer - 1], units[layer], height, layer)
-    axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(-(MOST_UNITS / 2) - 1, MOST_UNITS / 2 + 0.2))
+    axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(-half - 0.8, half))
     axes.axis("off")
 
 
@@ -93,7 +94,7 @@ def _function(axes: Axes, construction: Any, network: Any) -> None:
         line = np.linspace(low[0], high[0], 2001)[:, None]
         axes.plot(line, construction.target(line), color="0.7", linewidth=3.5, label="target")
         axes.plot(line, network(line)[:, 0], color="black", linewidth=0.9, label="network")
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
         axes.set(xlabel="$x$")
     elif network.input_dim == 2:
         sides = [np.linspace(a, b, 121) for a, b in zip(low, high, strict=True)]
