@@ -97,4 +97,6 @@ class Snapshots:
 
 
 def _sentence(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
+    """Its first line, without the specification that tensorstore adds to it."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0].partition(" [")[0][:200]

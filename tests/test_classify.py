@@ -1,0 +1,463 @@
+"""The engine of image fits against plain loops: a Flax module, `jax.grad` and optax, one network and step at a time."""
+
+import dataclasses
+import functools
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from widththeory import classify, identity, image_programs
+from widththeory.augmentation import PADDING, draw_steps, take, take_moved
+from widththeory.classify import Classification, load_filters, measure
+from widththeory.image_training import Bytes, cross_entropy
+from widththeory.ledger import Ledger, Row
+from widththeory.models.functional import Functional, first_kernel
+from widththeory.models.mobilenet import MobileNet
+from widththeory.models.wide_resnet import WideResNet
+from widththeory.snapshots import Snapshots, snapshot_folder
+
+IMAGES = (("image_size", 16), ("num_test", 40), ("num_train", 70))
+# Three convolutions - one of them depthwise - and a dense layer: compiling is what these tests cost.
+NETWORK = (("stem_width", 4), ("strides", (1,)), ("widths", (6,)))
+
+
+def fit(seed=0, learning_rate=0.05, **changes):
+    settings = {"num_steps": 6, "batch_size": 16, "num_checks": 3, "weight_decay": 1e-2, "label_smoothing": 0.1}
+    settings |= {"augment": "crop", "compute_dtype": "float64", "warmup_steps": 2} | changes
+    return Classification("textures.Textures", IMAGES, "mobilenet.MobileNet", NETWORK, seed, learning_rate, **settings)
+
+
+MEMBERS = [fit(0), fit(1, 0.2), fit(1, 0.02, weight_decay=0.0)]
+# Compiling is what these tests cost.
+quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+TIMES = {"seconds": 0, "step_seconds": 0}
+
+
+def values(measurements):
+    return [one.metrics | TIMES for one in measurements]
+
+
+def use(monkeypatch, **changes):
+    """Have `measure` take another program for the same fits; for its network, changes start with network_."""
+    choose = image_programs.choose_program
+
+    def chosen(settings, chunk_size):
+        program = choose(settings, chunk_size)
+        own = {name: value for name, value in changes.items() if not name.startswith("network_")}
+        inner = {name.removeprefix("network_"): value for name, value in changes.items() if name not in own}
+        return replace(program, **own, network=replace(program.network, **inner))
+
+    monkeypatch.setattr(image_programs, "choose_program", chosen)
+
+
+def assert_close(found, expected, tolerance):
+    for one, other in zip(found, expected, strict=True):
+        assert one.keys() == other.keys()
+        for name, value in one.items():
+            assert value == pytest.approx(other[name], abs=tolerance), name
+
+
+# --- one step, several steps ------------------------------------------------------------------------------------------
+
+
+def moved_by_hand(pixels, down, right):
+    """Padded by the mean colour, which is zero, and cropped."""
+    around = ((PADDING, PADDING), (PADDING, PADDING), (0, 0))
+    return np.pad(pixels, around)[down : down + len(pixels), right : right + len(pixels)]
+
+
+def plain_fit(settings):
+    """Weights and running statistics after all steps, each with its Flax path, from a loop over Flax and optax."""
+    data = settings.data
+    mean, std = data.mean_and_std()
+    images = (data.train / 255 - mean) / std
+    model = nnx.eval_shape(lambda: settings.architecture.build(nnx.Rngs(0), param_dtype=jnp.float64))
+    for part in Functional(settings.architecture, param_dtype="float64").init(settings.seed):
+        for path, array in part.items():
+            *owners, last = path.split(".")
+            owner = model
+            for step in owners:
+                owner = owner[int(step)] if step.isdigit() else getattr(owner, step)
+            setattr(owner, last, type(getattr(owner, last))(jnp.asarray(array)))
+    plan, params, stats = nnx.split(model, nnx.Param, nnx.BatchStat)
+    kernels = jax.tree_util.tree_map_with_path(lambda path, _: "kernel" in jax.tree_util.keystr(path), params)
+    # Two steps of warm-up, then from the full rate to zero; optax's own schedules are float32.
+    after = 0.5 + 0.5 * np.cos(np.pi * np.arange(settings.num_steps - 2) / (settings.num_steps - 2))
+    rates = settings.learning_rate * jnp.asarray(np.concatenate([[0.5, 1.0], after]))
+    rule = (
+        optax.sgd(rates.__getitem__, 0.9, nesterov=True)
+        if settings.optimizer == "sgd"
+        else optax.adam(rates.__getitem__)
+    )
+    optimizer = optax.chain(optax.add_decayed_weights(settings.weight_decay, kernels), rule)
+    state = optimizer.init(params)
+
+    @quick_jit
+    def step(params, stats, state, pixels, labels):
+        def loss(params):
+            model = nnx.merge(plan, params, stats, copy=True)
+            targets = optax.smooth_labels(jax.nn.one_hot(labels, data.num_classes), settings.label_smoothing)
+            return optax.softmax_cross_entropy(model(pixels), targets).mean(), nnx.state(model, nnx.BatchStat)
+
+        slope, stats = jax.grad(loss, has_aux=True)(params)
+        change, state = optimizer.update(slope, state, params)
+        return optax.apply_updates(params, change), stats, state
+
+    rows, moves = draw_steps(settings.seed, 0, settings.num_steps, len(images), settings.batch_size)
+    for own, move in zip(rows, moves, strict=True):
+        pixels = [moved_by_hand(images[row], down, right) for row, (down, right, _) in zip(own, move, strict=True)]
+        params, stats, state = step(params, stats, state, jnp.asarray(np.stack(pixels)), data.train_labels[own])
+    return {
+        ".".join(map(str, path)): np.asarray(leaf[...])
+        for part in (params, stats)
+        for path, leaf in nnx.to_flat_state(part)
+    }
+
+
+def engine_state(settings):
+    """The same from the engine, in segments of two steps."""
+    program = image_programs.choose_program(settings, 1)
+    data, (mean, std) = settings.data, settings.data.mean_and_std()
+    step = image_programs.compiled_run(program, len(data.train))
+    rate, decay = (np.array([value]) for value in (settings.learning_rate, settings.weight_decay))
+    state = image_programs.start(program, [settings])
+    for segment, _ in image_programs.segments(program, [settings], 0):
+        state = step(state, rate, decay, segment, Bytes(data.train, data.train_labels, mean, std))
+    return {name: np.asarray(array[0]) for part in (state.params, state.stats) for name, array in part.items()}
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_steps_are_those_of_flax_and_optax(optimizer):
+    """Momentum, decay of kernels alone, warm-up, cosine, smoothed labels, crops, running statistics."""
+    settings = fit(3, 0.05 if optimizer == "sgd" else 1e-3, optimizer=optimizer)
+    found, expected = engine_state(settings), plain_fit(settings)
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        # float64 in two orders of summation; Adam divides by roots of squares of gradients, which may be small.
+        np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-9, err_msg=name)
+        if "kernel" in name:
+            assert np.max(np.abs(array - Functional(settings.architecture).init(3)[0][name])) > 1e-4
+
+
+def test_no_steps_measure_the_initial_network():
+    settings = fit(2, num_steps=0, num_checks=1, warmup_steps=0, keep_weights=True)
+    (found,) = measure([settings], 1)
+    network = Functional(settings.architecture, "native", "float64", "float64")
+    params, stats = network.init(2)
+    assert np.array_equal(load_filters(found.weights), first_kernel(params))
+    data, (mean, std) = settings.data, settings.data.mean_and_std()
+    logits, after = quick_jit(functools.partial(network.apply, training=False))(
+        params, stats, jnp.asarray((data.test / 255 - mean) / std)
+    )
+    loss = optax.softmax_cross_entropy_with_integer_labels(logits, data.test_labels).mean()
+    assert all(np.array_equal(stats[name], array) for name, array in after.items())
+    assert found.metrics["test_loss"] == pytest.approx(float(loss), rel=1e-12)  # float64, two orders of summation
+    right = np.mean(np.argmax(logits, axis=1) == data.test_labels)
+    assert found.metrics["accuracy_at_0"] == found.metrics["test_accuracy"] == right
+    assert found.metrics["test_accuracy_stderr"] == pytest.approx(np.sqrt(right * (1 - right) / 40), rel=1e-12)
+    assert found.metrics["diverged"] == 0
+
+
+# --- side by side, in turn, by another method -------------------------------------------------------------------------
+
+
+def test_networks_side_by_side_are_those_in_turn_and_both_methods_are_one(monkeypatch):
+    """The other method also in segments that are not full, whose last steps must change nothing."""
+    in_turn = values(measure(MEMBERS, 3))
+    assert in_turn[1] != in_turn[2]
+    for changes in ({"ensemble": 3}, {"network_method": "native", "segment": 5, "ragged": True}):
+        with monkeypatch.context() as patch:
+            use(patch, **changes)
+            # float64: 6 steps in another order of summation; normalisations may divide by small deviations.
+            assert_close(values(measure(MEMBERS, 3)), in_turn, 1e-9)
+
+
+def test_a_chunk_that_is_not_full_gives_the_same(monkeypatch):
+    use(monkeypatch, ensemble=3)
+    full = values(measure(MEMBERS, 3))
+    assert values(measure(MEMBERS[:2], 3)) == full[:2]
+
+
+def test_a_second_call_compiles_nothing_and_gives_the_same_bits():
+    first = values(measure(MEMBERS[:2], 1))
+    programs = image_programs.compiled_run, image_programs.compiled_evaluate
+    before = [one.cache_info().misses for one in programs]
+    assert values(measure(MEMBERS[:2], 2)) == first
+    # Other rates, seeds, decays, data of the same size and numbers of steps are the same program.
+    measure([fit(9, 0.3, weight_decay=0.5, num_steps=4, num_checks=2)], 1)
+    assert [one.cache_info().misses for one in programs] == before
+
+
+def test_a_learning_curve_is_that_of_shorter_fits():
+    long = fit(5, schedule="constant", warmup_steps=0)
+    (curve,) = measure([long], 1)
+    for steps in (2, 4, 6):
+        (short,) = measure([replace(long, num_steps=steps, num_checks=steps // 2)], 1)
+        assert curve.metrics[f"accuracy_at_{steps}"] == short.metrics["test_accuracy"]
+
+
+def test_segments_end_at_the_checks_and_draw_what_one_would():
+    settings = fit(num_steps=23, num_checks=4)
+    program = replace(image_programs.choose_program(settings, 1), segment=3, ragged=True)
+    parts = list(image_programs.segments(program, [settings], 0))
+    after = [step for _, step in parts]
+    assert set(settings.check_steps) == {5, 11, 17, 23} <= set(after)
+    assert [step for _, step in image_programs.segments(program, [settings], 11)] == [s for s in after if s > 11]
+    rows, _ = draw_steps(0, 0, 23, 70, 16)
+    taken = np.concatenate([part.rows[0][: part.count] for part, _ in parts])
+    assert np.array_equal(taken, rows)
+    rates = np.concatenate([part.scalars[: part.count, 0] for part, _ in parts])
+    assert rates[:3].tolist() == [0.5, 1, 1]
+    assert rates[-1] == pytest.approx(0.5 * (1 + np.cos(np.pi * 20 / 21)))
+
+
+# --- images -----------------------------------------------------------------------------------------------------------
+
+
+def pixels(num=6, size=10, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (num, size, size, 3), dtype=np.uint8)
+
+
+def test_an_epoch_uses_each_image_once_and_seeds_and_epochs_differ():
+    rows, moves = draw_steps(7, 0, 8, 70, 16)
+    epochs = rows.reshape(2, 4, 16)
+    assert all(len(np.unique(epoch)) == 64 for epoch in epochs)
+    assert not np.array_equal(*epochs)
+    assert not np.array_equal(rows, draw_steps(8, 0, 8, 70, 16)[0])
+    later, later_moves = draw_steps(7, 3, 8, 70, 16)
+    assert np.array_equal(later, rows[3:])
+    assert np.array_equal(later_moves, moves[3:])
+    assert moves[..., :2].max() == 2 * PADDING
+    assert set(np.unique(moves[..., 2])) == {0, 1}
+
+
+def test_a_mirrored_image_has_its_pixels_and_a_crop_is_a_slice_of_the_padded_image():
+    images, rows = jnp.asarray(pixels()), jnp.array([3, 0, 3, 5])
+    mean, std = jnp.full(3, 0.5), jnp.full(3, 0.25)
+    still = np.full((4, 2), PADDING, np.uint8)
+    plain = take(images, rows, mean, std)
+    np.testing.assert_allclose(plain, (np.asarray(images)[rows] / 255 - 0.5) / 0.25, rtol=0, atol=1e-14)  # float64
+    mirrored = take_moved(images, rows, still, np.array([1, 0, 0, 1]), mean, std)
+    assert np.array_equal(mirrored[1:3], plain[1:3])
+    for index in (0, 3):
+        assert np.array_equal(mirrored[index], plain[index, :, ::-1])
+        assert np.array_equal(np.sort(mirrored[index], axis=None), np.sort(plain[index], axis=None))
+    moves = np.array([(0, 8), (4, 1), (8, 8), (3, 5)], np.uint8)
+    for mirror in (0, 1):
+        moved = take_moved(images, rows, moves, np.full(4, mirror), mean, std)
+        for index, (down, right) in enumerate(moves):
+            expected = moved_by_hand(np.asarray(plain[index]), down, right)
+            # Mirrored is the image, not the crop: a crop of the mirror image, moved to the other side.
+            if mirror:
+                expected = moved_by_hand(np.asarray(plain[index]), down, right)[:, ::-1]
+            assert np.array_equal(moved[index], expected)
+
+
+def test_smoothed_cross_entropy_is_that_of_optax():
+    logits = jnp.asarray(np.random.default_rng(0).standard_normal((5, 7)))
+    labels = jnp.array([0, 6, 3, 3, 1])
+    targets = optax.smooth_labels(jax.nn.one_hot(labels, 7), 0.2)
+    expected = optax.softmax_cross_entropy(logits, targets)
+    np.testing.assert_allclose(cross_entropy(logits, labels, 0.2), expected, rtol=1e-12)  # float64, sums of 7
+
+
+# --- the network without its module -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("architecture", [MobileNet(32, stem_width=64, widths=(128,), strides=(1,)), WideResNet()])
+def test_initial_arrays_follow_the_law_of_the_module(architecture):
+    network = Functional(architecture)
+    mine = network.init(1)
+    model = nnx.eval_shape(lambda: architecture.build(nnx.Rngs(0)))
+    for kind, found in zip((nnx.Param, nnx.BatchStat), mine, strict=True):
+        wanted = {".".join(map(str, path)): leaf for path, leaf in nnx.to_flat_state(nnx.state(model, kind))}
+        assert {name: (a.shape, a.dtype) for name, a in found.items()} == {
+            name: (leaf.shape, leaf.dtype) for name, leaf in wanted.items()
+        }
+    for name, array in mine[0].items():
+        if name.endswith("kernel"):
+            fan_in = np.prod(array.shape[:-1])
+            # 5 standard errors of a sample variance of normal numbers, sqrt(2 / n) of it each.
+            assert abs(np.var(array) * fan_in / 2 - 1) < 5 * np.sqrt(2 / array.size), name
+    other = network.init(2)[0]
+    assert not np.array_equal(first_kernel(other), first_kernel(mine[0]))
+    assert first_kernel(mine[0]).shape[:3] == (3, 3, 3)
+
+
+# --- what can go wrong ------------------------------------------------------------------------------------------------
+
+
+def test_a_fit_that_diverges_is_reported_in_finite_numbers():
+    calm, wild = measure([fit(0), fit(0, 1e200)], 2)
+    assert (calm.metrics["diverged"], wild.metrics["diverged"]) == (0, 1)
+    assert wild.metrics["train_loss"] == classify.LARGEST_LOSS
+    assert all(np.isfinite(value) for value in wild.metrics.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": 71}, "batch_size must be at most the 70 training images of textures"),
+        ({"batch_size": 0}, "batch_size must be an integer of at least 1, got 0"),
+        ({"images": "textures.Nothing"}, "images must be 'module.Class' inside widththeory.images"),
+        ({"images": "../textures.Textures"}, "images must be 'module.Class'"),
+        ({"images_args": (("colour", "red"),)}, "images_args do not suit textures.Textures: .*colour"),
+        ({"images_args": (("difficulty", "soft"),)}, "difficulty must be easy or hard, got 'soft'"),
+        ({"model": "mlp.MLP"}, "model must be 'module.Class' inside widththeory.models"),
+        ({"model": "os.path"}, "model must be 'module.Class'"),
+        ({"model_args": (("depth", 3),)}, "model_args do not suit mobilenet.MobileNet: .*depth"),
+        ({"model_args": (("widths", (0,)), ("strides", (1,)))}, r"widths\[0\] must be an integer of at least 1, got 0"),
+        ({"model_args": (("image_size", 32),)}, "model_args must suit the images: image_size is 32"),
+        ({"model_args": (("num_classes", 7),)}, "model_args must suit the images: num_classes is 7"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive and finite, got 0.0"),
+        ({"weight_decay": -1.0}, "weight_decay must be at least 0 and finite, got -1.0"),
+        ({"label_smoothing": 1.0}, r"label_smoothing must be in \[0, 1\), got 1.0"),
+        ({"optimizer": "adadelta"}, "optimizer must be one of"),
+        ({"schedule": "linear"}, "schedule must be one of"),
+        ({"compute_dtype": "float16"}, "compute_dtype must be one of"),
+        ({"augment": "mixup"}, "augment must be one of"),
+        ({"augment": "crop_flip"}, "augment must not mirror textures"),
+        ({"warmup_steps": 6}, "warmup_steps must be under num_steps = 6, got 6"),
+        ({"num_checks": 7}, "num_checks must be at most num_steps = 6, got 7"),
+    ],
+)
+def test_bad_settings_are_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(fit(), **change)
+
+
+def test_images_that_are_not_there_are_said_in_a_sentence(monkeypatch, tmp_path):
+    monkeypatch.setenv("WIDTHTHEORY_DATA", str(tmp_path))
+    with pytest.raises(ValueError, match=r"cifar-10|CIFAR-10"):
+        replace(fit(), images="cifar10.CIFAR10", images_args=(), model_args=())
+
+
+def test_bad_calls_are_named():
+    with pytest.raises(ValueError, match="settings must hold at least one fit"):
+        measure([], 2)
+    with pytest.raises(ValueError, match="settings must share one program_key, got 2"):
+        measure([fit(), fit(batch_size=8)], 2)
+    with pytest.raises(ValueError, match="chunk_size must be an integer of at least 1, got 0"):
+        measure([fit()], 0)
+
+
+# --- settings as rows -------------------------------------------------------------------------------------------------
+
+
+def test_program_key_is_blind_to_seed_rate_and_decay_alone():
+    key = fit().program_key
+    assert key == fit(5, 1e-4, weight_decay=0.1).program_key
+    for change in ({"num_steps": 7}, {"augment": "none"}, {"images_args": ()}, {"keep_weights": True}):
+        assert fit(**change).program_key != key if "images_args" not in change else True
+    assert len({json.dumps(json.loads(key)[name]) for name in json.loads(key)}) > 1
+
+
+def test_rows_survive_the_table(tmp_path):
+    assert fit() == replace(fit(), model_args=NETWORK[::-1])
+    assert identity.key(fit()) == identity.key(replace(fit(), model_args=NETWORK[::-1]))
+    path = tmp_path / "claim.csv"
+    with Ledger.open(tmp_path / "one.sqlite") as ledger:
+        ledger.record("claim", [Row(fit(seed), metrics={"test_accuracy": 0.1 + 0.2}) for seed in range(2)])
+        ledger.export_csv(path, "claim", [fit(seed) for seed in range(2)])
+    header = path.read_text().splitlines()[0].split(",")
+    assert {"images", "images.num_train", "model", "model.widths", "seed", "learning_rate"} <= set(header)
+    with Ledger.open(tmp_path / "two.sqlite") as ledger:
+        ledger.import_csv(path, Classification, "claim")
+        assert not ledger.missing("claim", [fit(seed) for seed in range(2)])
+        table = ledger.table("claim", [fit(seed) for seed in range(2)])
+        assert table["model.widths"].tolist() == [(6,), (6,)]
+        assert table["test_accuracy"].tolist() == [0.1 + 0.2] * 2
+
+
+def test_longer_and_wider_fits_cost_more_and_share_a_chunk_with_fewer():
+    costs = [one.cost for one in (fit(), fit(num_steps=60), fit(num_steps=60, batch_size=32))]
+    assert costs == sorted(costs)
+    assert fit(num_steps=10**7).chunk_size == 1
+    assert fit().chunk_size > 1
+
+
+# --- snapshots --------------------------------------------------------------------------------------------------------
+
+KILLED = """
+import os, signal, sys
+from widththeory import classify
+from widththeory.snapshots import Snapshots
+
+save = Snapshots.save
+
+def save_and_die(self, step, arrays):
+    save(self, step, arrays)
+    if step == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Snapshots.save = save_and_die
+exec(sys.argv[1])
+classify.measure([settings], 1)
+"""
+
+
+def test_a_fit_that_is_killed_goes_on_with_the_same_bits(monkeypatch, tmp_path):
+    settings = fit(compute_dtype="float32")
+    (whole,) = measure([settings], 1)
+    monkeypatch.setenv("WIDTHTHEORY_SNAPSHOTS", str(tmp_path))
+    monkeypatch.setenv("WIDTHTHEORY_SNAPSHOT_SECONDS", "0")
+    made = f"settings = classify.Classification(**{dataclasses.asdict(settings)!r})"
+    died = subprocess.run([sys.executable, "-c", KILLED, made], env=os.environ, capture_output=True, text=True)
+    assert died.returncode == -9, died.stderr
+    ((folder, names),) = [(path, os.listdir(path)) for path in tmp_path.iterdir()]
+    assert names == ["4"]
+    taken = []
+    monkeypatch.setattr(classify._Fit, "go_on", go_on := _recording(classify._Fit.go_on, taken))
+    assert go_on is classify._Fit.go_on
+    (resumed,) = measure([settings], 1)
+    assert taken == [4]
+    assert resumed.metrics | TIMES == whole.metrics | TIMES
+    assert not folder.exists()
+
+
+def _recording(method, steps):
+    def go_on(self, step, arrays):
+        steps.append(step)
+        method(self, step, arrays)
+
+    return go_on
+
+
+def test_what_is_no_snapshot_is_left_alone_with_a_word(monkeypatch, tmp_path):
+    monkeypatch.setenv("WIDTHTHEORY_SNAPSHOTS", str(tmp_path))
+    assert snapshot_folder() == tmp_path
+    arrays = {"state.0": np.arange(3.0)}  # a single one, as of several orbax leaves some reads behind when one fails
+    snapshots = Snapshots("a fit", interval=0.0)
+    assert snapshots.load(arrays) is None
+    for step in (2, 4):
+        snapshots.save(step, arrays)
+    step, found = snapshots.load(arrays)
+    assert step == 4
+    assert np.array_equal(found["state.0"], arrays["state.0"])
+    assert Snapshots("another fit").load(arrays) is None
+    with pytest.warns(RuntimeWarning, match="is not a snapshot of this fit, which starts anew"):
+        assert snapshots.load(arrays | {"state.0": np.arange(4.0)}) is None
+    (manifest,) = (snapshots.folder / "4").glob("manifest.ocdbt")
+    manifest.write_bytes(b"\x80\x04cos\nsystem\n(S'false'\ntR.")
+    with pytest.warns(RuntimeWarning, match="is not a snapshot of this fit"):
+        assert snapshots.load(arrays) is None
+    snapshots.save(4, arrays)
+    assert snapshots.load(arrays)[0] == 4
+    (snapshots.folder / "notes.txt").write_text("not ours")
+    snapshots.remove()
+    assert [path.name for path in snapshots.folder.iterdir()] == ["notes.txt"]
+
+
+def test_a_snapshot_is_due_before_a_minute_is_lost():
+    snapshots = Snapshots("a fit", interval=60.0)
+    assert not snapshots.due(ahead=0.0)
+    assert snapshots.due(ahead=60.0)
