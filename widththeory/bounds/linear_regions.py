@@ -3,15 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from widththeory.bounds.region_counts import cells, check_sizes, folded, most
 from widththeory.typing import Certified, check_positive_int
-
-
-def _check(input_dim: int, widths: Sequence[int], *, at_least: int = 1) -> None:
-    check_positive_int("input_dim", input_dim)
-    if len(widths) == 0:
-        raise ValueError("widths must hold at least one hidden layer, got none")
-    for index, width in enumerate(widths):
-        check_positive_int(f"widths[{index}]", width, at_least=at_least)
 
 
 def _count(regions: int) -> Certified:
@@ -22,11 +15,9 @@ def _count(regions: int) -> Certified:
         raise ValueError(
             f"widths must give fewer than 1e308 regions, got a number of {len(str(regions))} digits"
         ) from None
-    return Certified(value, float(abs(regions - int(value))))
-
-
-def _cells(input_dim: int, num_hyperplanes: int) -> int:
-    return sum(math.comb(num_hyperplanes, j) for j in range(input_dim + 1))
+    missed = abs(regions - int(value))
+    error = float(missed)
+    return Certified(value, error if error >= missed else math.nextafter(error, math.inf))
 
 
 def one_hidden_layer(input_dim: int, width: int) -> Certified:
@@ -42,8 +33,7 @@ def one_hidden_layer(input_dim: int, width: int) -> Certified:
     Source:
         Zaslavsky's count of the cells of an arrangement, as in [montufar2014] Section 2, as recalled.
     """
-    _check(input_dim, (width,))
-    return _count(_cells(input_dim, width))
+    return _count(cells(input_dim, width))
 
 
 def montufar_lower(input_dim: int, widths: Sequence[int]) -> Certified:
@@ -62,9 +52,8 @@ def montufar_lower(input_dim: int, widths: Sequence[int]) -> Certified:
         [montufar2014], as recalled.
     """
     check_positive_int("input_dim", input_dim)
-    _check(input_dim, widths, at_least=input_dim)
-    folds = math.prod(width // input_dim for width in widths[:-1])
-    return _count(folds**input_dim * _cells(input_dim, widths[-1]))
+    check_sizes(input_dim, widths, at_least=input_dim)
+    return _count(folded(input_dim, widths))
 
 
 def serra_lower(input_dim: int, widths: Sequence[int]) -> Certified:
@@ -81,9 +70,8 @@ def serra_lower(input_dim: int, widths: Sequence[int]) -> Certified:
         [serra2018], as recalled.
     """
     check_positive_int("input_dim", input_dim)
-    _check(input_dim, widths, at_least=3 * input_dim)
-    folds = math.prod(width // input_dim + 1 for width in widths[:-1])
-    return _count(folds**input_dim * _cells(input_dim, widths[-1]))
+    check_sizes(input_dim, widths, at_least=3 * input_dim)
+    return _count(folded(input_dim, widths, extra=1))
 
 
 def serra_upper(input_dim: int, widths: Sequence[int]) -> Certified:
@@ -102,16 +90,7 @@ def serra_upper(input_dim: int, widths: Sequence[int]) -> Certified:
     Source:
         [serra2018] Theorem 1, as recalled.
     """
-    _check(input_dim, widths)
-    sums = {input_dim: 1}
-    for width in widths:
-        following: dict[int, int] = {}
-        for rank, total in sums.items():
-            for j in range(min(rank, width) + 1):
-                left = min(rank, width - j)
-                following[left] = following.get(left, 0) + total * math.comb(width, j)
-        sums = following
-    return _count(sum(sums.values()))
+    return _count(most(input_dim, widths))
 
 
 def one_dimension(widths: Sequence[int]) -> Certified:
@@ -127,9 +106,7 @@ def one_dimension(widths: Sequence[int]) -> Certified:
     Source:
         [serra2018], as recalled: `serra_lower` and `serra_upper` agree for input_dim 1.
     """
-    _check(1, widths)
-    for index, width in enumerate(widths[:-1]):
-        check_positive_int(f"widths[{index}]", width, at_least=3)
+    check_sizes(1, widths, but_last=3)
     return _count(math.prod(width + 1 for width in widths))
 
 
@@ -149,7 +126,7 @@ def expected_at_initialisation(input_dim: int, widths: Sequence[int]) -> Certifi
     Source:
         [haninrolnick2019], as recalled.
     """
-    _check(input_dim, widths)
+    check_sizes(input_dim, widths)
     units = int(sum(widths))
     regions, divisor = units**input_dim, math.factorial(input_dim)
     try:

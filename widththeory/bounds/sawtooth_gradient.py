@@ -211,4 +211,5 @@ def _check_size(name: str, number: float) -> None:
 def _scaled(count: int, exponent: int, size: float) -> Certified:
     """count * 2^-exponent * size; the quotient of integers is rounded once."""
     value = count / 2**exponent * size
-    return Certified(value, 4e-16 * value)
+    underflow = 1e-323 if count and size and value < 1e-290 else 0.0
+    return Certified(value, 4e-16 * value + underflow)

@@ -1,0 +1,290 @@
+"""Balls of the closed forms: against floats with their stated errors, exact integers, and other formulas."""
+
+import inspect
+import math
+from fractions import Fraction
+
+import flint
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from widththeory.bounds import (
+    affine_pieces,
+    daniely_norm,
+    free_knot,
+    growing_box,
+    kernel_direction,
+    level_set,
+    linear_regions,
+    product_direction,
+    random_features,
+    rigorous,
+    rigorous_daniely,
+    rigorous_directions,
+    rigorous_features,
+    rigorous_free_knot,
+    rigorous_gradient,
+    rigorous_level_set,
+    rigorous_products,
+    rigorous_regions,
+    rigorous_truncation,
+    rigorous_wave,
+    sawtooth_gradient,
+    spectral,
+    truncation,
+)
+from widththeory.bounds.radial_law import RadialLaw
+from widththeory.network import Network
+from widththeory.typing import Certified
+
+arb, acb = flint.arb, flint.acb
+widths_lists = st.lists(st.integers(3, 12), min_size=1, max_size=4)
+
+BALLS = {
+    affine_pieces: rigorous,
+    daniely_norm: rigorous_daniely,
+    free_knot: rigorous_free_knot,
+    growing_box: rigorous_directions,
+    level_set: rigorous_level_set,
+    linear_regions: rigorous_regions,
+    product_direction: rigorous_products,
+    random_features: rigorous_features,
+    sawtooth_gradient: rigorous_gradient,
+    spectral: rigorous_wave,
+    truncation: rigorous_truncation,
+}
+# The floor itself is relative_floor times second_moment; chords find the least distance for any function, by values.
+WITHOUT = {spectral.floor}
+
+
+@pytest.mark.parametrize("module", BALLS, ids=lambda module: module.__name__.rpartition(".")[2])
+def test_every_certified_number_has_a_ball(module):
+    certified = [
+        name
+        for name, function in vars(module).items()
+        if inspect.isfunction(function)
+        and function.__module__ == module.__name__
+        and not name.startswith("_")
+        and inspect.signature(function).return_annotation is Certified
+        and function not in WITHOUT
+    ]
+    assert certified
+    assert [name for name in certified if not hasattr(BALLS[module], name)] == []
+    assert hasattr(rigorous_directions, kernel_direction.radial_floor.__name__)
+
+
+def covers(ball, number):
+    """The ball and the certified number have a number in common, and the ball is the narrower one."""
+    known = rigorous.to_ball(number)
+    return ball.overlaps(known) and float(ball.rad()) <= max(number.error, 1e-14 * abs(number.value))
+
+
+# --- regions ----------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 3), st.lists(st.integers(9, 14), min_size=1, max_size=3))
+def test_counts_are_the_integers(dim, widths):
+    for name in ("montufar_lower", "serra_lower", "serra_upper", "expected_at_initialisation"):
+        ball, number = getattr(rigorous_regions, name)(dim, widths), getattr(linear_regions, name)(dim, widths)
+        assert covers(ball, number), name
+    assert rigorous_regions.montufar_lower(dim, widths) <= rigorous_regions.serra_upper(dim, widths)
+    assert rigorous_regions.one_hidden_layer(dim, widths[0]) == rigorous_regions.serra_upper(dim, widths[:1])
+
+
+def test_counts_of_any_size():
+    """In one dimension the sum is the product of n + 1; balls hold what floats cannot."""
+    widths = (20,) * 60
+    exact = arb(21) ** 60
+    with flint.ctx.workprec(400):
+        assert rigorous_regions.serra_upper(1, widths, precision=400) == arb(21) ** 60
+    assert rigorous_regions.one_dimension(widths).overlaps(exact)
+    with pytest.raises(ValueError, match="fewer than 1e308"):
+        linear_regions.one_dimension((20,) * 300)
+    assert rigorous_regions.one_dimension((20,) * 300).is_finite()
+    number = linear_regions.one_dimension(widths)
+    assert abs(21**60 - int(number.value)) <= Fraction(number.error)  # the stated error is not rounded down
+
+
+# --- gradients --------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 60), widths_lists, st.floats(0, 100))
+def test_gradient_bounds_agree(num_folds, widths, size):
+    pieces = math.prod(width + 1 for width in widths)
+    for ball, number in (
+        (
+            rigorous_gradient.correlation_bound(num_folds, pieces, size),
+            sawtooth_gradient.correlation_bound(num_folds, pieces, size),
+        ),
+        (rigorous_gradient.variation_bound(num_folds, size), sawtooth_gradient.variation_bound(num_folds, size)),
+        (
+            rigorous_gradient.gradient_bound(num_folds, widths, size),
+            sawtooth_gradient.gradient_bound(num_folds, widths, size),
+        ),
+    ):
+        assert covers(ball, number)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5, 12])
+def test_printed_theorems_agree(depth):
+    assert covers(rigorous_gradient.printed_loss_floor(depth, 3), sawtooth_gradient.printed_loss_floor(depth, 3))
+    numbers = (2.0, 3.0, 0.5, 4, 100, 10, 1e9)
+    assert covers(rigorous_gradient.printed_progress(*numbers), sawtooth_gradient.printed_progress(*numbers))
+    assert 2500 * rigorous_gradient.printed_progress(1.0, 1.0, 7.0, 4, 25, 2, 1.0) == 2500 * 21 * 49 * 2 * 25 * 4
+
+
+def test_spectral_norms_in_closed_form():
+    """Diagonal, rank one, a rotation scaled, and eigenvalues that coincide."""
+    for matrix, squared in (
+        (np.diag([3.0, -4.0, 1.0]), 16),
+        (np.ones((4, 2)), 8),
+        (np.array([[3.0, -4.0], [4.0, 3.0]]), 25),
+        (np.eye(3), 1),
+        (np.array([[1.0, 2.0, 2.0]]), 9),
+    ):
+        ball = rigorous_gradient.spectral_norm(matrix)
+        assert (ball**2).overlaps(arb(squared))
+        assert ball.rad() < 1e-12
+    assert rigorous_gradient.spectral_norm(np.zeros((2, 3))) == 0
+    rng = np.random.default_rng(0)
+    for shape in ((6, 6), (9, 3), (1, 5)):
+        matrix = rng.standard_normal(shape)
+        ball = rigorous_gradient.spectral_norm(matrix)
+        # LAPACK to some hundred roundings
+        assert ball.overlaps(arb(np.linalg.norm(matrix, 2), 1e-13))
+        for vector in rng.standard_normal((20, shape[1])):
+            assert np.linalg.norm(matrix @ vector) <= float(ball.upper()) * np.linalg.norm(vector) * (1 + 1e-14)
+
+
+def test_largest_gradient_agrees():
+    rng = np.random.default_rng(1)
+    sizes = (1, 8, 8, 1)
+    layers = [(rng.standard_normal((o, i)), rng.standard_normal(o)) for i, o in zip(sizes, sizes[1:], strict=False)]
+    assert covers(rigorous_gradient.largest_gradient(layers), sawtooth_gradient.largest_gradient(layers))
+    by_hand = [(np.array([[3.0]]), np.zeros(1)), (np.array([[1.0]]), np.zeros(1))]
+    assert (rigorous_gradient.largest_gradient(by_hand) ** 2).overlaps(arb(12))
+
+
+# --- random features --------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 8), st.floats(0.5, 50), st.integers(0, 300))
+@settings(max_examples=30)
+def test_random_features_agree(dim, lipschitz, count):
+    floor = rigorous_features.random_feature_floor(dim, lipschitz, count)
+    known = random_features.random_feature_floor(dim, lipschitz, count)
+    assert float(floor.lower()) <= known.upper  # floats try more radii
+    needed = rigorous_features.random_features_needed(dim, lipschitz, 1.0, 0.25)
+    assert float(needed.lower()) <= random_features.random_features_needed(dim, lipschitz, 1.0, 0.25).upper
+    law = random_features.law_exponent(dim, lipschitz, 1.0)
+    assert rigorous_features.law_exponent(dim, lipschitz, 1.0).overlaps(arb(law, 1e-13 * law))  # some roundings
+    if 0 < count < 5:  # small radii are best there, and both have them
+        assert covers(floor, known)
+
+
+def test_random_features_by_hand():
+    """d = 2, r = 4, as in test_random_features: m = 2 with 9 points, so that (pi floor)^2 = 5 / 36."""
+    assert (36 * (arb.pi() * rigorous_features.random_feature_floor(2, 1.0, 4)) ** 2).overlaps(arb(5))
+    # L / eps = 10, d = 1: m = 1 and 4 have 3 and 5 points
+    squared = arb.pi() ** 2 / 50
+    needed = rigorous_features.random_features_needed(1, 10.0, 1.0)
+    assert needed.overlaps((3 * (1 - squared)).max(5 * (1 - 4 * squared)))
+    assert needed.rad() < 1e-30
+
+
+# --- spheres ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("dim", "frequency"), [(3, 2.0), (6, 30.0), (25, 12.5)])
+def test_sphere_bounds_agree(dim, frequency):
+    for degree in (0, 1, 4, 9):
+        ball = rigorous_daniely.polynomial_distance_squared(dim, frequency, degree)
+        assert covers(ball, daniely_norm.polynomial_distance_squared(dim, frequency, degree))
+    for level in (0.01, 0.3):
+        ball = rigorous_daniely.neuron_norm_needed(dim, frequency, level)
+        assert covers(ball, daniely_norm.neuron_norm_needed(dim, frequency, level))
+    for norm in (0.0, 1.0, 50.0):
+        ball = rigorous_daniely.error_floor(dim, frequency, norm)
+        assert covers(ball, daniely_norm.error_floor(dim, frequency, norm))
+
+
+@pytest.mark.parametrize("degree", [1, 3, 5])
+def test_distance_to_polynomials_by_integration(degree):
+    """d = 3: the law of <x, x'> is uniform on [-1, 1]; Legendre polynomials, and FLINT's own integrals."""
+    w = arb(4)
+    with flint.ctx.workprec(100):
+        left = acb.integral(lambda t, _: (w * t).sin() ** 2, -1, 1).real / 2
+        for k in range(1, degree, 2):
+            inner = acb.integral(lambda t, _, k=k: (w * t).sin() * t.legendre_p(acb(k)), -1, 1).real / 2
+            left -= (2 * k + 1) * inner**2
+    ball = rigorous_daniely.polynomial_distance_squared(3, 4.0, degree)
+    assert ball.overlaps(left)
+    assert abs(ball - left) < 1e-20
+
+
+def test_a_ball_of_frequencies_covers_its_ends_and_coarse_precision_stays_honest():
+    wide = rigorous_daniely.error_floor(5, arb(3, 0.01), 1.0)
+    for frequency in (2.991, 3.0, 3.009):
+        assert wide.overlaps(rigorous_daniely.error_floor(5, frequency, 1.0))
+    coarse = rigorous_daniely.neuron_norm_needed(3, 2.0, 1e-25, precision=32)
+    assert coarse.overlaps(rigorous_daniely.neuron_norm_needed(3, 2.0, 1e-25, precision=200))
+    assert rigorous_daniely.polynomial_distance_squared(3, 2.0, 4000).contains(arb(0))
+
+
+# --- truncation -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("dim", "order"), [(2, 0), (8, 0), (4, 2)])
+def test_truncation_agrees(dim, order):
+    law = RadialLaw(dim, order)
+    radius = 5.0 / law.scale
+    share = rigorous_truncation.share_outside(law, radius)
+    # the float's share is that of its own rounded t
+    assert abs(share - arb(float(1 - law.cdf(np.array([law.scale * radius]))[0]))) < 1e-11
+    squared = np.random.default_rng(dim).random(200)
+    ball = rigorous_truncation.outside_error(law, radius, squared, 1.0)
+    number = truncation.outside_error(law, radius, squared, 1.0)
+    assert abs(ball.mid() - number.value) < 1e-11
+    assert float(ball.rad()) == pytest.approx(number.error, rel=1e-6)  # radii have 30 bits
+    floor = rigorous_truncation.truncated_floor(arb(0.9), ball)
+    assert floor.overlaps(rigorous.to_ball(truncation.truncated_floor(Certified(0.9, 0.0), number)))
+
+
+def test_supremum_by_hand_and_by_points():
+    """|w| = 5, R = 2: max(10 + 1, 0), max(0 - 3, 0) and the constant."""
+    network = Network([([[3.0, 4.0], [0.0, 0.0]], [1.0, -3.0]), ([[-2.0, 7.0]], [0.5])])
+    assert rigorous_truncation.truncated_supremum(network, 2.0) == 22.5
+    rng = np.random.default_rng(0)
+    network = Network([(rng.standard_normal((5, 3)), rng.standard_normal(5)), (rng.standard_normal((1, 5)), [0.3])])
+    ball = rigorous_truncation.truncated_supremum(network, 2.0)
+    assert ball.overlaps(arb(truncation.truncated_supremum(network, 2.0), 1e-13))  # some hundred roundings
+    points = 10 * rng.standard_normal((2000, 3))
+    assert np.abs(truncation.truncated_values(network, 2.0, points)).max() <= float(ball.upper())
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: rigorous_regions.serra_lower(2, (5,)), "widths"),
+        (lambda: rigorous_regions.serra_upper(2, (5,), precision=1), "precision"),
+        (lambda: rigorous_gradient.variation_bound(3, -1.0), "total_variation must be"),
+        (lambda: rigorous_gradient.gradient_bound(3, (2,), math.inf), "largest must be"),
+        (lambda: rigorous_gradient.spectral_norm(np.array([[math.nan]])), "weight must be finite"),
+        (lambda: rigorous_gradient.largest_gradient([]), "layers must be"),
+        (lambda: rigorous_features.law_exponent(2, 0.0, 1.0), "lipschitz must be"),
+        (lambda: rigorous_features.random_features_needed(2, 1.0, 1.0, 1.0), "failure must"),
+        (lambda: rigorous_daniely.error_floor(2, 1.0, 1.0), "dim must be"),
+        (lambda: rigorous_daniely.error_floor(3, arb(0, 1), 1.0), "frequency must be"),
+        (lambda: rigorous_daniely.neuron_norm_needed(3, 1.0, 2.0), "relative_error must be"),
+        (lambda: rigorous_truncation.share_outside(RadialLaw(3), 0.0), "radius must be"),
+        (lambda: rigorous_truncation.outside_error(RadialLaw(3), 1.0, np.array([2.0, 0.1]), 1.0), "squared_errors"),
+    ],
+)
+def test_bad_input_gets_one_sentence(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

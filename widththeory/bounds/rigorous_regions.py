@@ -1,0 +1,89 @@
+"""`linear_regions` as balls: counts are integers, so that the radius is zero, or that of the precision asked for.
+
+Unlike floats, balls hold a count of any number of digits.
+"""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+from widththeory.bounds.region_counts import cells, check_sizes, folded, most
+from widththeory.bounds.rigorous import flint, rational
+from widththeory.typing import check_positive_int
+
+
+def _ball(number: Fraction | int, precision: int) -> flint.arb:
+    with flint.ctx.workprec(check_positive_int("precision", precision, at_least=2)):
+        return rational(number)
+
+
+def one_hidden_layer(input_dim: int, width: int, *, precision: int = 128) -> flint.arb:
+    """`linear_regions.one_hidden_layer` as a ball: sum_{j <= d} C(width, j).
+
+    Raises:
+        ValueError: as there, or precision below 2.
+
+    Source: Zaslavsky's count, as in [montufar2014] Section 2, as recalled.
+    """
+    return _ball(cells(input_dim, width), precision)
+
+
+def montufar_lower(input_dim: int, widths: Sequence[int], *, precision: int = 128) -> flint.arb:
+    """`linear_regions.montufar_lower` as a ball: prod_{l<L} floor(n_l / d)^d sum_{j <= d} C(n_L, j).
+
+    Raises:
+        ValueError: as there, or precision below 2.
+
+    Source: [montufar2014], as recalled.
+    """
+    check_positive_int("input_dim", input_dim)
+    check_sizes(input_dim, widths, at_least=input_dim)
+    return _ball(folded(input_dim, widths), precision)
+
+
+def serra_lower(input_dim: int, widths: Sequence[int], *, precision: int = 128) -> flint.arb:
+    """`linear_regions.serra_lower` as a ball: prod_{l<L} (floor(n_l / d) + 1)^d sum_{j <= d} C(n_L, j), n_l >= 3 d.
+
+    Raises:
+        ValueError: as there, or precision below 2.
+
+    Source: [serra2018], as recalled.
+    """
+    check_positive_int("input_dim", input_dim)
+    check_sizes(input_dim, widths, at_least=3 * input_dim)
+    return _ball(folded(input_dim, widths, extra=1), precision)
+
+
+def serra_upper(input_dim: int, widths: Sequence[int], *, precision: int = 128) -> flint.arb:
+    """`linear_regions.serra_upper` as a ball: the sum over J of prod_l C(n_l, j_l).
+
+    Raises:
+        ValueError: as there, or precision below 2.
+
+    Source: [serra2018] Theorem 1, as recalled.
+    """
+    return _ball(most(input_dim, widths), precision)
+
+
+def one_dimension(widths: Sequence[int], *, precision: int = 128) -> flint.arb:
+    """`linear_regions.one_dimension` as a ball: prod(n_l + 1).
+
+    Raises:
+        ValueError: as there, or precision below 2.
+
+    Source: [serra2018], as recalled.
+    """
+    check_sizes(1, widths, but_last=3)
+    return _ball(math.prod(width + 1 for width in widths), precision)
+
+
+def expected_at_initialisation(input_dim: int, widths: Sequence[int], *, precision: int = 128) -> flint.arb:
+    """`linear_regions.expected_at_initialisation` as a ball: N^d / d!, a baseline and not a bound.
+
+    Raises:
+        ValueError: as there, or precision below 2.
+
+    Source: [haninrolnick2019], as recalled.
+    """
+    check_sizes(input_dim, widths)
+    return _ball(Fraction(sum(widths) ** input_dim, math.factorial(input_dim)), precision)
