@@ -1,70 +1,74 @@
-"""`python -m widththeory plan --scale laptop`: the fits that each experiment lacks, and the time they will take."""
+"""What the experiments lack, what runs, what came out, and whether it comes out again.
 
-import importlib.util
-import sys
-import tempfile
+python -m widththeory plan --scale laptop       fits that are missing, memory and time they will take
+python -m widththeory status                    rows done and failed, pace, time left
+python -m widththeory show --claims sawtooth    its best rows
+python -m widththeory export --kind parquet --out tables
+python -m widththeory verify --sample 2         measure some chunks again; list rows under a certified floor
+python -m widththeory merge --ledgers a.sqlite b.sqlite
+"""
+
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Literal
 
 import tyro
 
-from widththeory import command
+from widththeory import command, study
 from widththeory.command import Scale
+from widththeory.typing import check_positive_int
 
 
 @dataclass(frozen=True)
 class Flags:
     """What to say about the experiments."""
 
-    action: tyro.conf.Positional[Literal["plan"]]
-    """plan: cells missing and time expected."""
+    action: tyro.conf.Positional[Literal["plan", "status", "show", "export", "verify", "merge"]]
+    """What to do, see above."""
     scale: Scale = "laptop"
     """Whose grids."""
+    claims: tuple[str, ...] = ()
+    """Experiments, by name; all if not given."""
     root: Path | None = None
     """The folder that holds experiments/ and results/; default: that of this package, else the working folder."""
+    rows: int = 5
+    """show: rows of each table."""
+    by: str | None = None
+    """show: the column to sort by."""
+    kind: Literal["csv", "parquet"] = "csv"
+    """export: of which kind the files are."""
+    out: Path = Path("tables")
+    """export: the folder for them."""
+    sample: int = 1
+    """verify: chunks of each experiment to measure again."""
+    seed: int = 0
+    """verify: which ones."""
+    ledgers: tuple[Path, ...] = ()
+    """merge: files to take rows from."""
+
+    def __post_init__(self) -> None:
+        check_positive_int("rows", self.rows)
+        check_positive_int("sample", self.sample, at_least=0)
+        check_positive_int("seed", self.seed, at_least=0)
 
 
 def main(flags: Flags) -> None:
-    """Print a line an experiment; nothing is fitted and no file is made."""
+    """Print what was asked for, line by line."""
     root = flags.root or next(
         (place for place in (Path(__file__).resolve().parent.parent, Path.cwd()) if (place / "experiments").is_dir()),
         Path.cwd(),
     )
-    scripts = sorted((root / "experiments").glob("*.py"))
-    if not scripts:
-        raise ValueError(f"there are no experiments in {root / 'experiments'}")
-    for script in scripts:
-        print(f"{script.stem}: {_plan(script, root / 'results' / flags.scale / script.stem, flags.scale)}")
-
-
-def _plan(script: Path, table: Path, scale: Scale) -> str:
-    from widththeory import grid  # slow to import: not before the flags are known to be right
-    from widththeory.ledger import Ledger
-
-    experiment = _load(script)
-    if not hasattr(experiment, "settings"):
-        return "nothing to fit"
-    settings = experiment.settings(experiment.Config(scale=scale))
-    with tempfile.TemporaryDirectory() as folder:
-        kept, committed = table.with_suffix(".sqlite"), table.with_suffix(".csv")
-        with Ledger.open(kept if kept.exists() else Path(folder) / kept.name) as ledger:
-            if not kept.exists() and committed.exists():
-                ledger.import_csv(committed, type(settings[0]), script.stem)
-            return grid.plan(settings, ledger, experiment=script.stem).text()
-
-
-def _load(script: Path) -> ModuleType:
-    """The module in the file `script`, without running it as a command."""
-    name = f"experiments.{script.stem}"
-    spec = importlib.util.spec_from_file_location(name, script)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # where its dataclasses look their annotations up
-    spec.loader.exec_module(module)
-    return module
+    asked = study.Study(root, flags.scale, flags.claims)
+    lines = {
+        "plan": lambda: study.plan(asked),
+        "status": lambda: study.status(asked),
+        "show": lambda: study.show(asked, flags.rows, flags.by),
+        "export": lambda: study.export(asked, flags.out, flags.kind),
+        "verify": lambda: study.verify(asked, flags.sample, flags.seed),
+        "merge": lambda: study.merge(asked, flags.ledgers),
+    }
+    for line in lines[flags.action]():
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,17 @@ def key(settings: Any) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
 
 
+def key_of(name: str, fields: list[list[Any]], settings: dict[str, Any]) -> str:
+    """The key of settings that are only known as data: a class's name, its `defaults`, and what `encode` wrote."""
+    changed = {}
+    for field, *default in fields:
+        value = settings[field] if field in settings else (default[0] if default else None)
+        if not default or value != default[0]:
+            changed[field] = _canonical(value, name, field)
+    text = json.dumps([name, changed], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
+
+
 def encode(settings: Any) -> str:
     """All fields as JSON, numbers exactly as they were given."""
     cls: Any = type(settings)

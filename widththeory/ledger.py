@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 
 Status = Literal["done", "failed"]
 
+_INSERT = (
+    "INSERT INTO rows (experiment, key, status, class, settings, metrics, error, provenance, seconds, created, weights)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (experiment, key) DO UPDATE SET status = excluded.status, metrics = excluded.metrics,"
+    " error = excluded.error, provenance = excluded.provenance, seconds = excluded.seconds,"
+    " created = excluded.created, weights = excluded.weights WHERE rows.status = 'failed'"
+)
+
 __all__ = ["Ledger", "LedgerError", "Row", "Status"]
 
 
@@ -125,6 +133,11 @@ class Ledger:
         )
         return [(json.loads(text), count) for text, count in self._read(query, experiment)]
 
+    def seconds(self, experiment: str) -> float:
+        """Computing time of all rows of an experiment, where it is known."""
+        query = "SELECT coalesce(sum(seconds), 0.0) FROM rows WHERE experiment = ?"
+        return float(next(iter(self._read(query, experiment)))[0])
+
     def weights(self, experiment: str, settings: Any) -> bytes | None:
         """What `Row.weights` held, or None."""
         query = "SELECT weights FROM rows WHERE experiment = ? AND key = ?"
@@ -152,11 +165,7 @@ class Ledger:
                 if made_by not in provenances:
                     provenances[made_by] = self._provenance_id(made_by)
                 written += self.connection.execute(
-                    "INSERT INTO rows (experiment, key, status, class, settings, metrics, error, provenance, seconds,"
-                    " created, weights) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                    " ON CONFLICT (experiment, key) DO UPDATE SET status = excluded.status, metrics = excluded.metrics,"
-                    " error = excluded.error, provenance = excluded.provenance, seconds = excluded.seconds,"
-                    " created = excluded.created, weights = excluded.weights WHERE rows.status = 'failed'",
+                    _INSERT,
                     (
                         *(experiment, key, row.status, type(row.settings).__name__, identity.encode(row.settings)),
                         *(metrics, row.error, provenances[made_by], row.seconds, now, row.weights),
@@ -218,6 +227,58 @@ class Ledger:
         # Of a failure the file has the last line, the ledger perhaps the whole traceback.
         rows = [row for row in rows if row.status == "done" or identity.key(row.settings) not in known]
         return self.record(experiment, rows)
+
+    def take(self, source: "Ledger", experiment: str) -> int:
+        """Take over the rows of an experiment from another ledger; the number of rows that were new is returned.
+
+        A row that is there already stays, unless it is a failed one and the other ledger has it done. What the other
+        holds is data: its keys are computed again from its settings, and its defaults must be those here.
+
+        Raises:
+            LedgerError: rows whose key is not that of their settings, or other defaults of one settings class.
+        """
+        ours, theirs = (
+            {name: json.loads(text) for name, text in one._read("SELECT name, fields FROM classes")}
+            for one in (self, source)
+        )
+        query = (
+            "SELECT r.key, r.status, r.class, r.settings, r.metrics, r.error, p.text, r.seconds, r.created, r.weights"
+            " FROM rows r JOIN provenance p ON p.id = r.provenance WHERE r.experiment = ?"
+        )
+        new = 0
+        with plain_errors(self.path), transaction(self.connection):
+            for key, status, cls, settings, metrics, error, made_by, *rest in source._read(query, experiment):
+                if cls not in theirs or identity.key_of(cls, theirs[cls], json.loads(settings)) != key:
+                    raise LedgerError(
+                        f"{source.path} is not to be trusted: row {key!r} has other settings than it says"
+                    )
+                if ours.setdefault(cls, theirs[cls]) != theirs[cls]:
+                    raise LedgerError(
+                        f"{source.path} has other fields or defaults of {cls} than {self.path}: make both "
+                        "by one version"
+                    )
+                if status not in ("done", "failed") or not all(
+                    isinstance(json.loads(t), dict) for t in (metrics, made_by)
+                ):
+                    raise LedgerError(f"{source.path} is not to be trusted: row {key!r} is malformed")
+                self.connection.execute("INSERT OR IGNORE INTO classes VALUES (?, ?)", (cls, json.dumps(theirs[cls])))
+                values = (experiment, key, status, cls, settings, metrics, error, self._provenance_id(made_by), *rest)
+                new += self.connection.execute(_INSERT + " AND excluded.status = 'done'", values).rowcount
+        return new
+
+    def drivers(self, experiment: str) -> int:
+        """Number of drivers that have claimed cells of an experiment and whose lease has not run out."""
+        query = (
+            "SELECT count(DISTINCT d.id) FROM drivers d JOIN claims c ON c.driver = d.id"
+            " WHERE c.experiment = ? AND d.expires > ?"
+        )
+        return int(next(self._read(query, experiment, time.time()))[0])
+
+    def recent(self, experiment: str, since: float) -> tuple[int, float]:
+        """Number of rows written after a time, and the seconds from the first of them until now."""
+        query = "SELECT count(*), min(created) FROM rows WHERE experiment = ? AND created > ?"
+        count, first = next(self._read(query, experiment, since))
+        return int(count), time.time() - first if count else 0.0
 
     def backup(self, path: Path | str) -> None:
         """Write a consistent copy to `path`, also while other processes use the ledger."""

@@ -125,17 +125,24 @@ class Regression:
         return 5 if self.width <= 48 else 3
 
     @property
+    def member_bytes(self) -> int:
+        """Memory of one network of an ensemble while it is trained: weights, moments, hidden values, batches."""
+        width, depth = self.device_shape
+        params = Size(self.construction.input_dim, (width,) * depth).num_params
+        hidden = width * (3 * depth * self.batch_size + 4 * self.num_check_points)
+        batches = self.batch_size * max(1, min(500, self.num_steps // NUM_CHECKS))
+        values = self.num_train + self.num_test
+        return int(np.dtype(self.dtype).itemsize * (8 * params + hidden + batches) + 8 * values)
+
+    @property
     def device_shape(self) -> tuple[int, int]:
         """Width and depth of the program that fits this network on a GPU, filled up with zeros and identities."""
         return _in_class(self.width, _WIDTH_CLASSES), _in_class(self.depth, _DEPTH_CLASSES)
 
     def device_chunk_size(self, memory: float) -> int:
         """Networks to train side by side on a GPU with so many bytes of memory: what keeps it busy, and fits twice."""
-        width, depth = self.device_shape
-        params = Size(self.construction.input_dim, (width,) * depth).num_params
-        activations = width * (3 * depth * self.batch_size + 4 * self.num_check_points)
-        member = np.dtype(self.dtype).itemsize * (8 * params + activations)
-        most = min(_MAX_MEMBERS, _FULL_DEVICE // (width * self.batch_size), int(memory / 2 / member))
+        width, _ = self.device_shape
+        most = min(_MAX_MEMBERS, _FULL_DEVICE // (width * self.batch_size), int(memory / 2 / self.member_bytes))
         return int(2 ** math.floor(math.log2(max(most, 1))))
 
     @property

@@ -1,0 +1,210 @@
+"""`python -m widththeory`: what a person reads about the experiments of a folder, and what is measured again."""
+
+import importlib.util
+import shutil
+import sys
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from fake_fits import FakeFit, fake_measure, grid
+
+from widththeory import __main__ as main
+from widththeory import command, study
+from widththeory import grid as engine
+from widththeory.experiment import Flags, fit_table
+from widththeory.ledger import Ledger, LedgerError
+from widththeory.study import Study
+
+EXPERIMENT = """
+from dataclasses import dataclass
+from widththeory.regression import Regression
+@dataclass(frozen=True)
+class Config:
+    scale: str
+def settings(config):
+    return [Regression("telgarsky.Sawtooth", (("num_folds", 2),), width, 2, seed=seed, learning_rate=0.01, num_steps=10,
+            batch_size=8, num_train=64, num_test=64) for width in (3, 4) for seed in range(2)]
+"""
+FIGURE = """
+def compared(table, floor):
+    return table.merge(floor, on="width")
+def under_floor(fits):
+    return fits[fits["relative_error"] < fits["relative_floor"]]
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with one experiment, computed, and one that fits nothing."""
+    root = tmp_path_factory.mktemp("root")
+    for place, claim, text in (
+        ("experiments", "claim", EXPERIMENT),
+        ("experiments", "theory", '"""Nothing is fitted."""'),
+        ("paper_figures", "claim", FIGURE),
+    ):
+        (root / place).mkdir(exist_ok=True)
+        (root / place / f"{claim}.py").write_text(text)
+    module = Study(root, "smoke").module("experiments", "claim")
+    from widththeory import fit
+
+    flags = Flags(scale="smoke", out=root / "results" / "smoke", jobs=1, log="none")
+    fit_table(root / "experiments" / "claim.py", flags, module.settings(module.Config("smoke")), fit.measure)
+    (root / "results/smoke/claim.floor.csv").write_text("width,relative_floor\n3,1e-9\n4,1e-9\n")
+    return root
+
+
+@pytest.fixture
+def root(folder, tmp_path):
+    """The same, to spoil."""
+    shutil.copytree(folder, tmp_path / "root")
+    return tmp_path / "root"
+
+
+def said(root, action, *flags, capsys):
+    command.run(main.main, [action, "--scale", "smoke", "--root", str(root), *flags])
+    return capsys.readouterr().out
+
+
+def refused(root, action, *flags, capsys):
+    with pytest.raises(SystemExit) as stop:
+        command.run(main.main, [action, "--scale", "smoke", "--root", str(root), *flags])
+    assert stop.value.code == 2
+    out = capsys.readouterr()
+    assert out.err.count("\n") == 1
+    return out.out, out.err
+
+
+def test_plan_tells_memory_and_time(root, capsys):
+    assert said(root, "plan", capsys=capsys) == "claim: 4 of 4 cells done, nothing missing\ntheory: nothing to fit\n"
+    (root / "results/smoke/claim.sqlite").unlink()
+    (root / "results/smoke/claim.csv").unlink()
+    text = said(root, "plan", "--claims", "claim", capsys=capsys)
+    assert "4 missing: 2 chunks of 2 programs, time unknown before a first run with" in text
+    assert text.endswith(" GB of memory\n")
+
+
+def test_status_tells_failures_pace_and_what_is_missing(root, capsys):
+    assert said(root, "status", capsys=capsys).startswith("claim: 4 of 4 cells done\ntheory: no ledger at scale smoke")
+    path = root / "results/smoke/claim.sqlite"
+    cells = grid(seeds=3)
+    cells[0] = replace(cells[0], trouble="raise")
+    with Ledger.open(path) as ledger:
+        engine.run(cells, fake_measure, ledger, experiment="claim", jobs=1, progress="none")
+        ledger.connection.execute("INSERT INTO drivers VALUES ('d', 'far', 1, '', 9e18)")
+        ledger.connection.execute("INSERT INTO claims VALUES ('claim', 'k', 'd')")
+    path.with_suffix(".grid.csv").write_text("cells\n80\n")
+    text = said(root, "status", "--claims", "claim", capsys=capsys)
+    assert "claim: 39 of 80 cells done, 1 failed, 1 driver at " in text
+    assert " cells/s, " in text
+    assert " left\n" in text
+    assert "  failed: width=3, seed=0, learning_rate=0.001: ZeroDivisionError: seed 0 is poison\n" in text
+
+
+def test_show_gives_the_best_rows_with_what_varies(root, capsys):
+    text = said(root, "show", "--claims", "claim", "--rows", "2", capsys=capsys)
+    head, columns, *rows = text.splitlines()
+    assert head == "claim: 4 rows, by relative_error"
+    assert columns.split() == ["width", "seed", "relative_error"]
+    table = pd.read_csv(root / "results/smoke/claim.csv")
+    assert [float(row.split()[-1]) for row in rows] == pytest.approx(sorted(table["relative_error"])[:2], rel=1e-5)
+    assert "has no column 'beauty'" in refused(root, "show", "--claims", "claim", "--by", "beauty", capsys=capsys)[1]
+
+
+def test_export_writes_files_or_says_what_it_needs(root, tmp_path, monkeypatch, capsys):
+    said(root, "export", "--out", str(tmp_path / "tables"), capsys=capsys)
+    assert (tmp_path / "tables/claim.csv").read_bytes() == (root / "results/smoke/claim.csv").read_bytes()
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, find=importlib.util.find_spec: None if name == "pyarrow" else find(name),
+    )
+    assert "need the library pyarrow" in refused(root, "export", "--kind", "parquet", capsys=capsys)[1]
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, find=importlib.util.find_spec: find("sys") if name == "pyarrow" else find(name),
+    )
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", lambda table, path: path.write_text(str(len(table))), raising=False)
+    said(root, "export", "--kind", "parquet", "--out", str(tmp_path / "tables"), capsys=capsys)
+    assert (tmp_path / "tables/claim.parquet").read_text() == "4"
+
+
+def test_verify_measures_again_and_compares_with_floors(root, capsys):
+    text = said(root, "verify", "--sample", "9", capsys=capsys)
+    assert "claim: 4 rows came out again to the bit, 0 did not\n" in text
+    assert "claim: 0 of 4 rows under their floor\n" in text
+    (root / "results/smoke/claim.floor.csv").write_text("width,relative_floor\n3,1e9\n4,1e-9\n")
+    out, err = refused(root, "verify", "--sample", "0", capsys=capsys)
+    assert out.count("claim: under its floor: ") == 2
+    assert "2 rows are not what they should be" in err
+
+
+def test_verify_finds_a_forged_row_and_excuses_other_versions(root, capsys):
+    with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
+        change = "UPDATE rows SET metrics = json_set(metrics, '$.train_mse', 0.5) WHERE id = 1"
+        ledger.connection.execute(change)
+    out, err = refused(root, "verify", "--sample", "9", capsys=capsys)
+    assert "was 0.5, though made by the same versions" in out
+    assert "1 rows are not what they should be" in err
+    with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
+        ledger.connection.execute("UPDATE provenance SET text = json_set(text, '$.jax', '0.1.0')")
+    text = said(root, "verify", "--sample", "9", capsys=capsys)
+    assert "was 0.5, made by jax 0.1.0 (now " in text
+
+
+def test_merge_takes_rows_of_other_machines(root, tmp_path, capsys):
+    halves = []
+    for index, cells in enumerate((grid(seeds=2), grid(seeds=3))):
+        halves.append(tmp_path / f"{index}.sqlite")
+        with Ledger.open(halves[-1]) as ledger:
+            engine.run(cells, fake_measure, ledger, experiment="claim", jobs=1, progress="none")
+            ledger.record("elsewhere", [])
+    text = said(root, "merge", "--ledgers", *map(str, halves), capsys=capsys)
+    assert [line.split()[1] for line in text.splitlines()] == ["24", "12"]
+    with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
+        assert ledger.counts("claim")["done"] == 4 + 36
+        assert ledger.missing("claim", grid(seeds=3)) == []
+    assert said(root, "merge", "--ledgers", str(halves[0]), capsys=capsys).split()[1] == "0"
+    assert "merge needs --ledgers" in refused(root, "merge", capsys=capsys)[1]
+    assert "there is no ledger" in refused(root, "merge", "--ledgers", "nowhere.sqlite", capsys=capsys)[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("UPDATE rows SET settings = json_set(settings, '$.width', 99) WHERE id = 1", "other settings than it says"),
+        ("UPDATE rows SET metrics = '[1]' WHERE id = 1", "is malformed"),
+        ("UPDATE classes SET fields = json_insert(fields, '$[#]', json('[\"momentum\", 0.5]'))", "other fields"),
+    ],
+)
+def test_a_ledger_of_somebody_else_is_data_that_is_checked(tmp_path, change, message):
+    with Ledger.open(tmp_path / "theirs.sqlite") as theirs, Ledger.open(tmp_path / "ours.sqlite") as ours:
+        for ledger, seeds in ((theirs, 3), (ours, 1)):
+            engine.run(grid(seeds=seeds), fake_measure, ledger, experiment="claim", jobs=1, progress="none")
+        theirs.connection.execute(change)
+        before = ours.statuses("claim")
+        with pytest.raises(LedgerError, match=message):
+            ours.take(theirs, "claim")
+        assert ours.statuses("claim") == before
+
+
+def test_a_failed_row_gives_way_to_one_that_is_done(tmp_path):
+    cells = grid(seeds=1)
+    with Ledger.open(tmp_path / "theirs.sqlite") as theirs, Ledger.open(tmp_path / "ours.sqlite") as ours:
+        for ledger, measure in ((theirs, fake_measure), (ours, lambda settings, size: [])):
+            engine.run(cells, measure, ledger, experiment="claim", jobs=1, progress="none")
+        assert theirs.take(ours, "claim") == 0
+        assert ours.take(theirs, "claim") == len(cells)
+        assert ours.counts("claim") == {"done": len(cells), "failed": 0}
+        assert isinstance(cells[0], FakeFit)
+
+
+def test_bad_input_is_one_sentence(root, tmp_path, capsys):
+    assert "there is no experiment 'nothing'" in refused(root, "plan", "--claims", "nothing", capsys=capsys)[1]
+    assert "there are no experiments in" in refused(tmp_path, "status", capsys=capsys)[1]
+    assert "rows must be an integer of at least 1" in refused(root, "show", "--rows", "0", capsys=capsys)[1]
+    (root / "results/smoke/claim.sqlite").write_text("not a ledger at all, but long enough to be a header " * 9)
+    assert "is not a ledger" in refused(root, "status", capsys=capsys)[1]
+    assert "claim" in study.Study(root, "smoke").claims
+    assert sys.modules["experiments.claim"]
