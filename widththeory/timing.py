@@ -45,7 +45,7 @@ class Timing:
     Args:
         work: "train" is a step of SGD with Nesterov momentum on one batch, forward, backward and update; "infer" is a
             forward pass with running statistics; "matmul" a product of two square matrices, the measure of the largest
-            rate of operations; "copy" an array read, multiplied by a number and written back, that of memory's bandwidth.
+            rate of operations; "copy" an array read, multiplied by a number and written back, that of bandwidth.
         platform: "cpu" or "gpu".
         run: number of an independent repetition.
         num_rounds: times that each is timed.

@@ -1,0 +1,254 @@
+"""Time of a step against depth and width at equal multiply-adds: seconds, ratios within a round, and the roofline.
+
+Draws results/<scale>/device_friendliness.csv; see experiments/device_friendliness.py.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
+
+from widththeory import command
+from widththeory.estimates import finished
+from widththeory.plotting import COLORS, TEXT_WIDTH, number_ticks, series
+from widththeory.verdicts import Verdict
+
+CELL = ["platform", "work", "batch_size", "depth"]
+NAMES = {"cpu": "CPU", "gpu": "GPU"}
+_HOLLOW: dict[str, Any] = {"color": "0.3", "marker": "o", "markerfacecolor": "none", "linestyle": "none"}
+WORK = {"train": "training", "infer": "inference"}
+
+
+def networks(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of networks that were measured, with width and depth; convolutions are the hidden layers."""
+    good = finished(table)
+    good = good[good["work"].isin(list(WORK))]
+    widths = [int(json.loads(text)[0]) if isinstance(text, str) else int(text[0]) for text in good["model.widths"]]
+    return good.assign(width=widths, depth=good["num_convs"].astype(int))
+
+
+def rounds(table: pd.DataFrame) -> pd.DataFrame:
+    """A row a network, batch size, run and round: seconds a call, and their ratio to the shallowest in that round."""
+    good = networks(table)
+    columns = [name for name in good if name.startswith("round_")]
+    kept = [*CELL, "width", "run"]
+    long = good.melt(id_vars=kept, value_vars=columns, var_name="round", value_name="seconds").dropna()
+    pair = ["platform", "work", "batch_size", "run", "round"]
+    shallowest = long.groupby(pair)["depth"].transform("min")
+    # a run that lost its shallowest network has nothing to compare with
+    least = long.groupby(["platform", "work"])["depth"].transform("min")
+    base = long[long["depth"] == shallowest].set_index(pair)["seconds"]
+    long["ratio"] = long["seconds"].to_numpy() / base.reindex(pd.MultiIndex.from_frame(long[pair])).to_numpy()
+    return long.assign(ratio=long["ratio"].where(shallowest == least)).reset_index(drop=True)
+
+
+def peaks(table: pd.DataFrame) -> pd.DataFrame:
+    """Of each platform its name, and where measured, the rates of the matrix product and of the copy, medians."""
+    good, rows = finished(table), []
+    for platform, cells in good.groupby("platform"):
+        product, copied = (cells[cells["work"] == work] for work in ("matmul", "copy"))
+        rate = (product["flops"] / product["seconds_median"]).median()
+        bandwidth = (copied["bytes"] / copied["seconds_median"]).median()
+        rows.append((platform, cells["device_name"].iloc[0], rate, bandwidth))
+    return pd.DataFrame(rows, columns=["platform", "device", "peak_flops", "bandwidth"])
+
+
+def drawn(table: pd.DataFrame) -> pd.DataFrame:
+    """A row a network and batch size: median and quartiles of the time and of the ratio, rate, intensity, the roof."""
+    long = rounds(table)
+    groups = long.groupby([*CELL, "width"])
+    shown = groups["seconds"].quantile([0.25, 0.5, 0.75]).unstack()
+    shown.columns = pd.Index(["seconds_low", "seconds", "seconds_high"])
+    ratio = groups["ratio"].quantile([0.25, 0.5, 0.75]).unstack()
+    shown[["ratio_low", "ratio", "ratio_high"]] = ratio.to_numpy()
+    shown["n"] = groups["ratio"].count()
+    shown = shown.reset_index()
+    facts = networks(table).groupby(CELL)[["flops", "bytes", "multiply_adds", "num_params"]].first().reset_index()
+    shown = shown.merge(facts, on=CELL).merge(peaks(table), on="platform")
+    shown["rate"], shown["intensity"] = shown["flops"] / shown["seconds"], shown["flops"] / shown["bytes"]
+    shown["roof"] = np.minimum(shown["peak_flops"], shown["bandwidth"] * shown["intensity"])
+    return shown
+
+
+def figure(table: pd.DataFrame) -> Figure:
+    """A row a platform: time an image, ratio to the shallowest, roofline."""
+    shown = drawn(table)
+    platforms = sorted(shown["platform"].unique())
+    picture = Figure(figsize=(TEXT_WIDTH, 0.75 + 2.4 * len(platforms)), layout="constrained")
+    picture.suptitle("At equal multiply-adds, wide and shallow is faster than narrow and deep, most at small batches")
+    panels: Any = picture.subplots(len(platforms), 3, squeeze=False)
+    letters = iter("abcdef")
+    for row, platform in zip(panels, platforms, strict=True):
+        own, name = shown[shown["platform"] == platform], NAMES[platform]
+        trained = own[own["work"] == own["work"].max()]
+        _seconds(row[0], trained, f"({next(letters)}) {name}, {WORK[trained['work'].iloc[0]]}")
+        _ratios(row[1], own, f"({next(letters)}) {name}, over the shallowest")
+        _roofline(row[2], own, f"({next(letters)}) {name}, roofline")
+    several = shown["work"].nunique() > 1
+    handles = [
+        Line2D([], [], **series(index), label=f"depth {depth}")
+        for index, depth in enumerate(sorted(shown["depth"].unique()))
+    ]
+    handles += [Line2D([], [], color=COLORS["black"], linewidth=1.4, label="roof")]
+    handles += [Line2D([], [], **_HOLLOW, label="hollow: inference")] if several else []
+    picture.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=6,
+        title="(b), (c)" if len(platforms) == 1 else "(b), (c), (e), (f)",
+        title_fontsize=7,
+    )
+    return picture
+
+
+def _seconds(axes: Axes, cells: pd.DataFrame, title: str) -> None:
+    for index, (batch_size, own) in enumerate(cells.groupby("batch_size")):
+        own = own.sort_values("depth")
+        scale = 1e3 / own["batch_size"]
+        ends = [(own["seconds"] - own["seconds_low"]) * scale, (own["seconds_high"] - own["seconds"]) * scale]
+        axes.errorbar(
+            own["depth"],
+            own["seconds"] * scale,
+            ends,
+            label=f"{batch_size}",
+            capsize=1.5,
+            elinewidth=0.7,
+            **series(index),
+        )
+    axes.set(xscale="log", yscale="log", ylabel="milliseconds an image", xlabel="depth (width)")
+    sizes = cells[["depth", "width"]].drop_duplicates().sort_values("depth")
+    axes.set_xticks(sizes["depth"], [f"{d}\n({w})" for d, w in sizes.itertuples(index=False)])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.margins(x=0.1)
+    axes.set_ylim(top=cells.eval("seconds_high / batch_size").max() * 1e3 * 5)  # room for the legend
+    axes.legend(title="images a batch", loc="upper left", ncols=2, fontsize=7, title_fontsize=7, handlelength=1.8)
+    axes.set_title(title)
+
+
+def _ratios(axes: Axes, cells: pd.DataFrame, title: str) -> None:
+    deeper, depths = cells[cells["depth"] > cells["depth"].min()], sorted(cells["depth"].unique())
+    for (work, depth), own in deeper.groupby(["work", "depth"]):
+        own = own.dropna(subset="ratio").sort_values("batch_size")
+        ends = [own["ratio"] - own["ratio_low"], own["ratio_high"] - own["ratio"]]
+        look = series(depths.index(depth))
+        look |= {} if work == "train" else {"markerfacecolor": "none"}
+        axes.errorbar(own["batch_size"], own["ratio"], ends, capsize=1.5, elinewidth=0.7, **look)
+    axes.axhline(1, color="0.5", linewidth=0.8, linestyle=":")
+    axes.set(xscale="log", yscale="log", xlabel="images a batch", ylabel="ratio of times")
+    number_ticks(axes.xaxis, sorted(cells["batch_size"].unique().tolist()))
+    ends_of = deeper["ratio_high"].max(), deeper["ratio_low"].min()
+    if np.isfinite(ends_of).all():
+        ticks = [tick for tick in (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64) if ends_of[1] / 2 < tick < 2 * ends_of[0]]
+        number_ticks(axes.yaxis, ticks)
+    axes.set_title(title)
+
+
+def _roofline(axes: Axes, cells: pd.DataFrame, title: str) -> None:
+    batches = sorted(cells["batch_size"].unique())
+    for index, (_, own) in enumerate(cells.groupby("depth")):
+        look = series(index)
+        size = [10 + 14 * batches.index(batch) for batch in own["batch_size"]]
+        face = [look["color"] if work == "train" else "none" for work in own["work"]]
+        axes.scatter(
+            own["intensity"], own["rate"] / 1e9, s=size, marker=look["marker"], facecolors=face,
+            edgecolors=look["color"], linewidths=0.8,
+        )  # fmt: skip
+    peak, bandwidth = cells["peak_flops"].iloc[0], cells["bandwidth"].iloc[0]
+    low, high = cells["intensity"].min() / 1.6, cells["intensity"].max() * 1.6
+    if np.isfinite([peak, bandwidth]).all():
+        x = np.geomspace(low, high, 200)
+        axes.plot(x, np.minimum(peak, bandwidth * x) / 1e9, color=COLORS["black"], linewidth=1.4)
+    axes.set(xscale="log", yscale="log", xlabel="operations a byte", ylabel="$10^9$ operations a second")
+    bottom, top = cells["rate"].min() / 2e9, 2 * max(cells["rate"].max(), np.nan_to_num(peak)) / 1e9
+    axes.set(xlim=(low, high), ylim=(bottom, top))
+    for axis, ends in ((axes.xaxis, (low, high)), (axes.yaxis, (bottom, top))):
+        steps = (1, 2, 5) if ends[1] < 100 * ends[0] else (1,)
+        plain = [step * 10.0**power for power in range(-5, 7) for step in steps]
+        number_ticks(axis, [tick for tick in plain if ends[0] <= tick <= ends[1]])
+    axes.set_title(title)
+
+
+def deepest(shown: pd.DataFrame) -> pd.DataFrame:
+    """The cells that the claim is about: the deepest network of each platform, work and batch size, with its ratio."""
+    least, most = (shown.groupby(["platform", "work"])["depth"].transform(which) for which in ("min", "max"))
+    return shown[(shown["depth"] == most) & (most > least)].dropna(subset="ratio")
+
+
+def verdict(table: pd.DataFrame) -> Verdict:
+    """Held where the lower quartile of the ratio, deepest to shallowest, is above 1 everywhere.
+
+    "not held" where an upper quartile is below 1.
+    """
+    cells = deepest(drawn(table)).sort_values(["platform", "work", "batch_size"])
+    slower, faster = (cells["ratio_low"] > 1), (cells["ratio_high"] < 1)
+    told = []
+    for (platform, work), own in cells.groupby(["platform", "work"]):
+        ratios = ", ".join(
+            f"{row.ratio:.2f} [{row.ratio_low:.2f}, {row.ratio_high:.2f}] ({row.batch_size})"
+            for row in own.itertuples()
+        )
+        shape = f"{own['depth'].iloc[0]} layers of {own['width'].iloc[0]} channels"
+        told.append(f"{NAMES[platform]}, {WORK[work]}: {shape} take so many times as long (images a batch): {ratios}")
+    state = "open" if cells.empty else "held" if slower.all() else "not held" if faster.any() else "open"
+    return Verdict(
+        state,
+        "; ".join(told) or "no two depths were measured",
+        "time of a step, narrow and deep over wide and shallow at equal multiply-adds",
+        floor=None,
+        best_fit=None,
+        construction=None,
+        n=int(cells["n"].sum()),
+    )
+
+
+def caption(table: pd.DataFrame) -> str:
+    """Devices, what is timed and how often, the ratios, and whether the claim held."""
+    shown, found = drawn(table), verdict(table)
+    long = rounds(table)
+    held = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}[found.state]
+    devices = []
+    for row in peaks(table).itertuples():
+        known = np.isfinite([row.peak_flops, row.bandwidth]).all()
+        rates = (
+            f"matrix product {row.peak_flops / 1e9:.3g} thousand million operations and copy "
+            f"{row.bandwidth / 1e9:.3g} thousand million bytes a second"
+            if known
+            else "roof not measured"
+        )
+        devices.append(f"{NAMES[row.platform]} {row.device} ({rates})")
+    uneven = shown.groupby("platform")["multiply_adds"].agg(lambda works: works.max() / works.min() - 1).max()
+    sizes = "; ".join(
+        f"{NAMES[platform]} depth (width) "
+        + ", ".join(f"{d} ({w})" for d, w in own[["depth", "width"]].drop_duplicates().itertuples(index=False))
+        + f", {own['multiply_adds'].median() / 1e6:.3g} million multiply-adds an image"
+        for platform, own in shown.sort_values("depth").groupby("platform")
+    )
+    best = shown.assign(share=shown["rate"] / shown["peak_flops"]).dropna(subset="share")
+    share = (
+        f"from {100 * best['share'].min():.1f} to {100 * best['share'].max():.0f} % of the matrix product's rate are "
+        f"reached; {int((best['rate'] > best['roof']).sum())} of {len(best)} lie above the roof, as caches allow. "
+        if len(best)
+        else ""
+    )
+    num_rounds = long.groupby(CELL).size()
+    lost = len(table) - len(finished(table))
+    return (
+        f"Residual networks of one stage, equal multiply-adds within {100 * uneven:.1f} %: {sizes}; float32, a step is "
+        "forward, backward and update by SGD with momentum, compiled. Points: median and quartiles of n = "
+        f"{num_rounds.min()}{'' if num_rounds.min() == num_rounds.max() else f' to {num_rounds.max()}'} rounds in "
+        f"{long['run'].nunique()} runs, in which all are timed in turn; ratios within a round"
+        f"{f'; {lost} of {len(table)} cells failed or diverged' if lost else ''}. Roofline: products and convolutions "
+        f"alone, every operand moved once; larger markers, larger batches. {'; '.join(devices)}; {share}"
+        f"The claim, that narrow and deep takes longer at every batch size by the quartiles, {held}: {found.sentence}. "
+        "(As recalled, Zagoruyko and Komodakis 2016 found WRN-40-4 8 times as fast a step as a ResNet of 1001 layers "
+        "of about its accuracy.)"
+    )
+
+
+if __name__ == "__main__":
+    command.draw(figure, caption, __file__, drawn=drawn, verdict=verdict)
