@@ -15,9 +15,10 @@ stamps := $(claims:%=results/$(SCALE)/%.stamp)
 pictures := $(pictured:%=figures/$(SCALE)/%.pdf)
 
 python := .venv/bin/python
-drawing := widththeory/plotting.py widththeory/estimates.py widththeory/command.py
+drawing := widththeory/plotting.py widththeory/estimates.py widththeory/verdicts.py widththeory/command.py
 bounds := $(wildcard widththeory/bounds/*.py)
-library := $(filter-out $(drawing),$(wildcard widththeory/*.py widththeory/*/*.py))
+gallery := $(wildcard widththeory/gallery/*.py widththeory/gallery/templates/*)
+library := $(filter-out $(drawing) $(gallery),$(wildcard widththeory/*.py widththeory/*/*.py))
 
 # A copied clone brings its .venv along, which would import the package from the old place.
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
@@ -25,7 +26,7 @@ export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # an experiment uses all cores by itself
-.PHONY: help figures results test lint bench plan data docs clean
+.PHONY: help figures pictures results test lint bench plan data docs clean
 
 help: ## Show this list.
 	@echo 'Targets (SCALE=smoke, laptop or paper; now $(SCALE)):'
@@ -40,7 +41,13 @@ if test -n "$$failed"; then echo "$@: not made at scale $(SCALE):$$failed (the r
 echo "$@: $(words $(1)) of $(words $(1)) up to date in $(2)/$(SCALE)"
 endef
 
-figures: .venv/requirements.txt ## Draw every figure; below paper scale, first fit what is missing.
+figures: .venv/requirements.txt ## Draw every figure and the gallery; below paper scale, first fit what is missing.
+	@status=0; $(MAKE) --silent --no-print-directory pictures || status=1; \
+	$(MAKE) --silent --no-print-directory figures/$(SCALE)/index.html || status=1; \
+	test ! -f figures/$(SCALE)/summary.txt || \
+		{ cat figures/$(SCALE)/summary.txt; echo 'gallery: open figures/$(SCALE)/index.html'; }; exit $$status
+
+pictures: .venv/requirements.txt
 	$(call each,$(pictured),figures,pdf)
 
 results: .venv/requirements.txt ## Fit what is missing, at paper scale too, and write the tables.
@@ -101,6 +108,11 @@ else
 $(tables): %.csv: %.stamp
 	@test -f $@ || { rm $< && $(MAKE) --silent --no-print-directory $<; }
 endif
+
+# From what there is: a figure that could not be made is named on the page.
+figures/$(SCALE)/index.html: $(filter-out %/widththeory.pdf,$(wildcard figures/$(SCALE)/*.pdf)) $(gallery) \
+		$(wildcard experiments/*.py) | .venv/requirements.txt
+	@$(python) -m widththeory.gallery --scale $(SCALE) >/dev/null
 
 # A claim may have further tables, results/<scale>/<claim>.<part>.csv.
 .SECONDEXPANSION:

@@ -5,7 +5,8 @@ Source:   Telgarsky 2015; Telgarsky 2016, Theorem 1.1. The floors of every width
 Command:  python experiments/sawtooth.py                            (smoke: --scale smoke, seconds)
 Time:     about 30 seconds on 2 cores at laptop scale; --scale paper is made for a cluster.
 Result:   results/<scale>/sawtooth.csv, a row a fit, its errors exact in L1, L2 and sup; .floor.csv, a row a number of
-          folds, width and depth: the certified floors and the explicit network of that size.
+          folds, width and depth: the certified floors and the explicit network of that size; .functions.csv, corners
+          of the best fits.
 Figure:   paper_figures/sawtooth.py
 Expected: no trained network lies under the floor of its size; the width that the floor asks of depth L grows like
           2^(k/L), and the explicit network needs no more than a small factor of it. Training asks for more, and from
@@ -18,14 +19,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from widththeory import command, fit
+from widththeory import command, fit, identity
 from widththeory.bounds.affine_pieces import max_affine_pieces, sawtooth_floor
 from widththeory.bounds.free_knot import Enclosures, free_knot_enclosures
 from widththeory.bounds.tabulated import Tabulated
 from widththeory.command import Scale
 from widththeory.constructions.folded_sawtooth import FoldedSawtooth
+from widththeory.exact.one_dim import piecewise
 from widththeory.experiment import Flags, fit_table, write_table
 from widththeory.fit import Regression
+from widththeory.ledger import Ledger
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,6 +102,7 @@ def _grid(config: Config) -> Iterator[Regression]:
                             num_test=1024,  # errors are exact; this sample is only looked at beside them
                             polish_steps=sizes.polish_steps,
                             init="hinged",
+                            keep_weights=True,
                         )
 
 
@@ -140,11 +144,47 @@ def floors(config: Config) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=[*columns, "sup_floor", "explicit"])
 
 
+def functions(config: Config, table: "pd.DataFrame", floor: "pd.DataFrame") -> "pd.DataFrame":
+    """Corners of the best fit of every size, by training loss, with its errors: the gallery's live corner draws them.
+
+    Fits whose weights this ledger does not hold, as in a fresh clone, are fitted again.
+    """
+    import pandas as pd
+
+    path = command.results_file(__file__, config.scale, config.out, suffix=".sqlite")
+    by_key = {identity.key(one): one for one in settings(config)}
+    best = table[table["status"] == "done"].sort_values("train_mse", kind="stable")
+    best = best.groupby(["target.num_folds", "depth", "width"], sort=True).head(1)
+    least = floor.set_index(["num_folds", "depth", "width"])
+    rows: list[tuple[object, ...]] = []
+    for num_folds in sorted(best["target.num_folds"].unique()):
+        corners = np.arange(2**num_folds + 1)
+        rows += [(_panel(num_folds), 0, 0, k / 2**num_folds, k % 2, None, None, None) for k in corners]
+    with Ledger.open(path) as ledger:
+        for chosen in best.sort_values(["target.num_folds", "depth", "width"]).to_dict("records"):
+            one = by_key[chosen["key"]]
+            blob = ledger.weights(path.stem, one) or fit.measure([one], 1)[0].weights
+            assert blob is not None  # of fits that keep their weights
+            curve = piecewise(fit.load_weights(blob), 0.0, 1.0)
+            size = least.loc[(chosen["target.num_folds"], chosen["depth"], chosen["width"])]
+            numbers = (12 * chosen["exact_l2_error"] ** 2, float(size["l2_floor"]), float(size["explicit"]))
+            for x, y in zip(curve.knots, curve.values, strict=True):
+                corner = round(float(x), 6), round(float(y), 6)  # finer than a screen
+                rows.append((_panel(chosen["target.num_folds"]), chosen["width"], chosen["depth"], *corner, *numbers))
+    return pd.DataFrame(rows, columns=["panel", "width", "depth", "x", "value", "error", "floor", "explicit"])
+
+
+def _panel(num_folds: int) -> str:
+    return f"sawtooth with {num_folds} folds"
+
+
 def main(config: Config) -> None:
     """Write what theory gives, then measure what is missing of the fits."""
     command.results_file(__file__, config.scale, config.out)  # a folder that refuses is said before the theory runs
-    write_table(__file__, config, "floor", floors(config))
-    fit_table(__file__, config, settings(config), fit.measure)
+    floor = floors(config)
+    write_table(__file__, config, "floor", floor)
+    table = fit_table(__file__, config, settings(config), fit.measure)
+    write_table(__file__, config, "functions", functions(config, table, floor))
 
 
 if __name__ == "__main__":

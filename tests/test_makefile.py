@@ -33,6 +33,16 @@ picture.parent.mkdir(parents=True, exist_ok=True)
 picture.write_text((pathlib.Path("results") / scale / f"{name}.csv").read_text())
 """
 
+GALLERY = """
+import pathlib, sys
+folder = pathlib.Path("figures") / sys.argv[2]
+folder.mkdir(parents=True, exist_ok=True)
+print("gathered", file=open("gatherings", "a"))
+pictures = sorted(path.stem for path in folder.glob("*.pdf"))
+(folder / "summary.txt").write_text(f"shown: {' '.join(pictures)}\\n")
+(folder / "index.html").write_text("")
+"""
+
 # Stands for python3: `-m venv` makes a .venv whose python notes what pip is asked, and dies where the test says so.
 INTERPRETER = """#!/bin/sh
 case "$*" in
@@ -48,15 +58,19 @@ class Tree:
 
     def __init__(self, root: Path):
         self.root = root
-        for folder in ("experiments", "paper_figures", "widththeory/bounds"):
+        for folder in ("experiments", "paper_figures", "widththeory/bounds", "widththeory/gallery"):
             (root / folder).mkdir(parents=True)
         shutil.copy(ROOT / "Makefile", root)
         self.write("requirements.txt", "jax==1\n")
         self.write("requirements-dev.txt", "pytest==1\n")
+        self.write("widththeory/__init__.py", "")
+        self.write("widththeory/gallery/__init__.py", "")
+        self.write("widththeory/gallery/__main__.py", GALLERY)
         self.write("widththeory/fit.py", "")
         self.write("widththeory/plotting.py", "")
         self.write("widththeory/estimates.py", "")
         self.write("widththeory/command.py", "")
+        self.write("widththeory/verdicts.py", "")
         self.write("content", "width,error\n1,0.5\n")
         for claim in ("first", "second"):
             self.write(f"experiments/{claim}.py", EXPERIMENT)
@@ -93,9 +107,9 @@ class Tree:
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    def log(self) -> list[str]:
-        """What ran since the last call."""
-        path = self.root / "log"
+    def log(self, name: str = "log") -> list[str]:
+        """What ran since the last call; `name="gatherings"`: how often the gallery was built."""
+        path = self.root / name
         lines = path.read_text().splitlines() if path.exists() else []
         path.unlink(missing_ok=True)
         return lines
@@ -177,6 +191,28 @@ def test_failed_claim_is_named_and_the_others_are_made(tree):
     assert tree.log() == ["ran first", "drew first"]
 
 
+def test_the_gallery_is_built_last_and_only_for_new_pictures(tree):
+    said = tree.make("figures")
+    assert tree.log("gatherings") == ["gathered"]
+    assert "shown: first second" in said
+    assert said.rstrip().endswith("gallery: open figures/laptop/index.html")
+    said = tree.make("figures")
+    assert tree.log("gatherings") == []
+    assert "shown: first second" in said  # told again, not made again
+    tree.touch("widththeory/gallery/__main__.py")
+    tree.make("figures")
+    assert tree.log("gatherings") == ["gathered"]
+    tree.touch("widththeory/plotting.py")
+    tree.make("figures")
+    assert tree.log("gatherings") == ["gathered"]
+
+
+def test_the_gallery_shows_what_could_be_made(tree):
+    (tree.root / "first.broken").touch()
+    said = tree.make("figures", status=2)
+    assert "shown: second" in said
+
+
 def test_a_new_claim_needs_no_edit(made):
     made.write("experiments/third.py", EXPERIMENT)
     made.write("paper_figures/third.py", FIGURE)
@@ -238,6 +274,6 @@ def test_clean_keeps_rows_and_installation(made):
 
 def test_help_lists_every_target(tree):
     said = tree.make("help")
-    for target in ("figures", "results", "test", "lint", "bench", "plan", "data", "clean"):
+    for target in ("figures", "results", "test", "lint", "bench", "plan", "data", "docs", "clean"):
         assert f"make {target} " in said
     assert tree.make() == said

@@ -237,7 +237,14 @@ def test_the_package_declares_what_it_imports():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     optional = (Requirement(text) for texts in project["optional-dependencies"].values() for text in texts)
     declared = {requirement.name for requirement in (*map(Requirement, project["dependencies"]), *optional)}
-    provided_by = {"flint": "python-flint", "dask": "distributed", "PIL": "pillow"}
+    provided_by = {
+        "PIL": "pillow",
+        "dask": "distributed",
+        "flint": "python-flint",
+        "fpdf": "fpdf2",
+        "orbax": "orbax-checkpoint",
+        "vl_convert": "vl-convert-python",
+    }
     used = {name.split(".")[0] for path in MODULES for name in imported(ast.parse(path.read_text()))}
     third_party = used - set(sys.stdlib_module_names) - {"widththeory"}
     assert {provided_by.get(name, name) for name in third_party} <= declared

@@ -178,10 +178,10 @@ def save(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / f"{claim}.csv", table.to_csv(index=False, lineterminator="\n").encode())
-    _write(folder / f"{claim}.txt", f"{caption.strip()}\n".encode())
+    replace_bytes(folder / f"{claim}.csv", table.to_csv(index=False, lineterminator="\n").encode())
+    replace_bytes(folder / f"{claim}.txt", f"{caption.strip()}\n".encode())
     if conclusion is not None:
-        _write(folder / f"{claim}.json", conclusion.encode())
+        replace_bytes(folder / f"{claim}.json", conclusion.encode())
     undated: dict[str, dict[str, Any]] = {
         "png": {},
         "svg": {"Date": None, "Creator": None},
@@ -191,11 +191,11 @@ def save(
         picture = io.BytesIO()
         with style():
             figure.savefig(picture, format=kind, metadata=metadata)
-        _write(folder / f"{claim}.{kind}", picture.getvalue())
+        replace_bytes(folder / f"{claim}.{kind}", picture.getvalue())
     return folder / f"{claim}.pdf"
 
 
-def _write(path: Path, content: bytes) -> None:
+def replace_bytes(path: Path, content: bytes) -> None:
     """Replace `path` in one step that survives a crash."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

@@ -1,0 +1,37 @@
+"""`python -m widththeory.gallery --scale laptop`: page and paper of all claims, and a table of their verdicts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from widththeory import command
+from widththeory.command import Scale
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What to gather."""
+
+    scale: Scale = "laptop"
+    """Which scale's figures."""
+    root: Path | None = None
+    """The folder that holds experiments/, results/ and figures/; default: that of this package."""
+
+
+def main(flags: Flags) -> None:
+    """Write the page, the paper and the table, and print the last."""
+    from widththeory.gallery import claims, pages, paper
+    from widththeory.plotting import replace_bytes  # slow to import: not before the flags are known to be right
+
+    root = flags.root or Path(__file__).resolve().parents[2]
+    folder = command.figures_folder(root / "paper_figures" / "gallery", flags.scale)
+    chapters = claims.chapters(root, flags.scale)
+    replace_bytes(folder / "widththeory.pdf", paper.build(chapters, flags.scale))
+    replace_bytes(folder / "index.html", pages.render(chapters, root, flags.scale).encode())
+    told = pages.summary(claim for found in chapters.values() for claim in found)
+    replace_bytes(folder / "summary.txt", f"{told}\n".encode())
+    print(told)
+    print(f"gallery: open {folder / 'index.html'}")
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,157 @@
+"""What there is to show: each claim from its experiment's docstring, its figure's files and its ledger."""
+
+import ast
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from widththeory import verdicts
+from widththeory.gallery.bibliography import Entry, entries, quoted
+from widththeory.ledger import Ledger
+from widththeory.verdicts import Verdict
+
+# In reading order. An experiment says with a line `Chapter:` which one its claim belongs to.
+CHAPTERS = {
+    "why width matters": "A layer sees its input through its units. Trained first layers hold filters of every "
+    "orientation and scale, and many that nearly repeat or mirror each other.",
+    "how narrow is too narrow": "Below some width no depth helps: what a narrow network cannot tell apart in its first "
+    "layer is lost for all that follow.",
+    "what depth buys": "Some functions are cheap for deep networks and cost shallow ones exponentially many units, "
+    "whatever the weights. Finding those weights by training is another matter.",
+    "the exchange rate": "Depth can stand in for width. The price lies between what is certified from below and what "
+    "explicit weights reach from above; training is somewhere in between.",
+    "how to use width well": "In convolutional networks compute grows with the square of the width. Where does it pay?",
+    "further claims": "Claims that belong to no chapter yet.",
+}
+OTHER = "further claims"
+_SECTION = re.compile(r"^(\w+):[ \t]+(.*(?:\n[ \t]+.*)*)", flags=re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim and what there is of it.
+
+    Args:
+        name: of its experiment, figure and tables.
+        sentence: the claim.
+        sections: of the experiment's docstring by name: Source, Command, Expected, ...
+        modules: of the package that the experiment uses.
+        root: folder of the repository.
+        scale: of what is shown.
+    """
+
+    name: str
+    sentence: str
+    sections: dict[str, str]
+    modules: frozenset[str]
+    root: Path
+    scale: str
+
+    @property
+    def chapter(self) -> str:
+        """Where it belongs in the reading order."""
+        chapter = self.sections.get("Chapter", OTHER)
+        return chapter if chapter in CHAPTERS else OTHER
+
+    @property
+    def command(self) -> str:
+        """What makes its table and its figure anew."""
+        flag = "" if self.scale == "laptop" else f" --scale {self.scale}"
+        scripts = (f"{folder}/{self.name}.py" for folder in ("experiments", "paper_figures"))
+        return " && ".join(f".venv/bin/python {script}{flag}" for script in scripts)
+
+    def file(self, kind: str) -> Path | None:
+        """A file of its figure, if it is there."""
+        path = self.root / "figures" / self.scale / f"{self.name}.{kind}"
+        return path if path.is_file() else None
+
+    @cached_property
+    def conclusion(self) -> tuple[dict[str, str], Verdict] | None:
+        """What its figure concluded; None before it is drawn.
+
+        Raises:
+            ValueError: a file of another kind.
+        """
+        path = self.file("json")
+        return None if path is None else verdicts.read(path.read_text(encoding="utf-8"))
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The verdict, where there is a figure."""
+        return self.conclusion[1] if self.conclusion else None
+
+    @property
+    def caption(self) -> str:
+        """What stands under the figure."""
+        return self.conclusion[0]["caption"] if self.conclusion else ""
+
+    @property
+    def extent(self) -> str:
+        """The scale, and how much of its grid is there where that is not all."""
+        return self.conclusion[0]["extent"] if self.conclusion else self.scale
+
+    @cached_property
+    def seconds(self) -> float | None:
+        """Computing time of all its rows; None where no ledger is kept on this machine."""
+        path = self.root / "results" / self.scale / f"{self.name}.sqlite"
+        if not path.is_file():
+            return None
+        with Ledger.open(path) as ledger:
+            return ledger.seconds(self.name)
+
+    @property
+    def page(self) -> Path | None:
+        """The documentation page of the theorems it rests on: built, or else its source."""
+        best, found = 0, None
+        for path in sorted((self.root / "docs" / "theorems").glob("*.md")):
+            listed = re.findall(r"^```\{sources\} (.*)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            shared = len(self.modules & set(" ".join(listed).split()))
+            if shared > best:
+                best, found = shared, path
+        if found is None:
+            return None
+        built = self.root / "build" / "docs" / "theorems" / f"{found.stem}.html"
+        return built if built.is_file() else found
+
+    @cached_property
+    def bibliography(self) -> list[Entry]:
+        """The entries that its source names."""
+        text = (self.root / "widththeory" / "references.bib").read_text(encoding="utf-8")
+        return quoted(self.sections.get("Source", ""), entries(text))
+
+
+def read_claim(script: Path, scale: str) -> Claim:
+    """A claim from its experiment's file.
+
+    Raises:
+        ValueError: the file has no docstring.
+    """
+    tree = ast.parse(script.read_text(encoding="utf-8"))
+    text = ast.get_docstring(tree) or ""
+    if not text:
+        raise ValueError(f"{script.name} must say in its docstring what it claims")
+    first, _, rest = text.partition("\n")
+    sections = {name: " ".join(words.split()) for name, words in _SECTION.findall(rest)}
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("widththeory."):
+            names.add(node.module.removeprefix("widththeory."))
+    # Targets of fits are named by text: "telgarsky.Sawtooth" is of constructions.telgarsky.
+    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    names |= {f"constructions.{text.partition('.')[0]}" for text in texts if re.fullmatch(r"[a-z_]+\.[A-Z]\w+", text)}
+    return Claim(script.stem, first.rstrip("."), sections, frozenset(names), script.parent.parent, scale)
+
+
+def chapters(root: Path, scale: str) -> dict[str, list[Claim]]:
+    """All claims by chapter, in reading order; chapters without a claim are left out.
+
+    Raises:
+        ValueError: there are no experiments.
+    """
+    found = [read_claim(path, scale) for path in sorted((root / "experiments").glob("*.py"))]
+    if not found:
+        raise ValueError(f"there are no experiments in {root / 'experiments'}")
+    ordered = sorted(found, key=lambda claim: (claim.sections.get("Order", ""), claim.name))
+    by_chapter = {chapter: [claim for claim in ordered if claim.chapter == chapter] for chapter in CHAPTERS}
+    return {chapter: claims for chapter, claims in by_chapter.items() if claims}

@@ -1,0 +1,110 @@
+"""The paper: the same claims on A4 pages, figures as vectors."""
+
+import datetime
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+from fpdf import FPDF
+from pypdf import PdfReader, PdfWriter, Transformation
+
+from widththeory.gallery.claims import CHAPTERS, Claim
+from widththeory.gallery.pages import number
+
+_MARGIN, _WIDTH, _HEIGHT = 51.0, 595.28, 841.89  # points
+_FONT = "stix"
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a figure goes: page, distance of its top from the page's, and its scale."""
+
+    page: int
+    top: float
+    scale: float
+    path: Path
+
+
+def build(chapters: dict[str, list[Claim]], scale: str) -> bytes:
+    """The PDF; equal inputs give equal bytes."""
+    pages, places = _text(chapters, scale)
+    reader, writer = PdfReader(io.BytesIO(pages)), PdfWriter()
+    writer.append(reader)
+    for place in places:
+        figure = PdfReader(place.path).pages[0]
+        height = float(figure.mediabox.height) * place.scale
+        across = (_WIDTH - float(figure.mediabox.width) * place.scale) / 2
+        move = Transformation().scale(place.scale).translate(across, _HEIGHT - place.top - height)
+        writer.pages[place.page].merge_transformed_page(figure, move)
+    writer.compress_identical_objects()
+    made = io.BytesIO()
+    writer.write(made)
+    return made.getvalue()
+
+
+def _text(chapters: dict[str, list[Claim]], scale: str) -> tuple[bytes, list[_Place]]:
+    """All pages without their figures, and where those go."""
+    paper = FPDF(unit="pt", format="A4")
+    paper.set_creation_date(datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC))  # equal papers are equal files
+    paper.set_title(f"widththeory, {scale} scale")
+    paper.set_margin(_MARGIN)
+    paper.set_auto_page_break(True, _MARGIN)
+    folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
+    for style, name in (("", "STIXGeneral"), ("B", "STIXGeneralBol"), ("I", "STIXGeneralItalic")):
+        paper.add_font(_FONT, style, folder / f"{name}.ttf")
+    paper.add_page()
+    _write(paper, "How wide must a neural network be?", 20, "B")
+    _write(paper, "What is proven, what explicit weights reach, and what training finds", 13, "I")
+    count = sum(len(claims) for claims in chapters.values())
+    _write(
+        paper,
+        f"{count} claims at {scale} scale. Every number comes from a table that the command under its figure makes "
+        "anew. A certified floor holds for all networks of a size; a construction has explicit weights; what a trained "
+        "network lacks to it is an optimisation gap.",
+        10,
+    )
+    for chapter, claims in chapters.items():
+        held = ", ".join(f"{claim.name} ({claim.verdict.state if claim.verdict else 'not drawn'})" for claim in claims)
+        _write(paper, f"{chapter[0].upper()}{chapter[1:]}: {held}.", 10)
+    places: list[_Place] = []
+    for chapter, claims in chapters.items():
+        paper.add_page()
+        paper.start_section(chapter[0].upper() + chapter[1:])
+        _write(paper, chapter[0].upper() + chapter[1:], 17, "B")
+        _write(paper, CHAPTERS[chapter], 10, "I")
+        for index, claim in enumerate(claims):
+            if index:
+                paper.add_page()
+            _claim(paper, claim, places)
+    return bytes(paper.output()), places
+
+
+def _claim(paper: FPDF, claim: Claim, places: list[_Place]) -> None:
+    paper.start_section(claim.sentence, level=1)
+    _write(paper, claim.sentence, 13, "B")
+    if claim.verdict is None:
+        _write(paper, f"Not drawn yet: {claim.command}", 10)
+        return
+    found = claim.verdict
+    _write(paper, f"{found.state[0].upper()}{found.state[1:]}: {found.sentence}.", 10.5)
+    path = claim.file("pdf")
+    if path is not None:
+        box = PdfReader(path).pages[0].mediabox
+        size = min((_WIDTH - 2 * _MARGIN) / float(box.width), 1.0)
+        if paper.get_y() + float(box.height) * size > _HEIGHT - _MARGIN:
+            paper.add_page()
+        places.append(_Place(paper.page - 1, paper.get_y(), size, path))
+        paper.set_y(paper.get_y() + float(box.height) * size + 6)
+    _write(paper, claim.caption, 9)
+    numbers = zip(("floor", "best fit", "construction"), (found.floor, found.best_fit, found.construction), strict=True)
+    values = ", ".join(f"{name} {number(value)}" for name, value in numbers)
+    _write(paper, f"{found.quantity}: {values}; n = {found.n}.", 9)
+    _write(paper, f"Source: {claim.sections.get('Source', 'this project')}", 9)
+    _write(paper, claim.command, 8, "I")
+
+
+def _write(paper: FPDF, text: str, size: float, style: str = "") -> None:
+    paper.set_font(_FONT, style, size)
+    paper.multi_cell(0, 1.25 * size, text, align="L", new_x="LMARGIN", new_y="NEXT")
+    paper.ln(0.4 * size)
