@@ -20,8 +20,8 @@ class BallUnderLaw:
     """1{t <= T}, t the radius of a point under a radial law and T its median, by a network with two hidden layers.
 
     In |x| the ball has radius r = T / law.scale. With e = d h^2 / 8 the first layer interpolates x_i^2 - h^2 / 8 at
-    knots h = 2 a / n apart on [-a, a], n = num_pieces, a^2 = r^2 + 3 e, constant to the left, linear to the right: S, the
-    sum over coordinates, is within e of |x|^2 where all |x_i| <= a, and at least a^2 - e = r^2 + 2 e elsewhere. The
+    knots h = 2 a / n apart on [-a, a], n = num_pieces, a^2 = r^2 + 3 e, constant to the left, linear to the right: S,
+    the sum over coordinates, is within e of |x|^2 where all |x_i| <= a, and at least a^2 - e = r^2 + 2 e elsewhere. The
     second layer makes the ramp from 1 at S = r^2 - 2 e to 0 at S = r^2 + 2 e.
 
     With one hidden layer of k units, of any activation and weights, E (f - g)^2 >= E_k > 0 for every k
