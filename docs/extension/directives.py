@@ -16,12 +16,13 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
-from extension import drawing, fonts, reference, results, weights
-from extension.reference import escaped
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
+
+from extension import drawing, fonts, reference, results, weights
+from extension.reference import escaped
 
 
 class FromPackage(SphinxDirective):
@@ -109,15 +110,12 @@ class FiguresDirective(FromPackage):
 
     def claim(self, claim: str) -> list[nodes.Node]:
         """One claim; without `make figures` the picture kept in the repository, if any, or a word on how to get it."""
-        made = results.ROOT / "figures" / "laptop" / f"{claim}.png"
-        kept = results.ROOT / "paper_figures" / "pictures" / f"{claim}.png"
+        picture, words = results.picture(claim)
         sentence = results.claim_sentence(claim)
-        picture = next((path for path in (made, kept) if path.is_file()), None)
         if picture is None:
-            return self.markdown(f"**{sentence}** (`experiments/{claim}.py`; `make figures` draws it.)")
-        caption = f"**{sentence}** (`experiments/{claim}.py`)"
-        words = made.with_suffix(".txt")
-        told = [nodes.paragraph(text=words.read_text(encoding="utf-8").strip())] if words.is_file() else []
+            return self.markdown(f"**{escaped(sentence)}** (`experiments/{claim}.py`; `make figures` draws it.)")
+        caption = f"**{escaped(sentence)}** (`experiments/{claim}.py`)"
+        told = [nodes.paragraph(text=words)] if words else []
         heading = nodes.caption("", "", *self.markdown(caption)[0].children)
         return [nodes.figure("", self.picture(picture, sentence), heading, nodes.legend("", *told))]
 

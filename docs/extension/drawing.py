@@ -101,8 +101,8 @@ def _function(axes: Axes, construction: Any, network: Any) -> None:
         grid = np.stack([part.ravel() for part in np.meshgrid(*sides)], axis=1)
         values = network(grid)[:, 0].reshape(121, 121)
         image = axes.pcolormesh(*sides, values, cmap="viridis", rasterized=True)
-        axes.figure.colorbar(image, ax=axes, shrink=0.85)
-        axes.set(aspect="equal", xlabel="$x_1$", ylabel="$x_2$", title="network")
+        axes.figure.colorbar(image, ax=axes, shrink=0.85, label="network")
+        axes.set(aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
     else:
         target = construction.target(points)
         axes.plot(target, network(points)[:, 0], ".", markersize=2, color="black", rasterized=True)

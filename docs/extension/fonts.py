@@ -1,4 +1,4 @@
-"""The font of formulas, part of the site: browsers stretch delimiters and place scripts by tables that few fonts have."""
+"""The font of formulas, part of the site: few fonts have the tables by which browsers stretch and place symbols."""
 
 import logging
 from importlib.util import find_spec

@@ -177,7 +177,9 @@ def modules(folder: str) -> list[str]:
         return [f"{folder}.{name}" for name in _names(results.PACKAGE / folder)]
     text = ast.get_docstring(ast.parse((results.PACKAGE / "__init__.py").read_text(encoding="utf-8"))) or ""
     order = [name for line in text.splitlines() if line.startswith("    ") for name in line.strip().split(", ")]
-    return sorted(_names(results.PACKAGE), key=lambda name: (name not in order, order.index(name) if name in order else 0))
+    return sorted(
+        _names(results.PACKAGE), key=lambda name: (name not in order, order.index(name) if name in order else 0)
+    )
 
 
 def _names(folder: Path) -> list[str]:

@@ -95,3 +95,13 @@ def claim_sentence(claim: str) -> str:
     """First line of the experiment's docstring."""
     tree = ast.parse((ROOT / "experiments" / f"{claim}.py").read_text(encoding="utf-8"))
     return (ast.get_docstring(tree) or claim).splitlines()[0]
+
+
+def picture(claim: str, root: Path = ROOT) -> tuple[Path | None, str]:
+    """Figure and caption of a claim: as `make figures` left them, else the one kept in the repository, if any."""
+    made = root / "figures" / "laptop" / f"{claim}.png"
+    kept = root / "paper_figures" / "pictures" / f"{claim}.png"
+    words = made.with_suffix(".txt")
+    if made.is_file():
+        return made, words.read_text(encoding="utf-8").strip() if words.is_file() else ""
+    return (kept if kept.is_file() else None), ""
