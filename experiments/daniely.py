@@ -6,8 +6,9 @@ Source:   Daniely 2017, Theorem 3 (the norm certificate), Lemma 4 (the sine), Co
 Command:  python experiments/daniely.py                             (smoke: --scale smoke, seconds)
 Time:     about 30 seconds on 2 cores at laptop scale; --scale paper is made for a GPU.
 Result:   results/<scale>/daniely.csv, a row a fit, with the sum of its neurons' norms where it has one hidden layer;
-          .floor.csv, a row a dimension and width below it; .certificate.csv, the curve of Theorem 3; .network.csv, explicit networks of the widths that are
-          fitted; .needed.csv, a row a dimension and order: what an error costs one hidden layer and two.
+          .floor.csv, a row a dimension and width below it; .certificate.csv, the curve of Theorem 3; .network.csv,
+          explicit networks of the widths that are fitted; .needed.csv, a row a dimension and order: what an error
+          costs one hidden layer and two.
 Figure:   paper_figures/daniely.py
 Expected: every trained network with one hidden layer satisfies Theorem 3: its error is at least what the sum of its
           neurons' norms allows. That sum must grow exponentially in the dimension, whereas explicit networks with two
