@@ -36,6 +36,11 @@ def fit(seed=0, learning_rate=0.05, **changes):
     return Classification("textures.Textures", IMAGES, "mobilenet.MobileNet", NETWORK, seed, learning_rate, **settings)
 
 
+@pytest.fixture(autouse=True)
+def _quick_to_compile(monkeypatch):
+    monkeypatch.setitem(image_programs._OPTIONS["cpu"], "xla_backend_optimization_level", "0")
+
+
 MEMBERS = [fit(0), fit(1, 0.2), fit(1, 0.02, weight_decay=0.0)]
 # Compiling is what these tests cost.
 quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
@@ -179,6 +184,41 @@ def test_networks_side_by_side_are_those_in_turn_and_both_methods_are_one(monkey
             use(patch, **changes)
             # float64: 6 steps in another order of summation; normalisations may divide by small deviations.
             assert_close(values(measure(MEMBERS, 3)), in_turn, 1e-9)
+
+
+TWO_DEVICES = """
+import sys, jax
+jax.config.update("jax_num_cpu_devices", 2)
+from widththeory import classify, image_programs
+
+image_programs._OPTIONS["cpu"]["xla_backend_optimization_level"] = "0"
+exec(sys.argv[1])
+assert image_programs.choose_program(settings[0], 3).ensemble == 2
+for one in classify.measure(settings, 3):
+    print(one.metrics["train_loss"])
+"""
+
+
+def test_two_devices_give_what_one_gives():
+    members = [replace(one, compute_dtype="float32") for one in MEMBERS]
+    made = f"settings = [classify.Classification(**kinds) for kinds in {list(map(dataclasses.asdict, members))!r}]"
+    done = subprocess.run([sys.executable, "-c", TWO_DEVICES, made], capture_output=True, text=True, check=True)
+    one = [found.metrics["train_loss"] for found in measure(members, 3)]
+    # float32, two programs, 6 steps of networks whose normalisations amplify roundings.
+    assert list(map(float, done.stdout.split())) == pytest.approx(one, rel=1e-3)
+
+
+def test_bfloat16_is_close_to_float32():
+    """The layers compute in bfloat16, with 3 digits; weights, running statistics and the loss are float32."""
+    exact, rough = (
+        measure([replace(MEMBERS[0], compute_dtype=dtype, keep_weights=True)], 1)[0]
+        for dtype in ("float32", "bfloat16")
+    )
+    assert load_filters(rough.weights).dtype == np.float32
+    assert rough.metrics["train_loss"] != exact.metrics["train_loss"]
+    assert rough.metrics["train_loss"] == pytest.approx(exact.metrics["train_loss"], rel=0.05)
+    gap = np.max(np.abs(load_filters(rough.weights) - load_filters(exact.weights)))
+    assert 0 < gap < 0.02 * np.max(np.abs(load_filters(exact.weights)))
 
 
 def test_a_chunk_that_is_not_full_gives_the_same(monkeypatch):
@@ -389,8 +429,10 @@ def test_longer_and_wider_fits_cost_more_and_share_a_chunk_with_fewer():
 
 KILLED = """
 import os, signal, sys
-from widththeory import classify
+from widththeory import classify, image_programs
 from widththeory.snapshots import Snapshots
+
+image_programs._OPTIONS["cpu"]["xla_backend_optimization_level"] = "0"
 
 save = Snapshots.save
 

@@ -21,8 +21,12 @@ from widththeory.optimizers import step_scalars
 _MAX_SEGMENT = 400
 _SEGMENT_SECONDS = 10.0
 _CPU_FLOPS, _GPU_FLOPS = 2e10, 2e13  # a second; modest guesses, as a segment may well be shorter
-# Of XLA on a CPU: compiles in two thirds of the time of the default level, 3, and by measurement runs as fast.
-_CPU_OPTIONS = {"xla_backend_optimization_level": 1}
+# Of XLA. On a CPU it compiles in two thirds of the time of the default level, 3, and by measurement runs as fast. On a
+# GPU, no sums in whatever order threads come: a fit that goes on after a kill has the same bits.
+_OPTIONS: dict[str, dict[str, str | bool]] = {
+    "cpu": {"xla_backend_optimization_level": "1"},
+    "gpu": {"xla_gpu_exclude_nondeterministic_ops": True},
+}
 
 
 def choose_program(settings: Classification, chunk_size: int) -> Program:
@@ -139,10 +143,10 @@ def _num_moments(program: Program) -> int:
 
 
 def _compiled(function: Any, program: Program, *arguments: Any, donate: tuple[int, ...] = ()) -> Any:
-    options: dict[str, Any] = dict(_CPU_OPTIONS) if jax.default_backend() == "cpu" else {}
+    options = _OPTIONS.get(jax.default_backend(), {})
     with jax.enable_x64(program.network.param_dtype == "float64"):
         lowered = jax.jit(function, static_argnums=0, donate_argnums=donate).lower(program, *arguments)
-        return lowered.compile(compiler_options=options)
+        return lowered.compile(compiler_options=dict(options))
 
 
 def _mesh(program: Program) -> Any:

@@ -74,7 +74,8 @@ def nesterov(gradient: Any, param: Any, velocity: Any, rate: Any, scalars: Any) 
 def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
     """Of each image, with the label smoothed: - sum_c q_c log p_c, q = (1 - s) [c is the label] + s / num_classes."""
     log_p = jax.nn.log_softmax(logits)
-    own = jnp.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
+    # A sum, whose gradient is one too; that of an index would be a scatter, which a GPU does in any order.
+    own = jnp.where(labels[:, None] == jnp.arange(logits.shape[1])[None], log_p, 0).sum(axis=1)
     return -(1 - smoothing) * own - smoothing * log_p.mean(axis=1)
 
 
