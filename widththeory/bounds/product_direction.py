@@ -163,15 +163,17 @@ def _square_floor(steps: list[Vector], which: list[int]) -> float:
     """L2: products of masses less products of overlaps, by the mean of the entries of u other than the largest."""
     number = len(steps[0])
     size, scale = 2 / number, float(np.prod([_mass(steps[i], 2)[0] for i in which]))
-    if scale == 0:
+    masses = [_mass(values, 2) for values in steps]
+    # nothing is left to prove at lags where a mass is zero, as the last one of each always is
+    lags = min(int(np.argmin(mass > 0)) for mass in masses)
+    if scale == 0 or lags < 2:
         return 0.0
     losses, gains = [], []
-    for values in steps:
-        mass = _mass(values, 2)
+    for values, mass in zip(steps, masses, strict=True):
         overlap = np.abs(np.correlate(values, values, "full")[number - 1 :]) * size  # affine between shifts, up to sign
         with np.errstate(divide="ignore"):
-            losses.append(-np.log(mass[:-1] / mass[0]))  # the last mass is zero, and nothing is left to prove there
-            gains.append(np.maximum(0.0, -np.log(np.minimum(1.0, overlap / mass[:-1]))))
+            losses.append(-np.log(mass[:lags] / mass[0]))
+            gains.append(np.maximum(0.0, -np.log(np.minimum(1.0, overlap[:lags] / mass[:lags]))))
     integrands = []
     for m in set(which):
         rest = list(which)

@@ -13,7 +13,7 @@ Ball = flint.arb
 
 
 def polynomial_distance_squared(
-    dim: int, frequency: float | flint.arb, degree: int, *, precision: int = 128
+    dim: int, frequency: int | float | flint.arb, degree: int, *, precision: int = 128
 ) -> flint.arb:
     """`daniely_norm.polynomial_distance_squared` as a ball: A_{n,d}(sin(w t))^2, n = degree.
 
@@ -41,7 +41,7 @@ def polynomial_distance_squared(
 
 
 def neuron_norm_needed(
-    dim: int, frequency: float | flint.arb, relative_error: float, *, precision: int = 128
+    dim: int, frequency: int | float | flint.arb, relative_error: int | float, *, precision: int = 128
 ) -> flint.arb:
     """`daniely_norm.neuron_norm_needed` as a ball: max_n sqrt(N_{d,n}) (A_n - eps |F|^2 / A_n) / 2, at least 0.
 
@@ -74,7 +74,9 @@ def neuron_norm_needed(
         return best
 
 
-def error_floor(dim: int, frequency: float | flint.arb, norm_sum: float, *, precision: int = 128) -> flint.arb:
+def error_floor(
+    dim: int, frequency: int | float | flint.arb, norm_sum: int | float, *, precision: int = 128
+) -> flint.arb:
     """`daniely_norm.error_floor` as a ball: max_n A_n (A_n - 2 norm_sum / sqrt(N_{d,n})) / |F|^2, at least 0.
 
     Args:
@@ -119,7 +121,7 @@ def _bits(precision: int) -> int:
     return check_positive_int("precision", precision, at_least=32) + 32
 
 
-def _key(frequency: float | flint.arb) -> float | tuple[flint.fmpz, ...]:
+def _key(frequency: int | float | flint.arb) -> float | tuple[flint.fmpz, ...]:
     """Something hashable that says exactly which frequency."""
     if not isinstance(frequency, flint.arb):
         if not (math.isfinite(frequency) and frequency > 0):

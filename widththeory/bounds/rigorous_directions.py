@@ -89,7 +89,12 @@ def sphere_area(dim: int) -> flint.arb:
 
 
 def growing_box_floor(
-    l1_norm: flint.arb, radius: float, box_radius: float, input_dim: int, *, outside: flint.arb | float = 0.0
+    l1_norm: flint.arb,
+    radius: int | float,
+    box_radius: int | float,
+    input_dim: int,
+    *,
+    outside: flint.arb | int | float = 0.0,
 ) -> flint.arb:
     """`growing_box.growing_box_floor` as a ball: the L1 norm less twice what lies outside the ball, from R = 2 r on.
 

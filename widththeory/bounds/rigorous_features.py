@@ -9,7 +9,7 @@ from widththeory.typing import check_positive_int
 Ball = flint.arb
 
 
-def law_exponent(input_dim: int, lipschitz: float, l2_error: float, *, precision: int = 128) -> flint.arb:
+def law_exponent(input_dim: int, lipschitz: int | float, l2_error: int | float, *, precision: int = 128) -> flint.arb:
     """`random_features.law_exponent` as a ball.
 
     min((L^2 / eps^2) log(d eps^2 / L^2 + 2), d log(L^2 / (eps^2 d) + 2)).
@@ -34,7 +34,7 @@ def law_exponent(input_dim: int, lipschitz: float, l2_error: float, *, precision
 
 
 def random_feature_floor(
-    input_dim: int, lipschitz: float, num_features: int, *, max_squared_radius: int = 64, precision: int = 128
+    input_dim: int, lipschitz: int | float, num_features: int, *, max_squared_radius: int = 64, precision: int = 128
 ) -> flint.arb:
     """`random_features.random_feature_floor` as a ball: max over m of L / (pi sqrt(2 m)) sqrt(1 - r / N(m)).
 
@@ -65,9 +65,9 @@ def random_feature_floor(
 
 def random_features_needed(
     input_dim: int,
-    lipschitz: float,
-    l2_error: float,
-    failure: float = 0.0,
+    lipschitz: int | float,
+    l2_error: int | float,
+    failure: int | float = 0.0,
     *,
     max_squared_radius: int = 64,
     precision: int = 128,

@@ -14,7 +14,7 @@ Ball = flint.arb
 
 
 def correlation_bound(
-    num_folds: int, num_pieces: int, oscillation: float | flint.arb, *, precision: int = 128
+    num_folds: int, num_pieces: int, oscillation: int | float | flint.arb, *, precision: int = 128
 ) -> flint.arb:
     """`sawtooth_gradient.correlation_bound` as a ball: min(P - 1, 2^(k-1)) 2^(-k-2) oscillation.
 
@@ -36,7 +36,7 @@ def correlation_bound(
     return _scaled(min(num_pieces - 1, 2 ** (num_folds - 1)), num_folds + 2, "oscillation", oscillation, precision)
 
 
-def variation_bound(num_folds: int, total_variation: float | flint.arb, *, precision: int = 128) -> flint.arb:
+def variation_bound(num_folds: int, total_variation: int | float | flint.arb, *, precision: int = 128) -> flint.arb:
     """`sawtooth_gradient.variation_bound` as a ball: 2^(-k-3) TV(q).
 
     Args:
@@ -56,7 +56,7 @@ def variation_bound(num_folds: int, total_variation: float | flint.arb, *, preci
 
 
 def gradient_bound(
-    num_folds: int, widths: Sequence[int], largest: float | flint.arb, *, precision: int = 128
+    num_folds: int, widths: Sequence[int], largest: int | float | flint.arb, *, precision: int = 128
 ) -> flint.arb:
     """`sawtooth_gradient.gradient_bound` as a ball: min(prod(w_l + 1) - 1, 2^(k-1)) 2^(-k) largest.
 
@@ -171,13 +171,13 @@ def printed_loss_floor(depth: int, width: int, *, precision: int = 128) -> flint
 
 
 def printed_progress(
-    lipschitz: float,
-    initial_scale: float,
-    learning_rate: float,
+    lipschitz: int | float,
+    initial_scale: int | float,
+    learning_rate: int | float,
     input_dim: int,
     num_params: int,
     num_steps: int,
-    alpha: float,
+    alpha: int | float,
     *,
     precision: int = 128,
 ) -> flint.arb:
@@ -213,7 +213,7 @@ def printed_progress(
         return constants * Ball(input_dim).sqrt() * num_params * num_steps**2 / rational(alpha)
 
 
-def _scaled(count: int, exponent: int, name: str, size: float | flint.arb, precision: int) -> flint.arb:
+def _scaled(count: int, exponent: int, name: str, size: int | float | flint.arb, precision: int) -> flint.arb:
     """count * 2^-exponent * size."""
     with flint.ctx.workprec(check_positive_int("precision", precision, at_least=2)):
         if not isinstance(size, Ball):

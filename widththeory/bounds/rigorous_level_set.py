@@ -38,7 +38,7 @@ def extremum_floor(
         return (inside - boundary_max).max(boundary_min - inside).max(Ball(0)) / 2
 
 
-def cosines_floor(frequency: float | flint.arb, input_dim: int, *, precision: int = 128) -> flint.arb:
+def cosines_floor(frequency: int | float | flint.arb, input_dim: int, *, precision: int = 128) -> flint.arb:
     """`level_set.cosines_floor` as a ball: sin(min(w, pi / 2) / 2)^2, and with pi in place of pi / 2 for one input.
 
     Args:
@@ -66,8 +66,8 @@ def cosines_floor(frequency: float | flint.arb, input_dim: int, *, precision: in
 
 def radial_oscillation(
     profile: Callable[[flint.arb], flint.arb],
-    low: float,
-    high: float,
+    low: int | float,
+    high: int | float,
     *,
     num_cuts: int = 2000,
     precision: int = 64,
@@ -97,9 +97,9 @@ def radial_oscillation(
 
 def box_floor(
     function: Callable[[Sequence[flint.arb]], flint.arb],
-    low: Sequence[float],
-    high: Sequence[float],
-    inside: Sequence[float],
+    low: Sequence[int | float],
+    high: Sequence[int | float],
+    inside: Sequence[int | float],
     *,
     num_cuts: int = 2000,
     precision: int = 64,
@@ -135,7 +135,10 @@ def box_floor(
 
 
 def largest(
-    function: Callable[[Sequence[flint.arb]], flint.arb], low: Sequence[float], high: Sequence[float], num_cuts: int
+    function: Callable[[Sequence[flint.arb]], flint.arb],
+    low: Sequence[int | float],
+    high: Sequence[int | float],
+    num_cuts: int,
 ) -> flint.arb:
     """The largest value of a function of balls on a box as a ball: branch and bound, at the working precision.
 

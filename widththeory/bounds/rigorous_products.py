@@ -24,7 +24,7 @@ _REACHES = (Fraction(3, 20), Fraction(3, 10), Fraction(7, 10), Fraction(3, 2), N
 
 def product_floor(
     factors: Sequence[Callable[[flint.arb], flint.arb]],
-    lipschitz: Sequence[float],
+    lipschitz: Sequence[int | float],
     norm: str = "l2",
     *,
     num_cells: int = 120,

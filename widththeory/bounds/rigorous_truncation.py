@@ -44,7 +44,7 @@ def law_scale(law: RadialLaw) -> flint.arb:
     return 2 * Ball.pi().sqrt() * ((Ball(law.dim) / 2 + 1).gamma().log() / law.dim).exp()
 
 
-def share_outside(law: RadialLaw, radius: float, *, precision: int = 128) -> flint.arb:
+def share_outside(law: RadialLaw, radius: int | float, *, precision: int = 128) -> flint.arb:
     """P(|x| > R) as a ball: one less the distribution function, which grows, at both ends of the ball of t.
 
     Args:
@@ -72,7 +72,7 @@ def _fraction(exact: flint.arb) -> Fraction:
     return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
 
 
-def truncated_supremum(network: Network, radius: float, *, precision: int = 128) -> flint.arb:
+def truncated_supremum(network: Network, radius: int | float, *, precision: int = 128) -> flint.arb:
     """`truncation.truncated_supremum` as a ball: |c| + sum |v| max(|w| R + b, 0), a bound on |f~| over all of space.
 
     Args:
@@ -102,11 +102,11 @@ def truncated_supremum(network: Network, radius: float, *, precision: int = 128)
 
 def outside_error(
     law: RadialLaw,
-    radius: float,
+    radius: int | float,
     squared_errors: Float[np.ndarray, "num_points"],
-    supremum: float,
+    supremum: int | float,
     *,
-    failure_probability: float = 1e-6,
+    failure_probability: int | float = 1e-6,
     precision: int = 128,
 ) -> flint.arb:
     """`truncation.outside_error` as a ball: E [(f~ - g)^2; |x| > R], with probability 1 - delta over the sample.
