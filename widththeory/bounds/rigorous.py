@@ -1,6 +1,8 @@
 """Rigorous mode: numbers as balls, whose radius is proven, rounding included (ball arithmetic of FLINT).
 
-Closed forms here; the radial law in `rigorous_law`, the floor for one hidden layer in `rigorous_wave`.
+Closed forms here; `rigorous_<bound>` has those of the other bounds: `law` and `wave` (one hidden layer), `free_knot`
+(rationals), `directions` and `products` (narrow first layers), `level_set`, `regions`, `daniely`, `features`,
+`gradient` and `truncation`.
 """
 
 import math
@@ -39,7 +41,7 @@ def to_certified(ball: flint.arb) -> Certified:
 def to_ball(number: Certified) -> flint.arb:
     """The certified number as a ball, so that it enters ball arithmetic; its radius is the stated error, as good as it.
 
-    This is how numbers without a closed form, as those of `free_knot`, take part.
+    This is how numbers that only floating point finds, as distances along chords, take part.
 
     Source: derived for this project.
     """
