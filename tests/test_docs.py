@@ -255,7 +255,8 @@ def test_site_needs_no_network(site):
         loaded = re.findall(r"<(?:script|link|img|iframe)[^>]+(?:src|href)=\"([^\"]+)\"", path.read_text())
         assert [address for address in loaded if "//" in address] == []
         for address in loaded:
-            assert (path.parent / address.partition("?")[0]).exists(), f"{path.name}: {address}"
+            local = re.split("[?#]", address)[0]
+            assert (path.parent / local).exists(), f"{path.name}: {address}"
     assert "@import" not in (site / "_static" / "site.css").read_text()
     assert (site / "_static" / "formulas.woff").stat().st_size > 10**5
 

@@ -241,8 +241,9 @@ def mathml(text: str, block: bool = False) -> str:
     except MathError as reason:
         raise ExtensionError(f"{reason} in the formula {text}") from reason
     # Bars are brackets here, never "such that", and have no space about them; a function's name has, before a letter;
-    # so has max, which is no relation.
+    # so has max, which is no relation. Plain brackets are as high as letters, on both sides alike.
     made = re.sub(r"<mo( stretchy=\"false\")?>([|\u2016])</mo>", r'<mo\1 lspace="0" rspace="0">\2</mo>', made)
+    made = re.sub("<mo>([\u2308-\u230b\u27e8\u27e9])</mo>", r'<mo stretchy="false">\1</mo>', made)
     made = re.sub(r"<mo([^>]*)>(max|min|sup|inf)</mo>", r'<mo\1 lspace="0" rspace="0.1em">\2</mo>', made)
     return re.sub(r"<mo>&ApplyFunction;</mo>(?=\s*<m(i|n|sub|sup|frac)\b)", '<mspace width="0.17em"/>', made)
 
