@@ -25,7 +25,7 @@ from widththeory.typing import check_positive_int
 Measure = Callable[[Sequence[Any], int], Sequence[Any]]
 
 # Processes side by side beat threads on narrow networks, and must not fight for the cores with threads of their own.
-_WORKER_ENVIRONMENT = {
+WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -34,7 +34,7 @@ _WORKER_ENVIRONMENT = {
     # Workers that are asked to share a GPU must not take most of its memory each, as JAX does by default.
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
 }
-_XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
+XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "MemoryError", "Out of memory", "out of memory")
 
 
@@ -104,10 +104,10 @@ class SpawnPool(Executor):
 
     def __init__(self, jobs: int) -> None:
         self.jobs = check_positive_int("jobs", jobs)
-        self._environment = {name: os.environ.get(name) for name in (*_WORKER_ENVIRONMENT, "XLA_FLAGS")}
-        flags = f"{self._environment['XLA_FLAGS'] or ''} {_XLA_ONE_THREAD}".strip()
+        self._environment = {name: os.environ.get(name) for name in (*WORKER_ENVIRONMENT, "XLA_FLAGS")}
+        flags = f"{self._environment['XLA_FLAGS'] or ''} {XLA_ONE_THREAD}".strip()
         # Set here and not in the worker: a library may read it while the worker imports the main script.
-        os.environ.update(_WORKER_ENVIRONMENT | {"XLA_FLAGS": flags})
+        os.environ.update(WORKER_ENVIRONMENT | {"XLA_FLAGS": flags})
         self._start()
 
     def _start(self) -> None:

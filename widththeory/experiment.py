@@ -1,12 +1,13 @@
 """What every experiment does with its grid: keep the rows in a ledger, measure what is missing, write the table."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from widththeory import command, grid
+from widththeory import command, engines, grid
 from widththeory.command import Scale
+from widththeory.executors import InProcess
 from widththeory.identity import key
 from widththeory.ledger import Ledger
 from widththeory.progress import Style
@@ -34,9 +35,21 @@ class Flags:
     retry_failed: bool = False
     """Measure again what failed."""
     chunk_size: int | None = None
-    """Networks in one program, instead of what suits a CPU; a GPU wants hundreds to thousands."""
+    """Networks in one program, instead of what suits the machine."""
+    engine: str = engines.POOL
+    """Where fits run: pool (processes of this machine), dask, ray or slurm."""
+    scheduler: str | None = None
+    """Address of a Dask or Ray cluster that is there; without, one is started on this machine."""
+    slurm: engines.Slurm = field(default_factory=engines.Slurm)
+    """What a job asks of SLURM."""
+
+    multihost: bool = False
+    """This command runs on several hosts at once, and each fit is spread over all of them; see `multihost`."""
 
     def __post_init__(self) -> None:
+        if self.multihost and self.engine != engines.POOL:
+            raise ValueError(f"multihost needs engine {engines.POOL}, got {self.engine!r}")
+        engines.check_name(self.engine)
         for name in ("seeds", "jobs", "chunk_size"):
             if getattr(self, name) is not None:
                 check_positive_int(name, getattr(self, name))
@@ -67,21 +80,38 @@ def fit_table(
     """
     path = command.results_file(script, flags.scale, flags.out)
     claim = path.stem
+    leader = None
+    if flags.multihost:
+        from widththeory import multihost  # starts devices
+
+        if multihost.join():
+            multihost.follow(settings)
+            with Ledger.open(path.with_suffix(".sqlite")) as ledger:
+                return ledger.table(claim, settings)
+        measure = leader = multihost.Leader(settings)
     with Ledger.open(path.with_suffix(".sqlite")) as ledger:
         if settings and path.is_file() and ledger.missing(claim, settings):
             ledger.import_csv(path, type(settings[0]), claim)
+        lacking = not settings or ledger.missing(claim, settings, retry_failed=flags.retry_failed)
+        # A cluster is not started for nothing.
+        engine = flags.engine if lacking else engines.POOL
+        options = engines.Options(flags.jobs, flags.scheduler, path.with_suffix(".slurm"), flags.slurm)
         try:
-            grid.run(
-                settings,
-                measure,
-                ledger,
-                experiment=claim,
-                jobs=flags.jobs,
-                chunk_size=flags.chunk_size,
-                progress=flags.log,
-                retry_failed=flags.retry_failed,
-            )
+            with engines.open_engine(engine, options) as executor:
+                grid.run(
+                    settings,
+                    measure,
+                    ledger,
+                    experiment=claim,
+                    jobs=1 if leader else flags.jobs,
+                    executor=InProcess() if leader else executor,
+                    chunk_size=1 if leader else flags.chunk_size,
+                    progress=flags.log,
+                    retry_failed=flags.retry_failed,
+                )
         finally:
+            if leader:
+                leader.end()
             declared = {key(one) for one in settings}
             if ledger.statuses(claim, sorted(declared)):
                 replace_file(path.with_suffix(".grid.csv"), ["cells\n", f"{len(declared)}\n"])

@@ -58,7 +58,7 @@ def load_weights(blob: bytes) -> Network:
     return Network(list(zip(parts[::2], parts[1::2], strict=True)))
 
 
-def _host_metrics(
+def host_metrics(
     settings: Regression, network: Network, points: Sample, test: Sample
 ) -> tuple[Network, dict[str, float]]:
     """The network, polished if that is asked for, and its errors, in NumPy."""
@@ -74,7 +74,7 @@ def _measure_chunk(chunk: Sequence[Regression], num_members: int) -> list[Measur
     networks, notes = train(chunk, data)
     results = []
     for index, settings in enumerate(chunk[:num_members]):
-        network, metrics = _host_metrics(
+        network, metrics = host_metrics(
             settings,
             networks[index],
             (data.train, data.train_values[index]),
@@ -105,7 +105,7 @@ def _measure_on_device(chunk: Sequence[Regression], num_members: int) -> list[Me
         if trained.train_errors is None or trained.test_errors is None:
             assert network is not None
             points, test = (data.train, data.train_values[target]), (data.test, data.test_values[target])
-            network, metrics = _host_metrics(settings, network, points, test)
+            network, metrics = host_metrics(settings, network, points, test)
         else:
             count, mean, spread, largest = (part[index] for part in trained.test_errors)
             stderr = math.sqrt(spread / (count - 1) / count) if count > 1 else math.inf

@@ -26,6 +26,7 @@ from widththeory.typing import check_positive_int
 
 __all__ = ["GridError", "Plan", "Summary", "plan", "run"]
 
+_JAX_BYTES = 4e8  # of a process that has compiled a few programs
 _MAX_THREADS = 8  # that compile for an accelerator while it runs
 
 
@@ -51,6 +52,7 @@ class Plan:
     programs: int
     jobs: int
     seconds: float | None
+    memory: float | None = None  # bytes, of all workers together
 
     def text(self) -> str:
         """One line."""
@@ -61,7 +63,8 @@ class Plan:
             return said + ", nothing missing"
         needed = "time unknown before a first run" if self.seconds is None else duration(self.seconds)
         said += f", {self.missing} missing: {self.chunks} chunks of {self.programs} programs, {needed}"
-        return f"{said} with {self.jobs} job{'s' if self.jobs > 1 else ''}"
+        said += f" with {self.jobs} job{'s' if self.jobs > 1 else ''}"
+        return said if self.memory is None else f"{said}, {self.memory / 1e9:.1f} GB of memory"
 
 
 def plan(
@@ -105,7 +108,16 @@ def plan(
         programs=len(costs),
         jobs=jobs,
         seconds=None if seconds is None else seconds / workers,
+        memory=_memory(packing, workers),
     )
+
+
+def _memory(packing: Packing, workers: int) -> float | None:
+    """Bytes that workers need at most, where settings can tell; each has JAX, and its largest chunk."""
+    chunks = packing.chunks
+    if not chunks or not all(hasattr(chunk.cells[0], "member_bytes") for chunk in chunks):
+        return None
+    return workers * (_JAX_BYTES + max(float(chunk.chunk_size * chunk.cells[0].member_bytes) for chunk in chunks))
 
 
 def run(
@@ -130,7 +142,7 @@ def run(
         experiment: name of the table.
         jobs: worker processes; 1 measures in this process. Default: one a core; with an accelerator this process alone,
             whose threads compile programs while another one runs. Beside an `executor`, the number of its workers.
-        executor: any `concurrent.futures.Executor` instead of worker processes; it is not shut down.
+        executor: any `concurrent.futures.Executor` instead of worker processes, see `engines`; it is not shut down.
         chunk_size: see `packing.pack`.
         progress: "auto", "rich", "plain", "json", "none", or an object like those of `progress`.
         retry_failed: whether failed cells are measured again.
@@ -142,7 +154,8 @@ def run(
         KeyboardInterrupt: passed on after workers have been stopped; every finished chunk is in the ledger.
     """
     began = time.perf_counter()
-    statuses, memory = ledger.statuses(experiment), accelerator_memory()
+    statuses = ledger.statuses(experiment)
+    memory = accelerator_memory() if executor is None else getattr(executor, "memory", None)
     packing = pack(settings, statuses, chunk_size=chunk_size, retry_failed=retry_failed, memory=memory)
     if jobs is not None:
         check_positive_int("jobs", jobs)

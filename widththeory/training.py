@@ -223,9 +223,9 @@ class DeviceFit:
             state = start_from(program, initial_weights(program, self.chunk, data.train))
             for begin in range(-program.segment, one.num_steps, program.segment):
                 low, high = max(begin, 0), max(begin + program.segment, 0)
-                rows = _filled(order[low:high], program.segment)
+                rows = filled(order[low:high], program.segment)
                 steps, end = np.int32(len(order[low:high])), np.int32(low + len(order[low:high]))
-                state = self._run(state, resident, rows, _filled(scalars[low:high], program.segment), steps, end)
+                state = self._run(state, resident, rows, filled(scalars[low:high], program.segment), steps, end)
         measured: list[Moments | None] = [None, None]
         if self.errors:
             parts = ((data.train, data.train_values), (data.test, data.test_values))
@@ -247,6 +247,6 @@ class DeviceFit:
             return combine(jax.device_get(moments))
 
 
-def _filled(rows: np.ndarray, length: int) -> np.ndarray:
+def filled(rows: np.ndarray, length: int) -> np.ndarray:
     """`rows` with zeros after them, `length` in all."""
     return np.pad(rows, ((0, length - len(rows)), (0, 0)))

@@ -1,0 +1,217 @@
+"""Every engine runs the same chunks: one table whatever made it, lost workers replaced, a poison cell found."""
+
+import concurrent.futures
+import contextlib
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from fake_fits import fake_measure, grid
+from fake_targets import wave
+
+from widththeory import command, engines, fit
+from widththeory import grid as engine
+from widththeory.engines import Options, Slurm, slurm
+from widththeory.experiment import Flags
+from widththeory.ledger import Ledger
+from widththeory.progress import Lines
+
+ARGS = (("input_dim", 2), ("k", 2), ("seed", 0))
+CLUSTERS = [name for name in engines.names() if name != engines.POOL]
+# Workers import the fakes; a cluster's own threads and sockets are closed by it in its own time.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning"),
+    pytest.mark.xdist_group("engines"),
+]
+
+
+@pytest.fixture(scope="module", params=CLUSTERS)
+def cluster(request, tmp_path_factory):
+    """An engine with two workers."""
+    options = Options(jobs=2, folder=tmp_path_factory.mktemp("jobs"), slurm=Slurm(local=True))
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent)
+    with engines.open_engine(request.param, options) as executor:
+        yield executor
+    if before is None:
+        del os.environ["PYTHONPATH"]
+    else:
+        os.environ["PYTHONPATH"] = before
+
+
+class Impatient(Lines):
+    """Stops the run after some chunks."""
+
+    def __init__(self, chunks):
+        super().__init__(None)
+        self.left = chunks
+
+    def advance(self, state, written):
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+def run(settings, ledger, executor, measure=fake_measure, **more):
+    arguments = {"experiment": "claim", "chunk_size": 4, "progress": "none", "jobs": 2} | more
+    return engine.run(settings, measure, ledger, executor=executor, **arguments)
+
+
+def test_engines_are_found_by_name():
+    assert engines.names() == ["dask", "pool", "ray", "slurm"]
+    with pytest.raises(ValueError, match="engine must be one of dask, pool, ray, slurm, got 'mesos'"):
+        Flags(engine="mesos")
+    with engines.open_engine("pool", Options()) as executor:
+        assert executor is None
+
+
+def test_a_lost_worker_and_a_poison_cell_cost_themselves_alone(cluster, tmp_path):
+    cells = grid(widths=(3, 5), seeds=2)
+    cells[3] = replace(cells[3], trouble="raise")
+    cells[9] = replace(cells[9], trouble=f"die once|{tmp_path / 'died'}")
+    with Ledger.open(tmp_path / "l.sqlite") as ledger:
+        done = run(cells, ledger, cluster)
+        assert (done.done, done.failed) == (15, 1)
+        ((where, error),) = ledger.failures("claim")
+        assert where["trouble"] == "raise"
+        assert error.endswith("ZeroDivisionError: seed 1 is poison\n")
+    assert (tmp_path / "died").exists()
+
+
+def halves(cells, measure, executors, folder, chunk_size):
+    """The exported table of a grid begun on the first executor, stopped after a chunk and finished on the last."""
+    name = "-".join(map(str, map(id, executors)))
+    with Ledger.open(folder / f"{name}.sqlite") as ledger:
+        if len(executors) > 1:
+            with pytest.raises(KeyboardInterrupt):
+                run(cells, ledger, executors[0], measure, chunk_size=chunk_size, progress=Impatient(1))
+            assert chunk_size <= ledger.counts("claim")["done"] < len(cells)
+        run(cells, ledger, executors[-1], measure, chunk_size=chunk_size)
+        ledger.export_csv(folder / f"{name}.csv", "claim")
+    # The fake fits need no JAX: only a process that has loaded it can name the device.
+    return pd.read_csv(folder / f"{name}.csv").drop(columns="made.device", errors="ignore").to_csv()
+
+
+def test_half_on_one_engine_and_half_on_another_is_the_same_table(cluster, tmp_path):
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        cells = grid(seeds=6)
+        whole = halves(cells, fake_measure, (threads,), tmp_path, 4)
+        assert halves(cells, fake_measure, (cluster, threads), tmp_path, 4) == whole
+        assert halves(cells, fake_measure, (threads, cluster), tmp_path, 4) == whole
+
+
+@pytest.mark.parametrize("cluster", ["dask"], indirect=True)
+def test_real_fits_are_the_same_to_the_bit(cluster, tmp_path):
+    cells = [wave(seed, width=width, depth=2, num_steps=5, dtype="float32") for width in (3, 4) for seed in range(4)]
+    cells = [replace(one, target="wide_random.RandomWideNetwork", target_args=ARGS) for one in cells]
+    whole = halves(cells, fit.measure, (None,), tmp_path, 1)
+    assert "train_mse" in whole
+    assert halves(cells, fit.measure, (cluster, None), tmp_path, 1) == whole
+
+
+# Of SLURM's jobs each is a process of its own: there the same takes half a minute, and nothing else happens.
+@pytest.mark.parametrize("cluster", ["dask", "ray"], indirect=True)
+def test_a_cell_that_kills_its_worker_is_found(cluster, tmp_path):
+    cells = grid(widths=(3,), seeds=2)
+    cells[2] = replace(cells[2], trouble="die")
+    with Ledger.open(tmp_path / "l.sqlite") as ledger:
+        done = run(cells, ledger, cluster)
+        assert (done.done, done.failed) == (7, 1)
+        ((where, error),) = ledger.failures("claim")
+        assert where["trouble"] == "die"
+        assert "worker was lost" in error
+
+
+# What SLURM is told
+
+
+def test_the_sbatch_file_asks_for_what_the_flags_say(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")  # a machine that has SLURM, to submitit
+    asked = Options(7, folder=tmp_path, slurm=Slurm("gpu", 1.5, gpus=1, cpus=4, memory_gb=32.0, account="theory"))
+    with engines.open_engine("slurm", asked) as jobs:
+        assert jobs.memory == engines.GPU_MEMORY
+        text = jobs._executor._executor._make_submission_file_text("python work.py", "uid")
+    for line in (
+        "#SBATCH --job-name=widththeory",
+        "#SBATCH --partition=gpu",
+        "#SBATCH --time=90",
+        "#SBATCH --gpus-per-node=1",
+        "#SBATCH --cpus-per-task=4",
+        "#SBATCH --mem=32GB",
+        "#SBATCH --account=theory",
+        "export OMP_NUM_THREADS=1",
+        "export XLA_FLAGS=--xla_cpu_multi_thread_eigen=false",
+    ):
+        assert line in text.splitlines(), line
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--slurm.partition", "gpu; rm -rf /"], "partition must be a name of SLURM's"),
+        (["--slurm.hours", "0"], "hours must be positive, got 0.0"),
+        (["--slurm.gpus", "-1"], "gpus must be an integer of at least 0, got -1"),
+        (["--engine", "mesos"], "engine must be one of"),
+    ],
+)
+def test_wrong_flags_are_one_sentence(flags, said):
+    with pytest.raises(ValueError, match=said):
+        command.parse(Flags, flags)
+    assert command.parse(Flags, ["--engine", "slurm", "--slurm.partition", "gpu"]).slurm.partition == "gpu"
+
+
+def test_chunks_handed_over_together_are_one_array(tmp_path):
+    class Job:
+        def __init__(self, call):
+            self.call = call
+
+        def done(self):
+            return True
+
+        def result(self):
+            chunk, *call = self.call
+            assert isinstance(chunk.checkpoint(*call).function, slurm.Chunk)  # goes back in the queue if preempted
+            return chunk(*call)
+
+        def cancel(self, check):
+            return None
+
+    class Recorder:
+        def __init__(self):
+            self.arrays = []
+
+        def batch(self):
+            self.arrays.append([])
+            return contextlib.nullcontext()
+
+        def submit(self, *call):
+            self.arrays[-1].append(call)
+            return Job(call)
+
+    recorder = Recorder()
+    with slurm.Jobs(recorder, 2, 0.01, {}) as jobs:
+        futures = [jobs.submit(divmod, 7, two) for two in (2, 3, 4)]
+        assert [future.result(timeout=20) for future in futures] == [(3, 1), (2, 1), (1, 3)]
+    assert [len(array) for array in recorder.arrays] == [3]
+
+
+def test_a_library_that_is_not_installed_is_said(monkeypatch):
+    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)
+    for name in CLUSTERS:
+        with (
+            pytest.raises(ValueError, match=rf"pip install 'widththeory\[{name}\]'"),
+            engines.open_engine(name, Options()),
+        ):
+            pass
+
+
+def test_a_scheduler_that_is_not_there_is_said(monkeypatch, tmp_path):
+    monkeypatch.setattr("widththeory.engines.dask._CONNECT_SECONDS", 1)
+    dead = Options(scheduler="tcp://127.0.0.1:9", folder=tmp_path)
+    for name, said in (("dask", r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"), ("slurm", "can submit jobs")):
+        with pytest.raises(ValueError, match=said), engines.open_engine(name, dead):
+            pass

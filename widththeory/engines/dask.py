@@ -1,0 +1,64 @@
+"""Chunks on Dask workers: of this machine, or of a cluster that is there.
+
+    python experiments/sawtooth.py --engine dask --jobs 8
+
+starts eight one-thread workers that only this machine can reach. For a cluster, on each of its machines
+
+    OMP_NUM_THREADS=1 XLA_FLAGS=--xla_cpu_multi_thread_eigen=false \\
+        dask worker tcp://10.0.0.1:8786 --nthreads 1 --nworkers 8
+
+after `dask scheduler` on the first, and then `--engine dask --scheduler tcp://10.0.0.1:8786`. Dask's plain protocol
+trusts whoever reaches its port: keep it inside the cluster's network, or use tls:// addresses.
+"""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any
+
+from widththeory.engines import Options, Remote, worker_environment
+
+LIBRARY = "distributed"
+
+_CONNECT_SECONDS = 30
+
+
+def start(options: Options) -> Executor:
+    """Workers of this machine, or those of the scheduler at `options.scheduler`.
+
+    Raises:
+        ValueError: a scheduler that does not answer.
+    """
+    import dask
+    import distributed
+
+    if options.scheduler is not None:
+        try:
+            client = distributed.Client(options.scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise ValueError(f"no Dask scheduler answers at {options.scheduler}: {error}") from error
+        cluster = None
+    else:
+        # A chunk that has killed its worker comes back at once: the driver knows how to find the cell.
+        quiet = {"distributed.scheduler.allowed-failures": 0, "distributed.nanny.environ": worker_environment()}
+        with dask.config.set(quiet):
+            cluster = distributed.LocalCluster(
+                n_workers=options.workers,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                dashboard_address=None,
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            )
+            client = distributed.Client(cluster, set_as_default=False)
+
+    def send(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+        return executor.submit(fn, *args, **kwargs)
+
+    def close() -> None:
+        client.close()
+        if cluster is not None:
+            cluster.close()
+
+    executor = client.get_executor(pure=False, retries=0)
+    return Remote(send, close, sum(client.nthreads().values()))

@@ -1,0 +1,170 @@
+"""Chunks as SLURM jobs, through submitit: those that are handed over at one moment become one array of jobs.
+
+    python experiments/sawtooth.py --scale paper --engine slurm --jobs 32 \\
+        --slurm.partition gpu --slurm.gpus 1 --slurm.hours 2 --chunk-size 1024
+
+keeps 64 chunks in the queue, of which 32 run at a time; give large chunks, since a job takes seconds to start. The
+driver must live as long as the grid: run it on the login node, or in a job of its own. If it is killed, run it again;
+finished chunks are in the ledger. A chunk that SLURM preempts is put back in the queue by submitit. `--slurm.local`
+runs the jobs as processes of this machine. Files of the jobs are in <claim>.slurm/ beside the table.
+"""
+
+import contextlib
+import os
+import queue
+import shlex
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any
+
+from widththeory.engines import GPU_MEMORY, LostChunkError, Options, worker_environment
+
+LIBRARY = "submitit"
+
+_GATHER_SECONDS = 0.2  # chunks handed over within this time go into one array
+_LOOK_SECONDS = {"slurm": 2.0, "local": 0.05}
+
+
+class Chunk:
+    """A call that submitit puts back in the queue when its job is preempted."""
+
+    def __call__(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call `fn`."""
+        return fn(*args, **kwargs)
+
+    def checkpoint(self, *call: Any) -> Any:
+        """What to submit in the place of a job that was stopped: the same."""
+        import submitit
+
+        return submitit.helpers.DelayedSubmission(self, *call)
+
+
+class Jobs(Executor):
+    """Jobs of submitit's `executor` as futures; at most `jobs` run at a time."""
+
+    memory: float | None = None
+
+    def __init__(self, executor: Any, jobs: int, look_seconds: float, environment: dict[str, str]) -> None:
+        self._executor, self._max_workers, self._look_seconds = executor, jobs, look_seconds
+        self._environment = environment
+        self._new: queue.SimpleQueue[tuple[Future[Any], tuple[Any, ...]]] = queue.SimpleQueue()
+        self._jobs: dict[Future[Any], Any] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
+        self._thread.start()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Put a call in the queue."""
+        future: Future[Any] = Future()
+        self._new.put((future, (fn, args, kwargs)))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Cancel what is in the queue, and stop looking."""
+        self._stop.set()
+        self._thread.join()
+        for job in self._jobs.values():
+            with contextlib.suppress(Exception):  # it may have ended by itself
+                job.cancel(check=False)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._send()
+                self._look()
+            except Exception as error:
+                for future in list(self._jobs):
+                    self._jobs.pop(future)
+                    future.set_exception(error)
+            self._stop.wait(self._look_seconds)
+
+    def _send(self) -> None:
+        """Submit what has been handed over, as one array."""
+        with contextlib.suppress(queue.Empty):
+            batch = [self._new.get_nowait()]
+            time.sleep(_GATHER_SECONDS)
+            while not self._new.empty():
+                batch.append(self._new.get_nowait())
+            batch = [(future, call) for future, call in batch if future.set_running_or_notify_cancel()]
+            try:
+                with _environment(self._environment), self._executor.batch():
+                    jobs = [self._executor.submit(Chunk(), *call) for _, call in batch]
+            except Exception as error:
+                for future, _ in batch:
+                    future.set_exception(LostChunkError(f"the job was not taken: {error}"))
+            else:
+                self._jobs.update(zip((future for future, _ in batch), jobs, strict=True))
+
+    def _look(self) -> None:
+        import submitit
+
+        for future, job in list(self._jobs.items()):
+            if not job.done():
+                continue
+            del self._jobs[future]
+            try:
+                future.set_result(job.result())
+            except (submitit.core.utils.UncompletedJobError, submitit.core.utils.FailedJobError) as error:
+                future.set_exception(LostChunkError(str(error).strip().splitlines()[0]))
+            except Exception as error:
+                future.set_exception(error)
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Environment variables for what is started meanwhile; SLURM's jobs are told theirs by their script."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def job_parameters(options: Options) -> dict[str, Any]:
+    """What submitit is told of each job."""
+    slurm = options.slurm
+    asked = {
+        "name": "widththeory",
+        "timeout_min": max(1, round(60 * slurm.hours)),
+        "cpus_per_task": slurm.cpus,
+        "mem_gb": slurm.memory_gb,
+        "gpus_per_node": slurm.gpus or None,
+        "slurm_partition": slurm.partition,
+        "slurm_account": slurm.account,
+        "slurm_array_parallelism": options.workers,
+        "slurm_setup": [f"export {name}={shlex.quote(value)}" for name, value in worker_environment().items()],
+    }
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def start(options: Options) -> Executor:
+    """An executor of jobs.
+
+    Raises:
+        ValueError: a machine without SLURM.
+    """
+    import submitit
+
+    kind = "local" if options.slurm.local else "slurm"
+    folder = (options.folder or Path.cwd() / "slurm").absolute()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # results come back through it as pickles
+    try:
+        executor = submitit.AutoExecutor(folder=folder, cluster=kind)
+    except RuntimeError as error:
+        text = f"engine slurm needs a machine that can submit jobs (--slurm.local tries it out without): {error}"
+        raise ValueError(text) from error
+    parameters = job_parameters(options)
+    if kind == "local":
+        parameters = {name: value for name, value in parameters.items() if not name.startswith("slurm_")}
+    executor.update_parameters(**parameters)
+    jobs = Jobs(executor, options.workers, _LOOK_SECONDS[kind], worker_environment() if kind == "local" else {})
+    jobs.memory = GPU_MEMORY if options.slurm.gpus else None
+    return jobs
