@@ -1,0 +1,250 @@
+"""Products of n numbers: units of smooth networks, what floats allow them, and ReLU networks on the cube.
+
+Draws results/<scale>/products.csv with .floor.csv, .network.csv, .smooth.csv and .needed.csv; see
+experiments/products.py.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from widththeory import command
+from widththeory.estimates import finished, select_learning_rate
+from widththeory.plotting import CONSTRUCTION, TEXT_WIDTH, number_ticks, series
+from widththeory.verdicts import Verdict
+
+COUNT = "target.num_factors"
+CELL = [COUNT, "depth", "width"]
+TOLERANCE = 4  # standard errors of a sampled error that may lie under a floor before it counts as a defect
+ROUNDING = 1e-9  # relative, of exact errors
+
+
+def drawn(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> pd.DataFrame:
+    """The chosen fits: relative squared error beside the floor and the best explicit network of at most their size."""
+    return compared(select_learning_rate(table, by=CELL), floor, network)
+
+
+def compared(fits: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> pd.DataFrame:
+    """Fits, chosen or not; `relative` is over the variance 3^-n, exact for two factors, else sampled."""
+    floor = floor.rename(columns={"num_factors": COUNT})
+    fits = fits.merge(floor[[*CELL, "narrow", "relative_floor"]], on=CELL, how="left")
+    sampled, exact = fits["test_mse"] * 3.0 ** fits[COUNT], fits["exact_relative_error"]
+    explicit = [explicit_error(network, *size) for size in fits[CELL].itertuples(index=False)]
+    fits = fits.assign(
+        relative=exact.where(exact.notna(), sampled),
+        relative_stderr=(fits["test_mse_stderr"] * 3.0 ** fits[COUNT]).where(exact.isna(), exact * ROUNDING),
+        explicit=explicit,
+    )
+    kept = [*CELL, "seed", "learning_rate", "relative", "relative_stderr", "narrow", "relative_floor", "explicit"]
+    return fits[[*kept, "status", *(["diverged"] if "diverged" in fits else [])]]
+
+
+def explicit_error(network: pd.DataFrame, count: int, depth: int, width: int) -> float:
+    """Least measured error of an explicit ReLU network that is neither deeper nor wider; NaN if there is none.
+
+    A deeper network carries the last layer of a shallower one, which is not negative, at no width.
+    """
+    fits = (network["num_factors"] == count) & (network["depth"] <= depth) & (network["width"] <= width)
+    return float(network.loc[fits, "relative_error"].min())
+
+
+def under_floor(fits: pd.DataFrame) -> pd.DataFrame:
+    """Fits that lie under their certified floor by more than the error of their measurement: defects."""
+    return fits[fits["relative"] + TOLERANCE * fits["relative_stderr"] < fits["relative_floor"]]
+
+
+def layers(depth: int) -> str:
+    """1 hidden layer, 2 hidden layers."""
+    return f"{depth} hidden layer{'s' if depth > 1 else ''}"
+
+
+def figure(
+    table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, smooth: pd.DataFrame, needed: pd.DataFrame
+) -> Figure:
+    """Four panels: units against n; smooth networks in floats; error against width; error against n."""
+    fits = drawn(table, floor, network)
+    picture = Figure(figsize=(TEXT_WIDTH, 5.7), layout="constrained")
+    title = "Products of $n$ numbers: $2^n$ smooth units in one hidden layer, $4(n-1)$ in a tree; depth helps ReLU too"
+    picture.suptitle(title, size=9.5)
+    panels: Any = picture.subplots(2, 2)
+    _units(panels[0, 0], needed)
+    _floats(panels[0, 1], smooth)
+    _errors(panels[1, 0], fits, floor, network)
+    _counts(panels[1, 1], fits, network)
+    handles, labels = panels[1, 0].get_legend_handles_labels()
+    picture.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7.5)
+    return picture
+
+
+def _units(axes: Axes, needed: pd.DataFrame) -> None:
+    needed = needed.sort_values("num_factors")
+    names = {
+        "smooth_shallow": "smooth, 1 hidden layer",
+        "smooth_two": "smooth, 2 hidden layers",
+        "smooth_tree": "smooth, tree",
+        "relu_shallow": "ReLU, 1 hidden layer",
+        "relu_tree": "ReLU, tree",
+    }
+    for index, (column, label) in enumerate(names.items()):
+        axes.plot(needed["num_factors"], needed[column], label=label, **series(index))
+    axes.set(xscale="log", yscale="log", xlabel="factors $n$", ylabel="neurons", title="(a) explicit networks")
+    axes.set_ylim(1, needed["relu_shallow"].max() * 30)  # room for the legend
+    counts = needed["num_factors"].tolist()
+    number_ticks(axes.xaxis, counts if len(counts) <= 9 else counts[:: len(counts) // 7])
+    axes.legend(loc="upper left", fontsize=7)
+
+
+def _floats(axes: Axes, smooth: pd.DataFrame) -> None:
+    for index, count in enumerate(sorted(smooth["num_factors"].unique().tolist())):
+        for kind, face in (("shallow", None), ("tree", "white")):
+            rows = smooth[(smooth["num_factors"] == count) & (smooth["kind"] == kind)].sort_values("scale")
+            if count == 2 and kind == "tree":
+                continue  # the same network
+            look = {**series(index), "markerfacecolor": face, "linestyle": "-" if face is None else (0, (4, 1.5))}
+            name = f"$n={count}$" if count == 2 else f"$n={count}$, {'tree' if face else '1 layer'}"
+            axes.plot(rows["scale"], rows["measured"], label=name, **{**look, "linewidth": 0.8})
+    axes.set(xscale="log", yscale="log", xlabel=r"scale $\lambda$ of the weights", ylabel="sup error in float64")
+    axes.set(ylim=(1e-9, 1e2), title=r"(b) smooth networks: $\lambda^2$, then roundoff $\lambda^{-n}$")
+    axes.legend(loc="lower right", fontsize=7)
+
+
+def _marks(axes: Axes, cells: pd.DataFrame, x: str, index: int, spread: float, label: str | None) -> None:
+    groups = finished(cells).groupby(x)["relative"]
+    middle, low, high = groups.median(), groups.min(), groups.max()
+    look: dict[str, Any] = {**series(index), "linestyle": "none", "label": label}
+    place = middle.index * spread ** (index - 1)
+    axes.errorbar(place, middle, [middle - low, high - middle], elinewidth=0.7, **look)
+
+
+def _errors(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> None:
+    count = int(fits[COUNT].max())
+    cells, widest = fits[fits[COUNT] == count], 1.4 * fits["width"].max()
+    depths = sorted(cells["depth"].unique().tolist())
+    rows = floor[(floor["num_factors"] == count) & (floor["width"] <= widest)].sort_values("width")
+    for index, depth in enumerate(depths):
+        look = series(index)
+        size = rows[(rows["depth"] == depth) & (rows["narrow"] == 0)]
+        label = f"floor, {layers(depth)}"
+        axes.plot(size["width"], size["line"], color=look["color"], linewidth=1.5, label=label)
+    narrow = rows[(rows["depth"] == depths[0]) & (rows["narrow"] > 0)]
+    thick: dict[str, Any] = {"color": "0.45", "linewidth": 3.0, "solid_capstyle": "butt"}
+    axes.plot(narrow["width"], narrow["narrow"], label="floor, any depth, width below $n$", **thick)
+    for index, depth in enumerate(depths):
+        _marks(axes, cells[cells["depth"] == depth], "width", index, 1.06, f"trained, {layers(depth)}")
+    for index, depth in enumerate(depths[:2]):
+        widths = np.arange(1, int(widest) + 1)
+        best = np.array([explicit_error(network, count, depth, int(width)) for width in widths])
+        look = {**CONSTRUCTION, "color": series(index)["color"], "marker": None}
+        axes.plot(widths, best, **{**look, "drawstyle": "steps-post", "label": f"explicit, {layers(depth)}"})
+    tried = sorted(cells["width"].unique().tolist())
+    axes.set(xscale="log", yscale="log", xlabel="width", ylabel="relative squared error", xlim=(0.85, widest))
+    axes.set(ylim=(2e-5, 2), title=f"(c) ReLU networks on the cube, $n={count}$")
+    number_ticks(axes.xaxis, tried if len(tried) <= 8 else tried[:: len(tried) // 7])
+
+
+def _counts(axes: Axes, fits: pd.DataFrame, network: pd.DataFrame) -> None:
+    widest = int(fits["width"].max())
+    cells = fits[fits["width"] == widest]
+    counts, depths = sorted(cells[COUNT].unique().tolist()), sorted(cells["depth"].unique().tolist())
+    for index, depth in enumerate(depths):
+        _marks(axes, cells[cells["depth"] == depth], COUNT, index, 1.02, None)
+        best = [explicit_error(network, count, depth, widest) for count in counts]
+        if index < 2:
+            look = {**CONSTRUCTION, "color": series(index)["color"], "label": None}
+            axes.plot(counts, best, **look)
+    axes.set(xscale="log", yscale="log", xlabel="factors $n$", ylabel="relative squared error")
+    number_ticks(axes.xaxis, counts)
+    axes.set_title(f"(d) at width {widest}: trained, explicit (stars)")
+
+
+def _reached(smooth: pd.DataFrame) -> tuple[int, float, float]:
+    """Most factors; the least errors in float64 of one hidden layer and of the tree, over all scales."""
+    count = int(smooth["num_factors"].max())
+    best = smooth[smooth["num_factors"] == count].groupby("kind")["measured"].min()
+    return count, float(best["shallow"]), float(best["tree"])
+
+
+def _kept(smooth: pd.DataFrame) -> float:
+    """Largest measured error over that promised, at the scales that are clear of a roundoff of 2.2e-16 scale^-n."""
+    order = np.where(smooth["kind"] == "tree", 2, smooth["num_factors"])
+    clear = smooth[smooth["promised"] > 1e-12 * smooth["scale"] ** -order.astype(float)]
+    return float((clear["measured"] / clear["promised"]).max())
+
+
+def _depth_gain(fits: pd.DataFrame) -> tuple[int, int, float]:
+    """Most factors, the widest width, and by what the deepest networks divide the median error of one layer there."""
+    count, widest = int(fits[COUNT].max()), int(fits["width"].max())
+    cells = finished(fits[(fits[COUNT] == count) & (fits["width"] == widest)])
+    middle = cells.groupby("depth")["relative"].median()
+    return count, widest, float(middle.iloc[0] / middle.iloc[-1])
+
+
+def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, smooth: pd.DataFrame) -> Verdict:
+    """Held where smooth networks keep their promise, no fit lies under a floor, and depth helps at equal width."""
+    fits, measured = drawn(table, floor, network), compared(finished(table), floor, network)
+    measured = measured[measured["relative_floor"] > 0]
+    under, kept, (count, widest, gain) = under_floor(measured), _kept(smooth), _depth_gain(fits)
+    one = finished(fits[(fits[COUNT] == count) & (fits["width"] == widest) & (fits["depth"] == fits["depth"].min())])
+    best = one.loc[one["relative"].idxmin()] if len(one) else None
+    units = smooth[smooth["num_factors"] == smooth["num_factors"].max()].groupby("kind")["num_neurons"].first()
+    sentence = (
+        f"smooth networks err by at most {kept:.3g} of what is promised, with {units['shallow']} units in one hidden "
+        f"layer or {units['tree']} in a tree for n = {smooth['num_factors'].max()}; {len(under)} of {len(measured)} "
+        f"trained ReLU networks lie under their floor; for n = {count} at width {widest} more layers divide the "
+        f"trained error by {gain:.2g}"
+    )
+    explicit = None if best is None or np.isnan(best["explicit"]) else best["explicit"]
+    return Verdict(
+        "held" if kept < 1.05 and under.empty and gain > 1 else "not held",
+        sentence,
+        f"relative squared error, n = {count}, one hidden layer of width {widest}",
+        None if best is None else best["relative_floor"],
+        None if best is None else best["relative"],
+        explicit,
+        len(measured),
+    )
+
+
+def caption(
+    table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, smooth: pd.DataFrame, needed: pd.DataFrame
+) -> str:
+    """What is drawn, how many fits, and whether the claim held, computed from the tables."""
+    fits, measured = drawn(table, floor, network), compared(finished(table), floor, network)
+    measured = measured[measured["relative_floor"] > 0]  # all fits, not only those of the chosen learning rate
+    under, (count, widest, gain) = under_floor(measured), _depth_gain(fits)
+    checked = (
+        f"none of {len(measured)} trained networks lies under it"
+        if under.empty
+        else f"{len(under)} of {len(measured)} trained networks lie under their floor, which is a defect"
+    )
+    most, shallow, tree = _reached(smooth)
+    last = needed.sort_values("num_factors").iloc[-1]
+    known = finished(fits[fits["explicit"].notna()])
+    behind = known[known["relative"] > known["explicit"]]
+    lost, cells = len(fits) - len(finished(fits)), fits.groupby(CELL).size()
+    rates = ", ".join(f"{rate:g}" for rate in sorted(table["learning_rate"].unique()))
+    held = "holds" if verdict(table, floor, network, smooth).state == "held" else "does not hold"
+    return (
+        f"x_1 ... x_n (Rolnick and Tegmark 2018, as recalled). The claim {held}. (a) With smooth units one hidden "
+        "layer takes 2^n, and no fewer reach arbitrarily small errors near 0; a tree takes 4 (n - 1): for "
+        f"n = {last['num_factors']:.0f}, {last['smooth_shallow']:.0f} against {last['smooth_tree']:.0f}. ReLU: "
+        "explicit networks that guarantee a sup error of 0.01 on the cube. (b) Exponential units, sup error in float64, "
+        f"as promised up to roundoff: the 2^n units of n = {most} get no further than {shallow:.1e}, as their weights "
+        f"grow like scale^-n; the tree gets to {tree:.1e}. (c) ReLU on [-1, 1]^n, squared error over the variance "
+        "3^-n. The exponential count is no statement about this: it needs smooth units and errors that vanish near 0, "
+        "and a shallow ReLU network may do with fewer. What is certified is that no network goes under the floor of "
+        "its width and depth, from its affine pieces on a line and, below width n, from a direction that it cannot "
+        f"see; {checked}. More layers divide the trained error for n = {count} at width {widest} by {gain:.2g}. Of "
+        f"{len(known)} trained networks for whose size an explicit one is known, {len(behind)} stay above it: an "
+        "optimisation gap. "
+        f"Markers: median and range of n = {cells.min()} initialisations"
+        f"{f' ({lost} of {len(fits)} fits failed or diverged)' if lost else ''}, {table['num_steps'].max()} steps of "
+        f"Adam, rate of {rates} by training loss; errors for two factors are exact."
+    )
+
+
+if __name__ == "__main__":
+    command.draw(figure, caption, __file__, drawn=drawn, verdict=verdict)
