@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import ttest_ind
+from scipy.stats import t as student
 
 from widththeory import command
 from widththeory.estimates import NOTHING, Interval, finished, select_learning_rate
@@ -48,24 +48,22 @@ def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     return fits[[*kept, *curves, "status", *(["diverged"] if "diverged" in fits else [])]]
 
 
-def difference(more: pd.Series, less: pd.Series) -> Interval:
-    """Difference of two means over seeds with Student's 95 % interval; its ends are NaN with a single seed a side."""
-    if more.empty or less.empty:
-        return NOTHING
-    value, n = float(more.mean() - less.mean()), min(len(more), len(less))
-    if n < 2:
-        return Interval(value, np.nan, np.nan, n)
-    if np.ptp(more) == np.ptp(less) == 0:
-        return Interval(value, value, value, n)
-    low, high = ttest_ind(more, less).confidence_interval(0.95)
-    return Interval(value, float(low), float(high), n)
-
-
 def gain(fits: pd.DataFrame, task: str, before: int, after: int) -> Interval:
-    """What the test accuracy gains from one net to another."""
-    good = finished(fits[fits["task"] == task])
-    more, less = (good.loc[good["net"] == net, "test_accuracy"] for net in (after, before))
-    return difference(more, less)
+    """What the test accuracy gains from one net to another, with Student's 95 % interval over seeds.
+
+    The variance over seeds is pooled over all nets of the task. The ends are NaN where no net has two seeds.
+    """
+    nets = finished(fits[fits["task"] == task]).groupby("net")["test_accuracy"]
+    means, counts = nets.mean(), nets.size()
+    if before not in means or after not in means:
+        return NOTHING
+    value, n = float(means[after] - means[before]), int(min(counts[before], counts[after]))
+    degrees = int((counts - 1).sum())
+    if not degrees:
+        return Interval(value, np.nan, np.nan, n)
+    variance = (nets.var().fillna(0) * (counts - 1)).sum() / degrees
+    half = float(student.ppf(0.975, degrees) * np.sqrt(variance * (1 / counts[before] + 1 / counts[after])))
+    return Interval(value, value - half, value + half, n)
 
 
 def points(found: Interval) -> str:
@@ -74,7 +72,8 @@ def points(found: Interval) -> str:
         return "unknown (cells lost or not computed)"
     if not np.isfinite(found.low):
         return f"{100 * found.value:+.1f} points (no interval: n = 1)"
-    return f"{100 * found.value:+.1f} points [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+    value, low, high = (round(100 * number, 1) + 0.0 for number in (found.value, found.low, found.high))  # no "-0.0"
+    return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
 
 
 def tasks(fits: pd.DataFrame) -> list[str]:
@@ -87,8 +86,10 @@ def figure(table: pd.DataFrame, cells: pd.DataFrame) -> Figure:
     fits = drawn(table, cells)
     names = tasks(fits)
     picture = Figure(figsize=(TEXT_WIDTH, 7.2), layout="constrained")
-    picture.suptitle("Half of the width is enough on an easy task, not on a hard one; some layers' width pays most")
-    panels: Any = picture.subplots(3, len(names), squeeze=False, sharey="row", height_ratios=(1.15, 1, 1.1))
+    picture.suptitle(
+        "Half of the width is enough on an easy task, not on a hard one; which layer's width pays", size=9.5
+    )
+    panels: Any = picture.subplots(3, len(names), squeeze=False, height_ratios=(1.15, 1, 1))
     for column, name in enumerate(names):
         own = fits[fits["task"] == name]
         _curves(panels[0, column], own, f"({'abc'[column]}) {name} task")
@@ -98,6 +99,9 @@ def figure(table: pd.DataFrame, cells: pd.DataFrame) -> Figure:
     panels[1, 0].set_ylabel("final test accuracy")
     panels[2, 0].set_ylabel("gain, points")
     handles, labels = panels[0, 0].get_legend_handles_labels()
+    ends = [axes.get_ylim() for axes in panels[2]]
+    for axes in panels[2]:
+        axes.set_ylim(min(low for low, _ in ends), max(high for _, high in ends))
     picture.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=7, handlelength=3)
     return picture
 
@@ -122,8 +126,13 @@ def _curves(axes: Axes, fits: pd.DataFrame, title: str) -> None:
         xs, ys = zip(*shown, strict=True) if shown else ((), ())
         axes.plot(xs, ys, label=_label(net, divisor, doubled), **_look(divisor, doubled))
     axes.axhline(fits["chance"].iloc[0], color="0.5", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="steps", ylim=(0, 1.03))
+    axes.set(xlabel="steps", ylim=(0, _top(fits)))
     axes.set_title(title)
+
+
+def _top(fits: pd.DataFrame) -> float:
+    """Upper end of an axis of accuracies."""
+    return min(1.05, 1.2 * float(finished(fits)["test_accuracy"].max()))
 
 
 def _final(axes: Axes, fits: pd.DataFrame, *, last: bool) -> None:
@@ -148,7 +157,7 @@ def _final(axes: Axes, fits: pd.DataFrame, *, last: bool) -> None:
             axes.annotate(f"{len(values)} of {len(group)}", (net, values.max()), xytext=(0, 4), fontsize=6,
                           textcoords="offset points", ha="center")  # fmt: skip
     axes.axhline(fits["chance"].iloc[0], color="0.5", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="net", ylim=(0, 1.03), xticks=sorted(fits["net"].unique()))
+    axes.set(xlabel="net", ylim=(0, _top(fits)), xticks=sorted(fits["net"].unique()))
 
 
 def _gains(axes: Axes, fits: pd.DataFrame, task: str) -> None:
@@ -163,7 +172,8 @@ def _gains(axes: Axes, fits: pd.DataFrame, task: str) -> None:
         bar: Any = ends if np.isfinite(found.low) else None
         axes.errorbar([place], [100 * found.value], bar, capsize=2, elinewidth=0.9, linestyle="none", **look)
     axes.axhline(0, color="0.5", linewidth=0.8)
-    axes.set_xticks(range(len(shown)), list(shown), rotation=35, ha="right", fontsize=7)
+    axes.set_xticks(range(len(shown)), [name.split(",")[0].removesuffix(" layers") for name in shown])
+    axes.set_xlabel("layers doubled, from the quarter net (blue) and the half net (orange)", fontsize=8)
     axes.set_xlim(-0.6, max(len(shown), 1) - 0.4)
 
 
@@ -207,7 +217,7 @@ def _paying(fits: pd.DataFrame, task: str) -> str:
     told = ", ".join(f"{name}: {points(one)} for {ratio:.2f} times the work" for name, (one, ratio) in known.items())
     best = max(known, key=lambda name: known[name][0].value)
     apart = known[best][0].low > max((one.value for name, (one, _) in known.items() if name != best), default=-1)
-    more = f"most pay layers {best}" + ("" if apart else ", though the intervals do not tell which layers pay most")
+    more = f"{best} pays most" + ("" if apart else ", though the intervals do not tell which pays most")
     return f"Doubling layers of the quarter net on the {task} task: {told}; {more}. "
 
 
@@ -227,10 +237,11 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame) -> str:
         for name, row in facts.iterrows()
     )
     return (
-        f"Nine allconv6 networks, widths {' '.join(fits.sort_values('net')['widths'].unique())}; that nets 6 to 8 are "
+        f"Nine allconv6 networks, widths {', '.join(fits.sort_values('net')['widths'].unique())}; that nets 6 to 8 are "
         f"the half net with layers doubled is our reading of the family. {of_tasks}. Top: test accuracy on the way, "
         "mean over seeds. Middle: at the end, mean and range over seeds; bars, multiply-adds an image. Dotted: chance. "
-        f"Bottom: gain by doubling widths, Student's 95 % interval. n = {n} seeds a point, learning rate of {rates} by "
+        "Bottom: gain by doubling widths, Student's 95 % interval, variance over seeds pooled over nets. "
+        f"n = {n} seeds a point, learning rate of {rates} by "
         f"training loss{f'; {lost} of {len(everything)} fits failed or diverged' if lost else ''}. The claim, that "
         f"half of the width is enough on the easy task (under {100 * ENOUGH:.0f} points lost) and not on the hard one, "
         f"{held}: {found.sentence}. {_paying(fits, (tasks(fits) * 2)[1])}"

@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from claims import claim, figure_of
+from scipy.stats import ttest_ind
 from scripts import ROOT, load
-
-from widththeory.estimates import Interval
 
 FIGURE = figure_of("allconv6")
 FAKE = load(ROOT / "tests" / "fake_tables" / "allconv6.py")
@@ -76,14 +75,19 @@ def test_cells_and_rows_say_the_same(made):
 
 
 def test_student_interval_by_hand():
-    found = FIGURE.difference(pd.Series([0.5, 0.6, 0.7]), pd.Series([0.1, 0.2, 0.3]))
+    rows = [
+        ("easy", net, value) for net, values in {0: (0.5, 0.6, 0.7), 5: (0.1, 0.2, 0.3)}.items() for value in values
+    ]
+    fits = pd.DataFrame([*rows, ("hard", 0, 0.9)], columns=["task", "net", "test_accuracy"]).assign(status="done")
+    found = FIGURE.gain(fits, "easy", 5, 0)
     # Both standard deviations are 0.1; t(0.975, 4) = 2.7764 (Fisher and Yates, Table III) to five digits.
     half = 2.7764 * 0.1 * np.sqrt(2 / 3)
     assert found.value == pytest.approx(0.4)
     assert (found.low, found.high) == pytest.approx((0.4 - half, 0.4 + half), abs=1e-5)
-    assert FIGURE.difference(pd.Series([1.0, 1.0]), pd.Series([0.5, 0.5])) == Interval(0.5, 0.5, 0.5, 2)
-    assert np.isnan(FIGURE.difference(pd.Series([1.0]), pd.Series([0.5, 0.6])).low)
-    assert FIGURE.difference(pd.Series([], dtype=float), pd.Series([0.5])).n == 0
+    by_scipy = ttest_ind([0.5, 0.6, 0.7], [0.1, 0.2, 0.3]).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx(tuple(by_scipy), rel=1e-12)  # rounding
+    assert np.isnan(FIGURE.gain(fits.drop_duplicates(["task", "net"]), "easy", 5, 0).low)
+    assert FIGURE.gain(fits, "hard", 5, 0).n == 0
 
 
 def test_the_learning_rate_is_chosen_by_training_loss():
@@ -95,14 +99,14 @@ def test_the_learning_rate_is_chosen_by_training_loss():
 def test_verdict_and_caption_of_the_formula():
     tables = FAKE.tables(3)
     found = FIGURE.verdict(*tables.values())
-    # 0.98 and 0.98 with equal seeds; 0.50 - 0.44, s = 0.002, t(0.975, 4) = 2.7764.
+    # 0.98 and 0.98 with equal seeds; 0.50 - 0.44; s = 0.002, t(0.975, 18) = 2.1009: half an interval is 0.0034.
     assert found.state == "held"
-    assert "easy task gains +0.0 points [-0.5, +0.5], the hard task +6.0 points [+5.5, +6.5]" in found.sentence
+    assert "easy task gains +0.0 points [-0.3, +0.3], the hard task +6.0 points [+5.7, +6.3]" in found.sentence
     assert found.best_fit == pytest.approx(1 - 0.502)
     caption = FIGURE.caption(*tables.values())
     assert "holds: from half of the width" in caption
-    assert "3-4: +9.0 points [+8.5, +9.5]" in caption
-    assert "most pay layers 3-4." in caption
+    assert "3-4: +9.0 points [+8.7, +9.3]" in caption
+    assert "; 3-4 pays most. " in caption
     assert "our reading of the family" in caption
 
 
@@ -111,7 +115,7 @@ def test_states(half, state):
     tables = FAKE.tables(3)
     rows = (tables[""]["images.difficulty"] == "hard") & (tables[""]["model.widths"] == "w5")
     if half is None:  # seeds scatter so that nothing can be told
-        tables[""].loc[rows, "test_accuracy"] += 0.2 * (tables[""]["seed"] - 1)
+        tables[""].loc[rows, "test_accuracy"] += 0.5 * (tables[""]["seed"] - 1)
     else:
         tables[""].loc[rows, "test_accuracy"] += half - FAKE.HARD[5]
     assert FIGURE.verdict(*tables.values()).state == state

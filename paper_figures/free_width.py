@@ -1,0 +1,275 @@
+"""Width that comes cheap: accuracy against compute of ReLU, CReLU with half of the channels, and DenseNet.
+
+Draws results/<scale>/free_width.csv with .cells.csv and .published.csv; see experiments/free_width.py.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import t as student
+
+from widththeory import command
+from widththeory.estimates import NOTHING, Interval, finished, select_learning_rate
+from widththeory.plotting import COLORS, TEXT_WIDTH, number_ticks, series
+from widththeory.verdicts import Verdict
+
+CELL = ["task", "network"]
+LABELS = ["family", "size"]
+FAMILIES = ("ReLU", "CReLU", "DenseNet", "DenseNet-BC")
+NAMES = {"ReLU": "plain, ReLU", "CReLU": "plain, CReLU, half of the channels", "DenseNet": "DenseNet, ReLU"}
+ENOUGH = 0.02  # of the test images: a network that loses less is as good
+HELD = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}
+
+
+def labelled(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """All fits, with what their cells are."""
+    table = table.drop(columns=["num_params", "multiply_adds"], errors="ignore")
+    return table.merge(cells, on="key", how="inner")
+
+
+def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """The fits at the learning rate of least median training loss, chosen for each network and task."""
+    fits = select_learning_rate(labelled(table, cells), by=CELL, loss="train_loss")
+    kept = [*CELL, *LABELS, "num_params", "multiply_adds", "chance", "num_train", "num_test", "image_size", "seed"]
+    kept += ["learning_rate", "num_steps", "step_seconds", "train_loss", "train_accuracy", "test_accuracy", "status"]
+    return fits[[*kept, *(["diverged"] if "diverged" in fits else [])]]
+
+
+def gain(fits: pd.DataFrame, task: str, before: str, after: str) -> Interval:
+    """What the test accuracy gains from one network to another, with Student's 95 % interval over seeds.
+
+    The variance over seeds is pooled over all networks of the task. The ends are NaN where none has two seeds.
+    """
+    networks = finished(fits[fits["task"] == task]).groupby("network")["test_accuracy"]
+    means, counts = networks.mean(), networks.size()
+    if before not in means or after not in means:
+        return NOTHING
+    value, n = float(means[after] - means[before]), int(min(counts[before], counts[after]))
+    degrees = int((counts - 1).sum())
+    if not degrees:
+        return Interval(value, np.nan, np.nan, n)
+    variance = (networks.var().fillna(0) * (counts - 1)).sum() / degrees
+    half = float(student.ppf(0.975, degrees) * np.sqrt(variance * (1 / counts[before] + 1 / counts[after])))
+    return Interval(value, value - half, value + half, n)
+
+
+def points(found: Interval) -> str:
+    """Percentage points with the interval, in words."""
+    if not np.isfinite(found.value):
+        return "unknown (cells lost or not computed)"
+    if not np.isfinite(found.low):
+        return f"{100 * found.value:+.1f} points (no interval: n = 1)"
+    value, low, high = (round(100 * number, 1) + 0.0 for number in (found.value, found.low, found.high))  # no "-0.0"
+    return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
+
+
+def tasks(fits: pd.DataFrame) -> list[str]:
+    """Easy and hard first, then the others as they come."""
+    return sorted(fits["task"].unique(), key=lambda name: {"easy": 0, "hard": 1}.get(name, 2))
+
+
+def telling(fits: pd.DataFrame) -> str:
+    """The task that the claim is judged on: the hard one, or the one there is."""
+    return (tasks(fits) * 2)[1]
+
+
+def summary(fits: pd.DataFrame) -> pd.DataFrame:
+    """Mean, range and number of finished fits of each network and task, beside what it costs."""
+    good = finished(fits)
+    kept = [*CELL, *LABELS, "num_params", "multiply_adds", "chance"]
+    found = good.groupby(kept, sort=False)["test_accuracy"].agg(["mean", "min", "max", "count"]).reset_index()
+    declared = fits.groupby(CELL).size().rename("cells").reset_index()
+    return found.merge(declared, on=CELL)
+
+
+def figure(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -> Figure:
+    """Accuracy against multiply-adds and parameters, a column a task; gains of CReLU; published errors."""
+    fits = drawn(table, cells)
+    names, found = tasks(fits), summary(fits)
+    columns = max(len(names), 2)
+    picture = Figure(figsize=(TEXT_WIDTH, 6.6), layout="constrained")
+    picture.suptitle(
+        "CReLU with half of the channels halves the cost at no loss; a DenseNet beats plain nets", size=9.5
+    )
+    panels: Any = picture.subplots(3, columns, squeeze=False)
+    for axes in panels[:2, len(names) :].ravel():
+        axes.set_axis_off()
+    for column, name in enumerate(names):
+        own = found[found["task"] == name]
+        for row, (cost, label) in enumerate(
+            {"multiply_adds": "million multiply-adds", "num_params": "parameters / 1000"}.items()
+        ):
+            axes = panels[row, column]
+            _task(axes, own, cost)
+            axes.set_xlabel(label)
+            axes.set_title(f"({'abcdefghij'[row * len(names) + column]}) {name} task")
+    for row in (0, 1):
+        panels[row, 0].set_ylabel("test accuracy")
+    _gains(panels[2, 0], fits)
+    _published(panels[2, 1], published)
+    for axes, letter, title in zip(
+        panels[2], "abcdefghij"[2 * len(names) :], ("CReLU less ReLU", "CIFAR-10, published"), strict=False
+    ):
+        axes.set_title(f"({letter}) {title}")
+    for axes in panels[2, 2:]:
+        axes.set_axis_off()
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    picture.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7.5)
+    return picture
+
+
+def _task(axes: Axes, found: pd.DataFrame, cost: str) -> None:
+    unit = 1e6 if cost == "multiply_adds" else 1e3
+    for family in FAMILIES[:3]:
+        rows = found[found["family"] == family].sort_values("size")
+        if rows.empty:
+            continue
+        ends = [rows["mean"] - rows["min"], rows["max"] - rows["mean"]]
+        look = series(FAMILIES.index(family))
+        axes.errorbar(rows[cost] / unit, rows["mean"], ends, capsize=2, elinewidth=0.8, label=NAMES[family], **look)
+        short = rows[rows["count"] < rows["cells"]]
+        for x, y, count, cells in zip(short[cost] / unit, short["max"], short["count"], short["cells"], strict=True):
+            axes.annotate(
+                f"{count} of {cells}", (x, y), xytext=(0, 4), textcoords="offset points", fontsize=6, ha="center"
+            )
+    if len(found):
+        axes.axhline(found["chance"].iloc[0], color="0.5", linewidth=0.8, linestyle=":")
+        axes.set_ylim(0, min(1.05, 1.2 * found["max"].max()))
+    axes.set_xscale("log")
+
+
+def halved(fits: pd.DataFrame, task: str) -> dict[float, Interval]:
+    """By multiplier of the width, what CReLU with half of those channels gains over ReLU."""
+    sizes = sorted(fits.loc[fits["family"] == "CReLU", "size"].unique(), reverse=True)
+    found = {size: gain(fits, task, f"plain-{size:g}", f"crelu-{size:g}") for size in sizes}
+    return {size: one for size, one in found.items() if np.isfinite(one.value)}
+
+
+def over_plain(fits: pd.DataFrame, task: str) -> dict[int, float]:
+    """By growth rate, what a DenseNet gains over a plain ReLU network of as many multiply-adds.
+
+    Between two plain networks accuracy is interpolated in the logarithm of the multiply-adds; those outside are left
+    out. The end counts as inside: a DenseNet with more work than the largest plain network is not compared.
+    """
+    found = summary(fits[fits["task"] == task])
+    plain = found[found["family"] == "ReLU"].sort_values("multiply_adds")
+    if len(plain) < 2:
+        return {}
+    gained = {}
+    for row in found[found["family"] == "DenseNet"].itertuples(index=False):
+        if plain["multiply_adds"].min() <= row.multiply_adds <= plain["multiply_adds"].max():
+            there = np.interp(np.log(row.multiply_adds), np.log(plain["multiply_adds"]), plain["mean"])
+            gained[int(row.size)] = float(row.mean - there)
+    return gained
+
+
+def _gains(axes: Axes, fits: pd.DataFrame) -> None:
+    sizes = sorted(fits.loc[fits["family"] == "CReLU", "size"].unique())
+    for index, task in enumerate(tasks(fits)):
+        look = series(index + 3)
+        for size, found in halved(fits, task).items():
+            ends: Any = [[100 * (found.value - found.low)], [100 * (found.high - found.value)]]
+            axes.errorbar(
+                [size * 1.06**index],
+                [100 * found.value],
+                ends if np.isfinite(found.low) else None,
+                capsize=2,
+                elinewidth=0.9,
+                linestyle="none",
+                color=look["color"],
+                marker=look["marker"],
+            )
+        axes.plot([], [], color=look["color"], marker=look["marker"], linestyle="none", label=task)
+    axes.axhline(0, color="0.5", linewidth=0.8)
+    axes.set(xscale="log", xlabel="width multiplier of the ReLU network", ylabel="gain, points")
+    number_ticks(axes.xaxis, sizes)
+    axes.margins(x=0.15)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.25 * (high - low))  # room for the legend
+    axes.legend(loc="upper center", fontsize=7, ncols=3)
+
+
+def _published(axes: Axes, published: pd.DataFrame) -> None:
+    for family in FAMILIES:
+        rows = published[published["family"] == family].sort_values("num_params")
+        look = series(FAMILIES.index(family))
+        axes.errorbar(rows["num_params"], rows["error"], rows["error_sd"].fillna(0), elinewidth=0.8, capsize=2, **look)
+    last = published[published["family"] == "DenseNet-BC"].sort_values("num_params").iloc[0]
+    axes.annotate(
+        "DenseNet-BC", (last["num_params"], last["error"]), xytext=(-2, -10), textcoords="offset points", fontsize=7,
+        color=COLORS["vermilion"],
+    )  # fmt: skip
+    axes.set(xscale="log", xlabel="million parameters", ylabel="error, %", ylim=(0, 11.5))
+    number_ticks(axes.xaxis, (0.5, 1, 2, 5, 10, 20))
+
+
+def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
+    """Held where on the hard task CReLU with half the channels loses under 2 points at every width, by its interval,
+    and every DenseNet that can be compared beats the plain network of as much work.
+
+    "not held" where CReLU loses more than 2 points at some width by its interval, or no DenseNet is better.
+    """  # fmt: skip
+    fits = drawn(table, cells)
+    task = telling(fits)
+    found, gained = halved(fits, task), over_plain(fits, task)
+    as_good = bool(found) and all(one.low > -ENOUGH for one in found.values())
+    worse = any(one.high < -ENOUGH for one in found.values()) or (gained and max(gained.values()) < 0)
+    told = f"on the {task} task CReLU with half of the channels gains "
+    told += ", ".join(f"{points(one)} at width {size:g}" for size, one in found.items()) or "an unknown amount"
+    told += "; DenseNets gain "
+    told += ", ".join(f"{100 * value:+.1f} points at growth rate {rate}" for rate, value in gained.items())
+    told += " over plain networks of as many multiply-adds" if gained else "what cannot be compared at equal work"
+    best = finished(fits[fits["task"] == task])["test_accuracy"]
+    return Verdict(
+        "held" if as_good and gained and min(gained.values()) > 0 else "not held" if worse else "open",
+        told,
+        f"least test error on the {task} task",
+        floor=None,
+        best_fit=None if best.empty else 1 - best.max(),
+        construction=None,
+        n=len(finished(fits)),
+    )
+
+
+def caption(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -> str:
+    """What is drawn, how many fits, and whether the claim held, computed from the tables."""
+    fits = drawn(table, cells)
+    found = verdict(table, cells)
+    known = published.set_index(["family", "variant"])
+    relu, crelu = known.loc[("ReLU", "baseline")], known.loc[("CReLU", "half the channels")]
+    return (
+        "A plain network (allconv6) with ReLU, the same with CReLU and half of the channels in each layer, which "
+        "halves multiply-adds and parameters of all but the first and last, and DenseNets of rising growth rate. "
+        f"{_setting(fits, labelled(table, cells))}Dotted: chance. The claim, that CReLU loses nothing (under "
+        f"{100 * ENOUGH:.0f} points) at half of the cost, and that a DenseNet beats a plain network of equal work, "
+        f"{HELD[found.state]}: {found.sentence}. Published, CIFAR-10: CReLU with half the channels "
+        f"{crelu['error']:.2f} +- {crelu['error_sd']:.2f} % error at {crelu['num_params']:g} million parameters, ReLU "
+        f"{relu['error']:.2f} +- {relu['error_sd']:.2f} % at {relu['num_params']:g} (Shang et al. 2016); DenseNets "
+        "with augmentation, from their README."
+    )
+
+
+def _setting(fits: pd.DataFrame, everything: pd.DataFrame) -> str:
+    """Tasks, seeds, rates and losses of cells, in words."""
+    found = fits.groupby("task")[["chance", "num_train", "num_test", "image_size", "num_steps"]].first()
+    of_tasks = "; ".join(
+        f"{name}: chance {row['chance']:.3g}, {row['num_train']:.0f} training and {row['num_test']:.0f} test images of "
+        f"{row['image_size']:.0f} pixels, {row['num_steps']:.0f} steps"
+        for name, row in found.iterrows()
+    )
+    count = finished(fits).groupby(CELL).size()
+    n = f"{count.min()}" if count.min() == count.max() else f"{count.min()} to {count.max()}"
+    rates = ", ".join(f"{rate:g}" for rate in sorted(everything["learning_rate"].unique()))
+    lost = len(everything) - len(finished(everything))
+    said = f"; {lost} of {len(everything)} fits failed or diverged" if lost else ""
+    return (
+        f"Tasks: {of_tasks}. Means and ranges over n = {n} seeds, learning rate of {rates} by training loss{said}; "
+        "in brackets Student's 95 % interval, variance over seeds pooled over networks. "
+    )
+
+
+if __name__ == "__main__":
+    command.draw(figure, caption, __file__, drawn=drawn, verdict=verdict)

@@ -1,0 +1,312 @@
+"""Wide and shallow against thin and deep: accuracy, time of a step, and which learning rates train, at equal cost.
+
+Draws results/<scale>/wide_or_deep.csv with .cells.csv and .published.csv; see experiments/wide_or_deep.py.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import t as student
+
+from widththeory import command
+from widththeory.estimates import NOTHING, Interval, finished, select_learning_rate
+from widththeory.plotting import COLORS, TEXT_WIDTH, number_ticks, series
+from widththeory.verdicts import Verdict
+
+CELL = ["task", "network"]
+LABELS = ["family", "layers", "budget", "equal"]
+ENOUGH = 0.02  # of the test images: a network that loses less is as good
+HELD = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}
+
+
+def labelled(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """All fits, with what their cells are."""
+    table = table.drop(columns=["num_params", "multiply_adds"], errors="ignore")
+    return table.merge(cells, on="key", how="inner")
+
+
+def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """The fits at the learning rate of least median training loss, chosen for each network and task."""
+    fits = select_learning_rate(labelled(table, cells), by=CELL, loss="train_loss")
+    kept = [*CELL, *LABELS, "num_params", "multiply_adds", "chance", "num_train", "num_test", "image_size", "seed"]
+    kept += ["learning_rate", "num_steps", "step_seconds", "train_loss", "train_accuracy", "test_accuracy", "status"]
+    return fits[[*kept, *(["diverged"] if "diverged" in fits else [])]]
+
+
+def gain(fits: pd.DataFrame, task: str, before: str, after: str) -> Interval:
+    """What the test accuracy gains from one network to another, with Student's 95 % interval over seeds.
+
+    The variance over seeds is pooled over all networks of the task. The ends are NaN where none has two seeds.
+    """
+    networks = finished(fits[fits["task"] == task]).groupby("network")["test_accuracy"]
+    means, counts = networks.mean(), networks.size()
+    if before not in means or after not in means:
+        return NOTHING
+    value, n = float(means[after] - means[before]), int(min(counts[before], counts[after]))
+    degrees = int((counts - 1).sum())
+    if not degrees:
+        return Interval(value, np.nan, np.nan, n)
+    variance = (networks.var().fillna(0) * (counts - 1)).sum() / degrees
+    half = float(student.ppf(0.975, degrees) * np.sqrt(variance * (1 / counts[before] + 1 / counts[after])))
+    return Interval(value, value - half, value + half, n)
+
+
+def points(found: Interval) -> str:
+    """Percentage points with the interval, in words."""
+    if not np.isfinite(found.value):
+        return "unknown (cells lost or not computed)"
+    if not np.isfinite(found.low):
+        return f"{100 * found.value:+.1f} points (no interval: n = 1)"
+    value, low, high = (round(100 * number, 1) + 0.0 for number in (found.value, found.low, found.high))  # no "-0.0"
+    return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
+
+
+def tasks(fits: pd.DataFrame) -> list[str]:
+    """Easy and hard first, then the others as they come."""
+    return sorted(fits["task"].unique(), key=lambda name: {"easy": 0, "hard": 1}.get(name, 2))
+
+
+def telling(fits: pd.DataFrame) -> str:
+    """The task that the claim is judged on: the hard one, or the one there is."""
+    return (tasks(fits) * 2)[1]
+
+
+def summary(fits: pd.DataFrame) -> pd.DataFrame:
+    """Mean, range and number of finished fits of each network and task, beside what it costs."""
+    good = finished(fits)
+    kept = [*CELL, *LABELS, "num_params", "multiply_adds", "chance"]
+    found = good.groupby(kept, sort=False)["test_accuracy"].agg(["mean", "min", "max", "count"]).reset_index()
+    declared = fits.groupby(CELL).size().rename("cells").reset_index()
+    return found.merge(declared, on=CELL)
+
+
+def figure(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -> Figure:
+    """Accuracy against depth at equal cost, a column a task; time of a step, learning rates that train, published."""
+    fits = drawn(table, cells)
+    names, found = tasks(fits), summary(fits)
+    picture = Figure(figsize=(TEXT_WIDTH, 6.4), layout="constrained")
+    picture.suptitle("At equal cost wide and shallow is as accurate as thin and deep, and faster", size=9.5)
+    rows: Any = picture.subfigures(2, 1, height_ratios=(1, 1.1))
+    above: Any = rows[0].subplots(1, len(names) + 1, squeeze=False)[0]
+    for axes, letter, name in zip(above, "abc", names, strict=False):
+        _accuracy(axes, found[found["task"] == name])
+        axes.set_title(f"({letter}) {name} task")
+    above[0].set_ylabel("test accuracy")
+    _time(above[-1], fits)
+    above[-1].set_title(f"({'abcd'[len(names)]}) time of a step")
+    handles, labels = above[0].get_legend_handles_labels()
+    rows[0].legend(handles, labels, loc="outside lower center", ncols=4, fontsize=7)
+    left, right = rows[1].subplots(1, 2, width_ratios=(1.15, 1))
+    _trains(left, labelled(table, cells), fits, telling(fits))
+    left.set_title(f"({'abcde'[len(names) + 1]}) share of seeds that train, {telling(fits)} task", fontsize=8.5)
+    _published(right, published)
+    right.set_title(f"({'abcdef'[len(names) + 2]}) CIFAR-10, published")
+    return picture
+
+
+def budgets(fits: pd.DataFrame) -> list[str]:
+    """The networks that set the budgets, residual ones first."""
+    pairs = fits[["family", "budget"]].drop_duplicates().sort_values("family", key=lambda names: names == "MobileNet")
+    return pairs["budget"].tolist()
+
+
+def _accuracy(axes: Axes, found: pd.DataFrame) -> None:
+    for index, budget in enumerate(budgets(found)):
+        rows = found[found["budget"] == budget].sort_values("layers")
+        look, mobile = series(index), (rows["family"] == "MobileNet").any()
+        ends = [rows["mean"] - rows["min"], rows["max"] - rows["mean"]]
+        label = f"work of {budget}" if not mobile else f"{budget} and shallow ones"
+        look = {**look, "linestyle": "none"} if mobile else look
+        axes.errorbar(rows["layers"], rows["mean"], ends, capsize=2, elinewidth=0.8, label=label, **look)
+        for row in rows[rows["equal"] == "num_params"].itertuples(index=False):
+            axes.annotate("equal\nparameters", (row.layers, row.min), xytext=(0, -17), fontsize=6, ha="center",
+                          textcoords="offset points")  # fmt: skip
+        short = rows[rows["count"] < rows["cells"]]
+        for x, y, count, cells in zip(short["layers"], short["max"], short["count"], short["cells"], strict=True):
+            axes.annotate(
+                f"{count} of {cells}", (x, y), xytext=(0, 4), textcoords="offset points", fontsize=6, ha="center"
+            )
+    if len(found):
+        axes.axhline(found["chance"].iloc[0], color="0.5", linewidth=0.8, linestyle=":")
+        axes.set_ylim(0, min(1.05, 1.2 * found["max"].max()))
+    _layers(axes, found["layers"])
+
+
+def _layers(axes: Axes, layers: pd.Series) -> None:
+    axes.set(xscale="log", xlabel="layers with weights")
+    number_ticks(axes.xaxis, sorted(layers.unique().tolist()))
+    axes.margins(x=0.12)
+
+
+def step_times(fits: pd.DataFrame) -> pd.DataFrame:
+    """Median time of a step in milliseconds, of all finished fits of a network."""
+    good = finished(fits)
+    times = good.groupby(["network", *LABELS])["step_seconds"].median().mul(1000).rename("milliseconds")
+    return times.reset_index().sort_values("layers")
+
+
+def _time(axes: Axes, fits: pd.DataFrame) -> None:
+    times = step_times(fits)
+    for index, budget in enumerate(budgets(fits)):
+        rows = times[times["budget"] == budget]
+        look = series(index)
+        look = {**look, "linestyle": "none"} if (rows["family"] == "MobileNet").any() else look
+        axes.plot(rows["layers"], rows["milliseconds"], **look)
+    axes.set(ylabel="ms a network", ylim=(0, 1.15 * max(times["milliseconds"].max(), 1e-9)))
+    _layers(axes, fits["layers"])
+
+
+def trained(everything: pd.DataFrame, task: str) -> pd.DataFrame:
+    """Share of seeds that train, a row a network, a column a learning rate.
+
+    A fit trains if it does not diverge and its training accuracy is at least half as far above chance as the best of
+    the task; a fit that failed to run does not.
+    """
+    own = everything[everything["task"] == task]
+    good = finished(own)
+    level = own["chance"].iloc[0] + (good["train_accuracy"].max() - own["chance"].iloc[0]) / 2
+    trains = own.index.isin(good[good["train_accuracy"] >= level].index)
+    return own.assign(trains=trains).pivot_table(
+        index="network", columns="learning_rate", values="trains", aggfunc="mean", sort=False
+    )
+
+
+def _trains(axes: Axes, everything: pd.DataFrame, fits: pd.DataFrame, task: str) -> None:
+    shares = trained(everything, task)
+    axes.imshow(shares.to_numpy(), vmin=0, vmax=1, cmap="cividis", aspect="auto", alpha=0.85)
+    best = fits[fits["task"] == task].groupby("network")["learning_rate"].first()
+    for y, network in enumerate(shares.index):
+        for x, rate in enumerate(shares.columns):
+            share = shares.loc[network, rate]
+            if np.isfinite(share):
+                mark = "$\\star$ " if best.get(network) == rate else ""
+                axes.text(x, y, f"{mark}{share:.0%}", ha="center", va="center", fontsize=7,
+                          color="white" if share < 0.5 else "black")  # fmt: skip
+    axes.set_xticks(range(len(shares.columns)), [f"{rate:g}" for rate in shares.columns])
+    axes.set_yticks(range(len(shares.index)), list(shares.index), fontsize=7)
+    axes.set_xlabel("learning rate (star: least training loss)")
+    axes.spines[:].set_visible(False)
+
+
+def _published(axes: Axes, published: pd.DataFrame) -> None:
+    for index, (family, rows) in enumerate(published.groupby("family", sort=False)):
+        look = series(3 + index)
+        axes.scatter(
+            rows["layers"],
+            rows["error"],
+            s=14 * np.sqrt(rows["num_params"]),
+            color=look["color"],
+            marker=look["marker"],
+            alpha=0.7,
+            label=f"{family} (size: parameters)",
+        )
+    for row in published.itertuples(index=False):
+        late = row.layers > 500
+        axes.annotate(
+            f"{row.network.removeprefix('pre-act ')}, {row.num_params:g} M",
+            (row.layers, row.error),
+            xytext=(-7, 3) if late else (-6, -11) if row.layers < 20 else (8, 3),
+            textcoords="offset points",
+            fontsize=6,
+            ha="right" if late else "left",
+            color=COLORS["black"],
+        )
+    axes.set(xscale="log", xlabel="layers with weights", ylabel="error, %", ylim=(3, 9.2), xlim=(9, 3000))
+    number_ticks(axes.xaxis, (16, 40, 110, 1000))
+    axes.legend(loc="upper left", fontsize=6.5)
+
+
+def ends(fits: pd.DataFrame) -> tuple[str, str] | None:
+    """The shallowest and the deepest residual network of the largest budget that both were fitted for."""
+    rows = fits[fits["family"] == "WRN"]
+    for _, own in sorted(rows.groupby("budget"), key=lambda pair: -pair[1]["multiply_adds"].max()):
+        order = own.drop_duplicates("network").sort_values("layers")["network"].tolist()
+        if len(order) > 1:
+            return order[0], order[-1]
+    return None
+
+
+def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
+    """Held where on the hard task the shallowest residual network loses under 2 points to the deepest, by its
+    interval, and takes less time a step; "not held" where either is refuted, else "open".
+    """  # fmt: skip
+    fits = drawn(table, cells)
+    task, both = telling(fits), ends(fits)
+    wide, deep = both or ("", "")
+    found = gain(fits, task, deep, wide) if both else NOTHING
+    times = step_times(fits).set_index("network")["milliseconds"]
+    ratio = float(times[deep] / times[wide]) if {wide, deep} <= set(times.index) else np.nan
+    as_good, faster = found.low > -ENOUGH, ratio > 1
+    refuted = found.high < -ENOUGH or ratio <= 1
+    told = "no two residual networks of equal work were fitted"
+    if both:
+        told = f"on the {task} task {wide} gains {points(found)} over {deep}"
+        told += f", which takes {ratio:.2f} times as long a step" if np.isfinite(ratio) else ""
+    best = finished(fits[fits["task"] == task])["test_accuracy"]
+    return Verdict(
+        "held" if as_good and faster else "not held" if refuted else "open",
+        told,
+        f"least test error on the {task} task",
+        floor=None,
+        best_fit=None if best.empty else 1 - best.max(),
+        construction=None,
+        n=len(finished(fits)),
+    )
+
+
+def _mobile(fits: pd.DataFrame, task: str) -> str:
+    """The narrow and deep MobileNet against the shallow ones, in words."""
+    rows = fits[(fits["task"] == task) & (fits["family"] == "MobileNet")].drop_duplicates("network")
+    deep = rows.loc[rows["equal"] == "both", "network"]
+    words = {"num_params": "parameters", "multiply_adds": "multiply-adds"}
+    said = [
+        f"{points(gain(fits, task, row.network, deep.iloc[0]))} at equal {words[row.equal]}"
+        for row in rows.itertuples(index=False)
+        if row.equal in words and len(deep)
+    ]
+    return f"Of MobileNets the narrow and deep one gains {' and '.join(said)} over the shallow one. " if said else ""
+
+
+def caption(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -> str:
+    """What is drawn, how many fits, and whether the claim held, computed from the tables."""
+    fits, everything = drawn(table, cells), labelled(table, cells)
+    found, task = verdict(table, cells), telling(fits)
+    shares = trained(everything, task).stack()
+    known = published.set_index("network")
+    thin, wide = known.loc["pre-act ResNet-1001"], known.loc["WRN-16-8"]
+    return (
+        "Residual networks (WRN-layers-factor) of as many multiply-adds as the shallowest; a narrow MobileNet, and "
+        "shallow ones of as many parameters or multiply-adds. Time: median over fits, on the device of the table. A "
+        "seed trains if its training accuracy comes at least half as far above chance as the best of the task; "
+        f"{100 * shares.mean():.0f} % do over all networks and rates. {_setting(fits, everything)}Dotted: chance. "
+        f"The claim, that at equal multiply-adds wide and shallow loses nothing (under {100 * ENOUGH:.0f} points) to "
+        f"thin and deep and is faster, {HELD[found.state]}: {found.sentence}. {_mobile(fits, task)}Published, "
+        f"CIFAR-10: WRN-16-8 {wide['error']:g} % at {wide['num_params']:g} million parameters ({wide['origin']}), "
+        f"pre-activation ResNet-1001 {thin['error']:g} % at {thin['num_params']:g}; sizes as recalled."
+    )
+
+
+def _setting(fits: pd.DataFrame, everything: pd.DataFrame) -> str:
+    """Tasks, seeds, rates and losses of cells, in words."""
+    found = fits.groupby("task")[["chance", "num_train", "num_test", "image_size", "num_steps"]].first()
+    of_tasks = "; ".join(
+        f"{name}: chance {row['chance']:.3g}, {row['num_train']:.0f} training and {row['num_test']:.0f} test images of "
+        f"{row['image_size']:.0f} pixels, {row['num_steps']:.0f} steps"
+        for name, row in found.iterrows()
+    )
+    count = finished(fits).groupby(CELL).size()
+    n = f"{count.min()}" if count.min() == count.max() else f"{count.min()} to {count.max()}"
+    rates = ", ".join(f"{rate:g}" for rate in sorted(everything["learning_rate"].unique()))
+    lost = len(everything) - len(finished(everything))
+    said = f"; {lost} of {len(everything)} fits failed or diverged" if lost else ""
+    return (
+        f"Tasks: {of_tasks}. Means and ranges over n = {n} seeds, learning rate of {rates} by training loss{said}; "
+        "in brackets Student's 95 % interval, variance over seeds pooled over networks. "
+    )
+
+
+if __name__ == "__main__":
+    command.draw(figure, caption, __file__, drawn=drawn, verdict=verdict)

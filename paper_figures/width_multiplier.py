@@ -1,0 +1,239 @@
+"""Width multipliers: accuracy against multiply-adds and parameters, beside the published numbers.
+
+Draws results/<scale>/width_multiplier.csv with .cells.csv and .published.csv; see experiments/width_multiplier.py.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import t as student
+
+from widththeory import command
+from widththeory.estimates import NOTHING, Interval, finished, select_learning_rate
+from widththeory.plotting import TEXT_WIDTH, number_ticks, series
+from widththeory.verdicts import Verdict
+
+CELL = ["task", "network"]
+LABELS = ["family", "multiplier"]
+FAMILIES = ("MobileNet", "ResNet", "shallow MobileNet")
+COSTS = {"multiply_adds": "million multiply-adds", "num_params": "thousand parameters"}
+HELD = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}
+
+
+def labelled(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """All fits, with what their cells are."""
+    table = table.drop(columns=["num_params", "multiply_adds"], errors="ignore")
+    return table.merge(cells, on="key", how="inner")
+
+
+def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """The fits at the learning rate of least median training loss, chosen for each network and task."""
+    fits = select_learning_rate(labelled(table, cells), by=CELL, loss="train_loss")
+    kept = [*CELL, *LABELS, "num_params", "multiply_adds", "chance", "num_train", "num_test", "image_size", "seed"]
+    kept += ["learning_rate", "num_steps", "step_seconds", "train_loss", "train_accuracy", "test_accuracy", "status"]
+    return fits[[*kept, *(["diverged"] if "diverged" in fits else [])]]
+
+
+def gain(fits: pd.DataFrame, task: str, before: str, after: str) -> Interval:
+    """What the test accuracy gains from one network to another, with Student's 95 % interval over seeds.
+
+    The variance over seeds is pooled over all networks of the task. The ends are NaN where none has two seeds.
+    """
+    networks = finished(fits[fits["task"] == task]).groupby("network")["test_accuracy"]
+    means, counts = networks.mean(), networks.size()
+    if before not in means or after not in means:
+        return NOTHING
+    value, n = float(means[after] - means[before]), int(min(counts[before], counts[after]))
+    degrees = int((counts - 1).sum())
+    if not degrees:
+        return Interval(value, np.nan, np.nan, n)
+    variance = (networks.var().fillna(0) * (counts - 1)).sum() / degrees
+    half = float(student.ppf(0.975, degrees) * np.sqrt(variance * (1 / counts[before] + 1 / counts[after])))
+    return Interval(value, value - half, value + half, n)
+
+
+def points(found: Interval) -> str:
+    """Percentage points with the interval, in words."""
+    if not np.isfinite(found.value):
+        return "unknown (cells lost or not computed)"
+    if not np.isfinite(found.low):
+        return f"{100 * found.value:+.1f} points (no interval: n = 1)"
+    value, low, high = (round(100 * number, 1) + 0.0 for number in (found.value, found.low, found.high))  # no "-0.0"
+    return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
+
+
+def tasks(fits: pd.DataFrame) -> list[str]:
+    """Easy and hard first, then the others as they come."""
+    return sorted(fits["task"].unique(), key=lambda name: {"easy": 0, "hard": 1}.get(name, 2))
+
+
+def telling(fits: pd.DataFrame) -> str:
+    """The task that the claim is judged on: the hard one, or the one there is."""
+    return (tasks(fits) * 2)[1]
+
+
+def summary(fits: pd.DataFrame) -> pd.DataFrame:
+    """Mean, range and number of finished fits of each network and task, beside what it costs."""
+    good = finished(fits)
+    kept = [*CELL, *LABELS, "num_params", "multiply_adds", "chance"]
+    found = good.groupby(kept, sort=False)["test_accuracy"].agg(["mean", "min", "max", "count"]).reset_index()
+    declared = fits.groupby(CELL).size().rename("cells").reset_index()
+    return found.merge(declared, on=CELL)
+
+
+def figure(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -> Figure:
+    """Accuracy against both costs; a column a task, and one for ImageNet."""
+    fits = drawn(table, cells)
+    names, found = tasks(fits), summary(fits)
+    picture = Figure(figsize=(TEXT_WIDTH, 4.9), layout="constrained")
+    picture.suptitle("Half of the width costs little accuracy, a quarter much more; narrow beats shallow", size=9.5)
+    panels: Any = picture.subplots(2, len(names) + 1, squeeze=False)
+    for row, (cost, label) in enumerate(COSTS.items()):
+        for column, name in enumerate(names):
+            axes = panels[row, column]
+            _task(axes, found[found["task"] == name], cost)
+            axes.set_xlabel(label)
+            letter = "abcdefgh"[row * (len(names) + 1) + column]
+            axes.set_title(f"({letter}) {name} task")
+        axes = panels[row, -1]
+        _published(axes, published, cost)
+        axes.set_xlabel(label.replace("thousand", "million"))
+        axes.set_title(f"({'abcdefgh'[(row + 1) * (len(names) + 1) - 1]}) ImageNet, published")
+        panels[row, 0].set_ylabel("test accuracy")
+    handles: dict[str, Any] = {}
+    for axes in panels.ravel():
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    picture.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5, fontsize=7)
+    return picture
+
+
+def _look(family: str) -> dict[str, Any]:
+    look = series(FAMILIES.index(family))
+    return {**look, "linestyle": "none"} if family == "shallow MobileNet" else look
+
+
+def _task(axes: Axes, found: pd.DataFrame, cost: str) -> None:
+    unit = 1e6 if cost == "multiply_adds" else 1e3
+    for family in FAMILIES:
+        rows = found[found["family"] == family].sort_values(cost)
+        if rows.empty:
+            continue
+        ends = [rows["mean"] - rows["min"], rows["max"] - rows["mean"]]
+        axes.errorbar(rows[cost] / unit, rows["mean"], ends, capsize=2, elinewidth=0.8, label=family, **_look(family))
+        short = rows[rows["count"] < rows["cells"]]
+        for x, y, count, cells in zip(short[cost] / unit, short["max"], short["count"], short["cells"], strict=True):
+            axes.annotate(
+                f"{count} of {cells}", (x, y), xytext=(0, 4), textcoords="offset points", fontsize=6, ha="center"
+            )
+    if len(found):
+        axes.axhline(found["chance"].iloc[0], color="0.5", linewidth=0.8, linestyle=":")
+        axes.set_ylim(0, min(1.05, 1.2 * found["max"].max()))
+    axes.set_xscale("log")
+
+
+def _published(axes: Axes, published: pd.DataFrame, cost: str) -> None:
+    looks = {
+        ("paper, as recalled", "MobileNet"): series(0),
+        ("checkpoints", "MobileNet"): {**series(3), "markerfacecolor": "none"},
+        ("paper, as recalled", "shallow MobileNet"): {**series(2), "linestyle": "none"},
+    }
+    for (origin, family), look in looks.items():
+        rows = published[(published["origin"] == origin) & (published["family"] == family)].sort_values(cost)
+        label = None if origin != "checkpoints" else "MobileNet, released checkpoints"
+        axes.plot(rows[cost], rows["accuracy"] / 100, label=label, **look)
+    axes.set(xscale="log", ylim=(0, 0.8))
+    number_ticks(axes.xaxis, (50, 100, 200, 500) if cost == "multiply_adds" else (0.5, 1, 2, 4))
+
+
+def drops(fits: pd.DataFrame, task: str, family: str) -> tuple[Interval, Interval]:
+    """What a family loses from all of the width to half of it, and from half to a quarter."""
+    name = family.lower()
+    return gain(fits, task, f"{name}-0.5", f"{name}-1"), gain(fits, task, f"{name}-0.25", f"{name}-0.5")
+
+
+def narrow_or_shallow(fits: pd.DataFrame, task: str) -> Interval:
+    """What the MobileNet with 3/4 of the width gains over the shallow one."""
+    return gain(fits, task, "mobilenet-shallow", "mobilenet-0.75")
+
+
+def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
+    """Held where on the hard task MobileNet loses more from 1/2 to 1/4 than from 1 to 1/2, and narrow beats shallow.
+
+    "not held" where the second loss is smaller or shallow is better, by its interval; else "open".
+    """
+    fits = drawn(table, cells)
+    task = telling(fits)
+    first, second = drops(fits, task, "MobileNet")
+    narrow = narrow_or_shallow(fits, task)
+    bends = second.low > 0 and second.value > first.value
+    refuted = narrow.high < 0 or (second.value < first.value and first.low > 0)
+    told = (
+        f"on the {task} task MobileNet loses {_lost(first)} from all of its width to half and {_lost(second)} from "
+        f"half to a quarter; at 3/4 of the width it gains {points(narrow)} over the shallow one"
+    )
+    best = finished(fits[fits["task"] == task])["test_accuracy"]
+    return Verdict(
+        "held" if bends and narrow.low > 0 else "not held" if refuted else "open",
+        told,
+        f"least test error on the {task} task",
+        floor=None,
+        best_fit=None if best.empty else 1 - best.max(),
+        construction=None,
+        n=len(finished(fits)),
+    )
+
+
+def _lost(found: Interval) -> str:
+    return points(found).removeprefix("+")
+
+
+def caption(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -> str:
+    """What is drawn, how many fits, and whether the claim held, computed from the tables."""
+    fits = drawn(table, cells)
+    found, task = verdict(table, cells), telling(fits)
+    work = fits.groupby("network")["multiply_adds"].first()
+    same = ""
+    if {"mobilenet-shallow", "mobilenet-0.75"} <= set(work.index):
+        same = f" (the narrow one has {work['mobilenet-0.75'] / work['mobilenet-shallow']:.2f} times the multiply-adds)"
+    first, second = drops(fits, task, "ResNet")
+    resnet = ""
+    if np.isfinite(first.value) and np.isfinite(second.value):
+        resnet = f"ResNet loses {_lost(first)} and {_lost(second)}. "
+    known = published[published["origin"] == "paper, as recalled"].set_index(["family", "multiplier"])["accuracy"]
+    one, half, quarter = (known["MobileNet", multiplier] for multiplier in (1.0, 0.5, 0.25))
+    return (
+        "MobileNet and ResNet with 1, 3/4, 1/2 and 1/4 of their widths, and a MobileNet of full width without its "
+        f"repeated blocks. {_setting(fits, labelled(table, cells))}Dotted: chance. The claim, that half of the width "
+        f"costs little and a quarter much more, and that narrow beats shallow at about equal cost{same}, "
+        f"{HELD[found.state]}: {found.sentence}. {resnet}"
+        f"On ImageNet (Howard et al. 2017, as recalled) MobileNet loses {one - half:.1f} and {half - quarter:.1f} "
+        f"points, and at 3/4 of the width gains {known['MobileNet', 0.75] - known['shallow MobileNet', 1.0]:.1f} over "
+        "the shallow one; released checkpoints from their README."
+    )
+
+
+def _setting(fits: pd.DataFrame, everything: pd.DataFrame) -> str:
+    """Tasks, seeds, rates and losses of cells, in words."""
+    found = fits.groupby("task")[["chance", "num_train", "num_test", "image_size", "num_steps"]].first()
+    of_tasks = "; ".join(
+        f"{name}: chance {row['chance']:.3g}, {row['num_train']:.0f} training and {row['num_test']:.0f} test images of "
+        f"{row['image_size']:.0f} pixels, {row['num_steps']:.0f} steps"
+        for name, row in found.iterrows()
+    )
+    count = finished(fits).groupby(CELL).size()
+    n = f"{count.min()}" if count.min() == count.max() else f"{count.min()} to {count.max()}"
+    rates = ", ".join(f"{rate:g}" for rate in sorted(everything["learning_rate"].unique()))
+    lost = len(everything) - len(finished(everything))
+    said = f"; {lost} of {len(everything)} fits failed or diverged" if lost else ""
+    return (
+        f"Tasks: {of_tasks}. Means and ranges over n = {n} seeds, learning rate of {rates} by training loss{said}; "
+        "in brackets Student's 95 % interval, variance over seeds pooled over networks. "
+    )
+
+
+if __name__ == "__main__":
+    command.draw(figure, caption, __file__, drawn=drawn, verdict=verdict)
