@@ -122,7 +122,7 @@ def cells(config: Config) -> "pd.DataFrame":
         task = labels.pop("source_task")
         cost = one.architecture.cost()  # type: ignore[attr-defined]
         widths = "-".join(map(str, dict(one.model_args)["widths"]))  # type: ignore[arg-type]
-        rows.append({"key": key(one), **labels, "widths": widths, **facts(task, one.data, cost)})
+        rows.append({"key": key(one), **labels, "widths": widths, **facts(task, one.outline, cost)})
     return pd.DataFrame(rows)
 
 

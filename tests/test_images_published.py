@@ -13,6 +13,7 @@ from widththeory.images import archives, cifar10, fashion_mnist
 from widththeory.images.cifar10 import CIFAR10
 from widththeory.images.fashion_mnist import FashionMNIST
 from widththeory.images.files import DataError, data_folder, place, read_checked
+from widththeory.images.textures import Textures
 
 BATCHES = cifar_batches()
 NAMES = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
@@ -354,3 +355,39 @@ def test_a_damaged_idx_file_is_said(content, message):
 def test_fashion_refuses_other_sizes():
     with pytest.raises(ValueError, match="image_size must be 28 or 32, got 64"):
         FashionMNIST(image_size=64)
+
+
+# --- before they are there --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (CIFAR10(), (50_000, 10_000, 32, 3, 10)),
+        (CIFAR10("hard4", num_train=400), (400, 4000, 32, 3, 4)),
+        (FashionMNIST(image_size=32, num_test=70), (60_000, 70, 32, 1, 10)),
+        (Textures("hard", image_size=16, num_train=16, num_test=8), (16, 8, 16, 3, 8)),
+    ],
+    ids=lambda part: type(part).__name__ if not isinstance(part, tuple) else "",
+)
+def test_outlines_need_no_images(source, expected, monkeypatch, tmp_path):
+    monkeypatch.setenv("WIDTHTHEORY_DATA", str(tmp_path))
+    outline = source.outline
+    assert (
+        outline.num_train,
+        outline.num_test,
+        outline.image_size,
+        outline.in_channels,
+        outline.num_classes,
+    ) == expected
+
+
+def test_outline_of_textures_is_that_of_the_images():
+    source = Textures("easy", image_size=16, num_train=24, num_test=16)
+    assert source.load().outline == source.outline
+
+
+@pytest.mark.parametrize(("name", "number"), [("num_train", 20_001), ("num_test", 4001)])
+def test_outlines_refuse_more_images_than_there_are(name, number):
+    with pytest.raises(ValueError, match=f"{name} must be at most the {number - 1} images there are, got {number}"):
+        _ = CIFAR10("easy4", **{name: number}).outline

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from widththeory.images.record import Images
+from widththeory.images.record import Images, Outline
 from widththeory.models.layers import Architecture
 from widththeory.typing import check_positive_int
 
@@ -111,12 +111,17 @@ class Classification:
         for name in ("images_args", "model_args"):
             object.__setattr__(self, name, tuple(sorted((str(k), _tuples(v)) for k, v in getattr(self, name))))
         self.architecture  # noqa: B018  an unknown model, unknown images or a wrong argument is said here
-        self.data.check_batch(self.batch_size)
+        self.outline.check_batch(self.batch_size)
 
     @property
     def data(self) -> Images:
         """The images, loaded once a process."""
         return load_images(self.images, self.images_args)
+
+    @property
+    def outline(self) -> Outline:
+        """How many images there are and of which shape; published sets need not be there for it."""
+        return _outline(self.images, self.images_args)
 
     @property
     def architecture(self) -> Architecture:
@@ -131,9 +136,9 @@ class Classification:
     @property
     def cost(self) -> float:
         """Floating-point operations of the fit, by formula: training, checks and final measurement."""
-        data = self.data
-        images = 3 * self.num_steps * self.batch_size + self.num_checks * len(data.test)
-        images += min(len(data.train), MAX_TRAIN_EVAL)
+        data = self.outline
+        images = 3 * self.num_steps * self.batch_size + self.num_checks * data.num_test
+        images += min(data.num_train, MAX_TRAIN_EVAL)
         return 2.0 * images * self.architecture.cost().multiply_adds  # type: ignore[attr-defined]
 
     @property
@@ -171,9 +176,15 @@ def load_images(images: str, images_args: Arguments) -> Images:
 
 
 @lru_cache(maxsize=1024)
+def _outline(images: str, images_args: Arguments) -> Outline:
+    source = _make("images", images, images_args, "load")
+    return source.outline if hasattr(source, "outline") else load_images(images, images_args).outline
+
+
+@lru_cache(maxsize=1024)
 def _architecture(images: str, images_args: Arguments, model: str, model_args: Arguments) -> Architecture:
     kind = _find("model", "models", model, "build")  # before anything is loaded
-    data = load_images(images, images_args)
+    data = _outline(images, images_args)
     given = {name: getattr(data, name) for name in _FROM_IMAGES} | dict(model_args)
     architecture: Any = _call("model_args", model, kind, given)
     for name in ("image_size", "in_channels"):

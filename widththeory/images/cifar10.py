@@ -13,8 +13,8 @@ from widththeory.images.archives import from_tar
 from widththeory.images.files import DataError
 from widththeory.images.packages import Package
 from widththeory.images.published import Published
-from widththeory.images.record import Images, Labels, Pixels
-from widththeory.images.selection import balanced
+from widththeory.images.record import Images, Labels, Outline, Pixels
+from widththeory.images.selection import balanced, check_number
 
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SUBSETS = {"all": tuple(range(10)), "easy4": (1, 6, 7, 8), "hard4": (2, 3, 4, 5)}
@@ -50,6 +50,21 @@ class CIFAR10:
         if self.subset not in SUBSETS:
             raise ValueError(f"subset must be one of {', '.join(SUBSETS)}, got {self.subset!r}")
 
+    @property
+    def outline(self) -> Outline:
+        """Numbers and shape, whether the images are there or not.
+
+        Raises: ValueError: more images than there are.
+        """
+        classes = len(SUBSETS[self.subset])
+        num_train = check_number(self.num_train, 5000 * classes, "num_train")
+        num_test = check_number(self.num_test, 1000 * classes, "num_test")
+        return Outline(num_train, num_test, SIDE, 3, classes, self._source)
+
+    @property
+    def _source(self) -> str:
+        return "CIFAR-10" if self.subset == "all" else f"CIFAR-10, {self.subset}"
+
     def load(self) -> Images:
         """Read the images. Raises DataError if they are not there, or damaged."""
         parts = [_images(content) for content in OFFICIAL.contents().values()]
@@ -63,7 +78,7 @@ class CIFAR10:
             test=test_pixels[test_chosen],
             test_labels=test_labels,
             class_names=tuple(CLASS_NAMES[c] for c in SUBSETS[self.subset]),
-            source="CIFAR-10" if self.subset == "all" else f"CIFAR-10, {self.subset}",
+            source=self._source,
             licence="none stated; its author asks to cite Krizhevsky 2009",
         )
 

@@ -9,8 +9,8 @@ from widththeory.images.archives import from_ar, from_tar, gunzip
 from widththeory.images.files import DataError
 from widththeory.images.packages import Package
 from widththeory.images.published import Published, Unpack
-from widththeory.images.record import Images, Labels, Pixels
-from widththeory.images.selection import balanced
+from widththeory.images.record import Images, Labels, Outline, Pixels
+from widththeory.images.selection import balanced, check_number
 
 CLASS_NAMES = (
     "t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
@@ -40,6 +40,16 @@ class FashionMNIST:
     def __post_init__(self) -> None:
         if self.image_size not in (28, 32):
             raise ValueError(f"image_size must be 28 or 32, got {self.image_size!r}")
+
+    @property
+    def outline(self) -> Outline:
+        """Numbers and shape, whether the images are there or not.
+
+        Raises: ValueError: more images than there are.
+        """
+        num_train = check_number(self.num_train, 60_000, "num_train")
+        num_test = check_number(self.num_test, 10_000, "num_test")
+        return Outline(num_train, num_test, self.image_size, 1, len(CLASS_NAMES), "Fashion-MNIST")
 
     def load(self) -> Images:
         """Read the images. Raises DataError if they are not there, or damaged."""

@@ -11,6 +11,29 @@ Pixels = UInt8[np.ndarray, "num_images height width channels"]
 Labels = Int32[np.ndarray, "num_images"]
 
 
+@dataclass(frozen=True)
+class Outline:
+    """How many images there are and of which shape: what can be told of published sets before they are there."""
+
+    num_train: int
+    num_test: int
+    image_size: int
+    in_channels: int
+    num_classes: int
+    source: str
+
+    def check_batch(self, batch_size: int) -> None:
+        """Say so if a batch cannot be drawn without repetition.
+
+        Raises: ValueError: there are fewer training images than batch_size.
+        """
+        check_positive_int("batch_size", batch_size)
+        if batch_size > self.num_train:
+            raise ValueError(
+                f"batch_size must be at most the {self.num_train} training images of {self.source}, got {batch_size}"
+            )
+
+
 @dataclass(frozen=True, eq=False)
 class Images:
     """Square images with their classes, for training and for testing.
@@ -73,16 +96,15 @@ class Images:
         """1 for grey, 3 for colour."""
         return self.train.shape[3]
 
-    def check_batch(self, batch_size: int) -> None:
-        """Say so if a batch cannot be drawn without repetition.
+    @property
+    def outline(self) -> Outline:
+        """Numbers and shape."""
+        sizes = (len(self.train), len(self.test), self.image_size, self.in_channels, self.num_classes)
+        return Outline(*sizes, self.source)
 
-        Raises: ValueError: there are fewer training images than batch_size.
-        """
-        check_positive_int("batch_size", batch_size)
-        if batch_size > len(self.train):
-            raise ValueError(
-                f"batch_size must be at most the {len(self.train)} training images of {self.source}, got {batch_size}"
-            )
+    def check_batch(self, batch_size: int) -> None:
+        """See `Outline.check_batch`."""
+        self.outline.check_batch(batch_size)
 
     def mean_and_std(self) -> tuple[Float[np.ndarray, "channels"], Float[np.ndarray, "channels"]]:
         """Mean and standard deviation of each channel over the training images, of values in [0, 1].

@@ -7,6 +7,18 @@ from widththeory.images.record import Labels
 from widththeory.typing import check_positive_int
 
 
+def check_number(number: int | None, there: int, name: str) -> int:
+    """How many images are taken of those that are there; None takes all.
+
+    Raises: ValueError: `number`, which the caller knows as `name`, is below 1 or above what there is.
+    """
+    if number is None:
+        return there
+    if check_positive_int(name, number) > there:
+        raise ValueError(f"{name} must be at most the {there} images there are, got {number}")
+    return number
+
+
 def balanced(labels: Labels, number: int | None, name: str) -> Int[np.ndarray, "chosen"]:
     """Indices, in order, of `number` images: the first of each class, then the second of each, and so on.
 
@@ -14,10 +26,9 @@ def balanced(labels: Labels, number: int | None, name: str) -> Int[np.ndarray, "
 
     Raises: ValueError: `number`, which the caller knows as `name`, is below 1 or above what there is.
     """
+    check_number(number, len(labels), name)
     if number is None:
         return np.arange(len(labels))
-    if check_positive_int(name, number) > len(labels):
-        raise ValueError(f"{name} must be at most the {len(labels)} images there are, got {number}")
     by_class = np.argsort(labels, kind="stable")
     first = np.searchsorted(labels[by_class], labels[by_class])
     rank = np.empty(len(labels), int)

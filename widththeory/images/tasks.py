@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from widththeory.images.cifar10 import CIFAR10, SIDE
 from widththeory.images.image_folder import ImageFolder
-from widththeory.images.record import Images
+from widththeory.images.record import Outline
 from widththeory.images.textures import Textures
 from widththeory.models.cost import Cost
 
@@ -121,14 +121,14 @@ def chosen(names: tuple[str, ...], known: tuple[str, ...], flag: str) -> tuple[s
     return tuple(name for name in known if name in names or not names)
 
 
-def facts(task: Task, data: Images, cost: Cost) -> dict[str, Any]:
+def facts(task: Task, data: Outline, cost: Cost) -> dict[str, Any]:
     """What a figure has to know of a fit besides its row: the task and its chance level, and the network's cost."""
     return {
         "task": task.name,
         "source": data.source,
         "chance": 1 / data.num_classes,
-        "num_train": len(data.train),
-        "num_test": len(data.test),
+        "num_train": data.num_train,
+        "num_test": data.num_test,
         "image_size": data.image_size,
         "num_params": cost.num_params,
         "multiply_adds": cost.multiply_adds,

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from widththeory.constructions.gabor import GaborBank
-from widththeory.images.record import Images, Labels, Pixels
+from widththeory.images.record import Images, Labels, Outline, Pixels
 from widththeory.typing import check_positive_int
 
 NUM_ATOMS = {"easy": 1, "hard": 5}
@@ -54,6 +54,15 @@ class Textures:
         for name, least in (("image_size", 16), ("num_train", 8), ("num_test", 8), ("seed", 0)):
             check_positive_int(name, getattr(self, name), at_least=least)
 
+    @property
+    def outline(self) -> Outline:
+        """Numbers and shape, before any is drawn."""
+        return Outline(self.num_train, self.num_test, self.image_size, 3, GaborBank().num_orientations, self._source)
+
+    @property
+    def _source(self) -> str:
+        return f"textures of Gabor atoms, {self.difficulty}, seed {self.seed}"
+
     def load(self) -> Images:
         """Draw the images."""
         train, train_labels = self._draw(0, self.num_train)
@@ -65,7 +74,7 @@ class Textures:
             test=test,
             test_labels=test_labels,
             class_names=tuple(f"{mu * degrees:g} degrees" for mu in range(GaborBank().num_orientations)),
-            source=f"textures of Gabor atoms, {self.difficulty}, seed {self.seed}",
+            source=self._source,
             licence="made by this program",
         )
 
