@@ -1,6 +1,7 @@
 """The fit engine against plain loops: Flax modules, `jax.grad` and optax, one network and one step at a time."""
 
 import dataclasses
+import io
 import subprocess
 import sys
 from dataclasses import replace
@@ -294,6 +295,15 @@ def test_bad_settings_are_named(change, message):
 def test_unknown_targets_are_named(target):
     with pytest.raises(ValueError, match=r"target must be 'module\.Class'"):
         replace(wave(), target=target)
+
+
+def test_weights_of_somebody_else_are_data():
+    bomb, pickled = io.BytesIO(), io.BytesIO()
+    np.savez_compressed(bomb, np.zeros(10**7))
+    np.savez(pickled, np.array([print], dtype=object))
+    for blob, said in ((bomb, "must not unfold"), (pickled, "allow_pickle=False"), (io.BytesIO(b"no"), r"\.npz file")):
+        with pytest.raises(ValueError, match=said):
+            load_weights(blob.getvalue())
 
 
 def test_bad_calls_are_named():

@@ -65,6 +65,20 @@ def test_a_new_field_without_effect_keeps_the_key():
     assert identity.key(replace(same, momentum=0.5)) != identity.key(FIT)
 
 
+VALUES = st.one_of(
+    st.integers(-9, 9), st.floats(allow_nan=False), st.booleans(), st.text(), st.tuples(st.integers(0, 2))
+)
+
+
+@given(st.tuples(VALUES, VALUES, st.tuples(VALUES, VALUES)))
+def test_the_quick_key_is_that_of_the_whole_text(values):
+    one, other, pair = values
+    fit = replace(FIT, seed=one, learning_rate=other, target_args=(("a", pair), ("b", one)))
+    plain = json.loads(identity.defaults(FakeFit))
+    for _ in range(2):  # the second time from what is remembered
+        assert identity.key(fit) == identity.key_of("FakeFit", plain, json.loads(identity.encode(fit)))
+
+
 def test_equal_settings_have_equal_keys():
     assert identity.key(replace(FIT, learning_rate=1)) == identity.key(replace(FIT, learning_rate=1.0))
     assert identity.key(replace(FIT, width=np.int64(8))) == identity.key(FIT)

@@ -173,8 +173,11 @@ def test_merge_takes_rows_of_other_machines(root, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("UPDATE rows SET settings = json_set(settings, '$.width', 99) WHERE id = 1", "other settings than it says"),
+        ("UPDATE rows SET settings = json_set(settings, '$.width', 99) WHERE id = 1", "or not what it says"),
         ("UPDATE rows SET metrics = '[1]' WHERE id = 1", "is malformed"),
+        ("UPDATE rows SET metrics = replace(hex(zeroblob(60000)), '00', '[') WHERE id = 1", "is malformed"),
+        ("UPDATE rows SET error = hex(zeroblob(600000)) WHERE id = 1", "is malformed"),
+        ("UPDATE rows SET key = '../../elsewhere' WHERE id = 1", "is malformed"),
         ("UPDATE classes SET fields = json_insert(fields, '$[#]', json('[\"momentum\", 0.5]'))", "other fields"),
     ],
 )

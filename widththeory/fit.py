@@ -4,6 +4,7 @@ import io
 import math
 import threading
 import time
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -21,6 +22,7 @@ from widththeory.typing import check_positive_int
 
 __all__ = ["Measurement", "Regression", "load_weights", "measure", "save_weights"]
 
+_MAX_UNFOLDED = 2  # `np.savez` does not compress
 Sample = tuple[np.ndarray, np.ndarray]  # points, and a target's values there
 
 _DEVICE = threading.Lock()  # one ensemble trains at a time; others are compiled or measured meanwhile
@@ -52,7 +54,18 @@ def save_weights(network: Network) -> bytes:
 
 
 def load_weights(blob: bytes) -> Network:
-    """The network that `save_weights` wrote."""
+    """The network that `save_weights` wrote. The bytes are data: nothing is unpickled, and they must not unfold.
+
+    Raises:
+        ValueError: bytes that are not such a file.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(blob)) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"weights must be the bytes of an .npz file: {error}") from error
+    if size > _MAX_UNFOLDED * max(len(blob), 1):
+        raise ValueError(f"weights must not unfold to {size} bytes from {len(blob)}")
     with np.load(io.BytesIO(blob), allow_pickle=False) as arrays:
         parts = [arrays[f"arr_{index}"] for index in range(len(arrays.files))]
     return Network(list(zip(parts[::2], parts[1::2], strict=True)))

@@ -14,7 +14,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-from widththeory import provenance
+from widththeory import identity, provenance
 from widththeory.driver import Driver, GridError, Written
 from widththeory.executors import InProcess, Measure, SpawnPool, Threads, check_portable
 from widththeory.leases import Lease
@@ -26,6 +26,7 @@ from widththeory.typing import check_positive_int
 
 __all__ = ["GridError", "Plan", "Summary", "plan", "run"]
 
+_OTHER_ROWS = 4  # so many times the cells of a grid are too many rows to look at all of them
 _JAX_BYTES = 4e8  # of a process that has compiled a few programs
 _MAX_THREADS = 8  # that compile for an accelerator while it runs
 
@@ -82,7 +83,7 @@ def plan(
         ValueError: an empty grid, or jobs or chunk size less than 1.
     """
     jobs = check_positive_int("jobs", default_jobs() if jobs is None else jobs)
-    statuses, memory = ledger.statuses(experiment), accelerator_memory()
+    statuses, memory = _statuses(settings, ledger, experiment), accelerator_memory()
     packing = pack(settings, statuses, chunk_size=chunk_size, retry_failed=retry_failed, memory=memory)
     estimate = _history(ledger)
     costs: dict[str, list[float]] = {}
@@ -110,6 +111,13 @@ def plan(
         seconds=None if seconds is None else seconds / workers,
         memory=_memory(packing, workers),
     )
+
+
+def _statuses(settings: Sequence[Any], ledger: Ledger, experiment: str) -> dict[str, str]:
+    """Status of the rows there are; of these cells alone, where the ledger holds many others."""
+    if sum(ledger.counts(experiment).values()) < _OTHER_ROWS * len(settings):
+        return ledger.statuses(experiment)
+    return ledger.statuses(experiment, sorted({identity.key(one) for one in settings}))
 
 
 def _memory(packing: Packing, workers: int) -> float | None:
@@ -154,7 +162,7 @@ def run(
         KeyboardInterrupt: passed on after workers have been stopped; every finished chunk is in the ledger.
     """
     began = time.perf_counter()
-    statuses = ledger.statuses(experiment)
+    statuses = _statuses(settings, ledger, experiment)
     memory = accelerator_memory() if executor is None else getattr(executor, "memory", None)
     packing = pack(settings, statuses, chunk_size=chunk_size, retry_failed=retry_failed, memory=memory)
     if jobs is not None:

@@ -16,6 +16,10 @@ import numpy as np
 # Floats at and above 2**53 may be integers that no nearby float can tell apart; below, 3.0 and 3 are the same number.
 _EXACT_INTEGERS = 2.0**53
 
+_REPEATED = (bool, int, float, str, tuple)
+_TEXTS: dict[Any, str] = {}
+_MOST_TEXTS = 100_000
+
 
 def key(settings: Any) -> str:
     """Identity of a frozen dataclass of settings: 32 hexadecimal digits of a SHA-256.
@@ -26,13 +30,34 @@ def key(settings: Any) -> str:
     Raises: ValueError where a field holds anything but None, bool, int, float (no NaN), str or tuples of them.
     """
     cls: Any = type(settings)
-    changed = {}
-    for name, required, default in _fields(cls):
+    parts = []
+    for name, required, default in _sorted_fields(cls):
         value = getattr(settings, name)
         if required or (value is not default and value != default):
-            changed[name] = _canonical(value, cls.__name__, name)
-    text = json.dumps([cls.__name__, changed], sort_keys=True, separators=(",", ":"))
+            parts.append(_text(cls, name, value))
+    text = f"[{json.dumps(cls.__name__)},{{{','.join(parts)}}}]"
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
+
+
+def _text(cls: type, name: str, value: Any) -> str:
+    """A field and its value as JSON. Grids repeat their values, so each is turned into text once."""
+    kind = type(value)
+    # Of tuples, which may hold 1, 1.0 and True, the text tells what equality does not.
+    known = (cls, name, kind, repr(value) if kind is tuple else value) if kind in _REPEATED else None
+    if known in _TEXTS:
+        return _TEXTS[known]
+    plain = json.dumps(_canonical(value, cls.__name__, name), sort_keys=True, separators=(",", ":"))
+    text = f"{json.dumps(name)}:{plain}"
+    if known is not None:
+        if len(_TEXTS) >= _MOST_TEXTS:
+            _TEXTS.clear()
+        _TEXTS[known] = text
+    return text
+
+
+@lru_cache(maxsize=64)
+def _sorted_fields(settings_class: type) -> tuple[tuple[str, bool, Any], ...]:
+    return tuple(sorted(_fields(settings_class)))
 
 
 def key_of(name: str, fields: list[list[Any]], settings: dict[str, Any]) -> str:

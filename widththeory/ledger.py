@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Status = Literal["done", "failed"]
 
+_MAX_TEXT = 2**20  # characters of a field that is taken over from another ledger
+_MAX_WEIGHTS = 2**28
 _INSERT = (
     "INSERT INTO rows (experiment, key, status, class, settings, metrics, error, provenance, seconds, created, weights)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -248,19 +250,15 @@ class Ledger:
         new = 0
         with plain_errors(self.path), transaction(self.connection):
             for key, status, cls, settings, metrics, error, made_by, *rest in source._read(query, experiment):
-                if cls not in theirs or identity.key_of(cls, theirs[cls], json.loads(settings)) != key:
+                if ours.setdefault(cls, theirs.get(cls)) != theirs.get(cls):
                     raise LedgerError(
-                        f"{source.path} is not to be trusted: row {key!r} has other settings than it says"
+                        f"{source.path} has other fields or defaults of {cls} than {self.path}: both must be made by one "
+                        "version"
                     )
-                if ours.setdefault(cls, theirs[cls]) != theirs[cls]:
+                if not _sound(key, status, cls, theirs.get(cls), (settings, metrics, made_by, error), rest[-1]):
                     raise LedgerError(
-                        f"{source.path} has other fields or defaults of {cls} than {self.path}: make both "
-                        "by one version"
+                        f"{source.path} is not to be trusted: row {key!r} is malformed, or not what it says"
                     )
-                if status not in ("done", "failed") or not all(
-                    isinstance(json.loads(t), dict) for t in (metrics, made_by)
-                ):
-                    raise LedgerError(f"{source.path} is not to be trusted: row {key!r} is malformed")
                 self.connection.execute("INSERT OR IGNORE INTO classes VALUES (?, ?)", (cls, json.dumps(theirs[cls])))
                 values = (experiment, key, status, cls, settings, metrics, error, self._provenance_id(made_by), *rest)
                 new += self.connection.execute(_INSERT + " AND excluded.status = 'done'", values).rowcount
@@ -338,6 +336,19 @@ class Ledger:
                         f"it is {after[0]!r} now, so those rows would change their meaning: give back the old default"
                     )
         self.connection.execute("INSERT OR REPLACE INTO classes VALUES (?, ?)", (name, json.dumps(fields)))
+
+
+def _sound(key: Any, status: Any, cls: Any, fields: Any, texts: tuple[Any, ...], weights: Any) -> bool:
+    """Whether a row of somebody else's ledger is one of ours, with the key that its settings give."""
+    try:
+        if any(len(text or "") > _MAX_TEXT for text in texts) or len(weights or b"") > _MAX_WEIGHTS:
+            return False
+        settings, metrics, made_by = (json.loads(text) for text in texts[:3])
+        if status not in ("done", "failed") or not all(isinstance(one, dict) for one in (metrics, made_by)):
+            return False
+        return identity.key_of(cls, fields, settings) == key
+    except (ValueError, TypeError, KeyError, RecursionError, AttributeError):
+        return False
 
 
 def _metrics_json(row: Row) -> str:
