@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from scipy.stats import t as student
 
 from widththeory import command
@@ -138,7 +140,7 @@ def _task(axes: Axes, found: pd.DataFrame, cost: str) -> None:
     if len(found):
         axes.axhline(found["chance"].iloc[0], color="0.5", linewidth=0.8, linestyle=":")
         axes.set_ylim(0, min(1.05, 1.2 * found["max"].max()))
-    axes.set_xscale("log")
+    _log(axes.xaxis)
 
 
 def halved(fits: pd.DataFrame, task: str) -> dict[float, Interval]:
@@ -190,6 +192,14 @@ def _gains(axes: Axes, fits: pd.DataFrame) -> None:
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.25 * (high - low))  # room for the legend
     axes.legend(loc="upper center", fontsize=7, ncols=3)
+
+
+def _log(axis: Axis) -> None:
+    """A log scale with few ticks, as plain numbers."""
+    axis.axes.set_xscale("log")
+    axis.set_major_locator(LogLocator(subs=(1, 3)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
 def _published(axes: Axes, published: pd.DataFrame) -> None:
