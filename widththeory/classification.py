@@ -61,8 +61,8 @@ class Classification:
         keep_weights: whether the measurement carries the first layer's filters.
 
     Raises:
-        ValueError: an argument outside these ranges, unknown images or model, fewer images than a batch; DataError,
-            which is one, where the images are not there.
+        ValueError: an argument outside these ranges, unknown images or model, fewer images than a batch. Published
+            images need not be there before they are loaded.
     """
 
     images: str

@@ -217,7 +217,8 @@ def measure(settings: Sequence[Classification], chunk_size: int) -> list[Measure
     its last snapshot, at most about a minute old, when it is asked for again.
 
     Raises:
-        ValueError: no fits, fits of different `program_key`, or `chunk_size` less than 1.
+        ValueError: no fits, fits of different `program_key`, or `chunk_size` less than 1; DataError, which is one,
+            where the images are not there or damaged.
     """
     check_positive_int("chunk_size", chunk_size)
     if not settings:
