@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 sys.path.insert(0, str(DOCS))
 
-from extension import directives, drawing, reference, results, weights  # noqa: E402
+from extension import drawing, formulas, reference, results, weights  # noqa: E402
 
 THEOREMS = sorted((DOCS / "theorems").glob("*.md"))
 PAGES = sorted(path for path in DOCS.rglob("*.md"))
@@ -68,10 +68,23 @@ def test_cited_keys_exist(path):
 @each(PAGES)
 def test_formulas_are_known(path):
     prose = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
-    formulas = re.findall(r"\$\$(.*?)\$\$|\$([^$]+?)\$", prose, flags=re.DOTALL)
-    assert formulas or path not in THEOREMS
-    for block, inline in formulas:
-        assert "<math" in directives.mathml(block or inline, block=bool(block))
+    found = re.findall(r"\$\$(.*?)\$\$|\$([^$]+?)\$", prose, flags=re.DOTALL)
+    assert found or path not in THEOREMS
+    for block, inline in found:
+        assert "<math" in formulas.mathml(block or inline, block=bool(block))
+
+
+def test_formulas_are_spelt_as_authors_do():
+    assert formulas.mathml(r"\tfrac12") == formulas.mathml(r"\tfrac{1}{2}")
+    assert formulas.mathml(r"\tfrac1{12}") == formulas.mathml(r"\tfrac{1}{12}")
+    assert formulas.mathml(r"1, \dots, n") == formulas.mathml(r"1, \ldots, n")
+    assert formulas.mathml(r"1 + \dots + n") == formulas.mathml(r"1 + \cdots + n")
+    assert formulas.mathml(r"\Big( x \Big)") == formulas.mathml(r"\Bigl( x \Bigr)")
+
+
+def test_unknown_formulas_are_errors():
+    with pytest.raises(formulas.ExtensionError, match=r"\\unheardof"):
+        formulas.mathml(r"\unheardof{x}")
 
 
 def test_every_page_is_in_the_contents():

@@ -7,21 +7,18 @@ import hashlib
 import importlib
 import io
 import os
-import re
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pybtex.plugin
 from docutils import nodes
 from docutils.parsers.rst import directives
-from docutils.utils.math import MathError
-from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
-from extension import drawing, fonts, reference, results, weights
+from extension import drawing, fonts, formulas, reference, results, weights
 from extension.reference import escaped
 
 
@@ -41,8 +38,8 @@ class FromPackage(SphinxDirective):
         return nodes.image(uri="/" + os.path.relpath(path, self.env.srcdir), alt=alt, width="100%")
 
     def drawing_of(self, name: str) -> Path:
-        """Where a drawing is put: outside the pages, beside what is built."""
-        return Path(self.env.app.outdir).parent / "drawings" / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.svg"
+        """Where a drawing is put: with what is kept between builds, outside the pages."""
+        return Path(self.env.doctreedir) / "drawings" / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.svg"
 
     def construction(self) -> tuple[Any, str]:
         """The construction that the argument and the lines `name: value` below it describe, and its name."""
@@ -220,43 +217,15 @@ def exact_names(app: Sphinx, document: nodes.document) -> None:
         del node["refspecific"]  # its presence asks for a search
 
 
-# LaTeX that authors write, as what docutils knows: sized delimiters have a side, dots a height, fractions have braces.
-SPELLINGS = (
-    (r"\\(big|Big|bigg|Bigg)(?![a-zA-Z])\s*(?=[(\[{]|\\l)", r"\\\1l"),
-    (r"\\(big|Big|bigg|Bigg)(?![a-zA-Z])\s*", r"\\\1r"),
-    (r"([+<=]|\\le|\\ge|\\cdot)\s*\\dots(?![a-zA-Z])", r"\1 \\cdots"),
-    (r"\\dots(?![a-zA-Z])", r"\\ldots"),
-    (r"frac(\d)", r"frac{\1}"),
-    (r"frac\{(\d)\}(\d)", r"frac{\1}{\2}"),
-)
-
-
-def mathml(text: str, block: bool = False) -> str:
-    """LaTeX as MathML, which browsers draw by themselves."""
-    known = text
-    for spelling, replacement in SPELLINGS:
-        known = re.sub(spelling, replacement, known)
-    try:
-        made = tex2mathml(known, as_block=block)
-    except MathError as reason:
-        raise ExtensionError(f"{reason} in the formula {text}") from reason
-    # Bars are brackets here, never "such that", and have no space about them; a function's name has, before a letter;
-    # so has max, which is no relation. Plain brackets are as high as letters, on both sides alike.
-    made = re.sub(r"<mo( stretchy=\"false\")?>([|\u2016])</mo>", r'<mo\1 lspace="0" rspace="0">\2</mo>', made)
-    made = re.sub("<mo>([\u2308-\u230b\u27e8\u27e9])</mo>", r'<mo stretchy="false">\1</mo>', made)
-    made = re.sub(r"<mo([^>]*)>(max|min|sup|inf)</mo>", r'<mo\1 lspace="0" rspace="0.1em">\2</mo>', made)
-    return re.sub(r"<mo>&ApplyFunction;</mo>(?=\s*<m(i|n|sub|sup|frac)\b)", '<mspace width="0.17em"/>', made)
-
-
 def visit_inline(writer: Any, node: nodes.math) -> None:
     """Mathematics in a line."""
-    writer.body.append(mathml(node.astext()))
+    writer.body.append(formulas.mathml(node.astext()))
     raise nodes.SkipNode
 
 
 def visit_block(writer: Any, node: nodes.math_block) -> None:
     """A displayed formula."""
-    writer.body.append(f'<div class="math">{mathml(node.astext(), block=True)}</div>')
+    writer.body.append(f'<div class="math">{formulas.mathml(node.astext(), block=True)}</div>')
     raise nodes.SkipNode
 
 
