@@ -252,8 +252,8 @@ class Ledger:
             for key, status, cls, settings, metrics, error, made_by, *rest in source._read(query, experiment):
                 if ours.setdefault(cls, theirs.get(cls)) != theirs.get(cls):
                     raise LedgerError(
-                        f"{source.path} has other fields or defaults of {cls} than {self.path}: both must be made by one "
-                        "version"
+                        f"{source.path} has other fields or defaults of {cls} than {self.path}: "
+                        "both must be made by one version"
                     )
                 if not _sound(key, status, cls, theirs.get(cls), (settings, metrics, made_by, error), rest[-1]):
                     raise LedgerError(
