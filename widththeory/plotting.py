@@ -5,6 +5,7 @@ No TeX, no Type 3 fonts, no jax. Two builds from one table give the same bytes.
 
 import io
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -191,8 +192,16 @@ def save(
         picture = io.BytesIO()
         with style():
             figure.savefig(picture, format=kind, metadata=metadata)
-        replace_bytes(folder / f"{claim}.{kind}", picture.getvalue())
+        content = picture.getvalue()
+        replace_bytes(folder / f"{claim}.{kind}", _numbered_clips(content) if kind == "svg" else content)
     return folder / f"{claim}.pdf"
+
+
+def _numbered_clips(svg: bytes) -> bytes:
+    """Clips by number: Matplotlib names them by a hash of their sizes, whose last bits differ from run to run."""
+    found = dict.fromkeys(re.findall(rb"url\(#(p[0-9a-f]{10})\)", svg))
+    names = {old: b"clip%d" % number for number, old in enumerate(found)}
+    return re.sub(rb"\bp[0-9a-f]{10}\b", lambda match: names.get(match[0], match[0]), svg)
 
 
 def replace_bytes(path: Path, content: bytes) -> None:
