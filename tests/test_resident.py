@@ -1,5 +1,6 @@
 """Fits with resident points, as on a GPU, against those of the host path and against plain loops."""
 
+import concurrent.futures
 import os
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 from fake_targets import Wave, wave
 
-from widththeory import compiled, grid, processes, training
+from widththeory import compiled, grid, overlap, processes, training
+from widththeory.executors import SpawnPool
 from widththeory.fit import load_weights, measure
 from widththeory.ledger import Ledger
 from widththeory.models.mlp import initial_network
@@ -72,6 +74,29 @@ def test_polish_on_the_way_is_that_of_the_host():
         (alone,) = measure([settings], 3)
         # L-BFGS from starts that differ by the rounding of 24 steps
         assert result.metrics["train_mse"] == pytest.approx(alone.metrics["train_mse"], rel=1e-4)
+
+
+def test_lent_processes_give_the_same_bits(monkeypatch):
+    args = (("input_dim", 2), ("k", 2), ("seed", 0))  # a target that other processes know
+    chunk = [replace(one, target="wide_random.RandomWideNetwork", target_args=args, polish_steps=3) for one in MIXED]
+    here = [of(result) for result in measure(chunk, 3)]
+    monkeypatch.setattr(overlap, "_BATCH", 1)
+    started = []
+
+    def start():
+        started.append(SpawnPool(1))
+        return started[-1]
+
+    with overlap.lend(start):
+        assert [of(result) for result in measure(chunk, 3)] == here
+    assert len(started) == 1
+
+    class Broken(concurrent.futures.Executor):
+        def submit(self, *call):
+            raise concurrent.futures.BrokenExecutor("killed")
+
+    with overlap.lend(Broken):
+        assert [of(result) for result in measure(chunk, 3)] == here  # then it is done here
 
 
 @pytest.mark.parametrize(("products", "num_steps"), [("dot", 0), ("dot", 23), ("sum", 41)])

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import jax
 import numpy as np
 
+from widththeory import overlap
 from widththeory.compiled import compiled, members_a_device, prepare_jax
 from widththeory.metrics import error_metrics, evaluate, exact_metrics, summarise, target_moments
 from widththeory.network import Network
@@ -109,28 +110,38 @@ def _measure_on_device(chunk: Sequence[Regression], num_members: int) -> list[Me
         trained = fit.train()
         seconds = (time.perf_counter() - started) / num_members
     moments = [target_moments(values) for values in data.test_values]
+    whole = polished or chunk[0].keep_weights or hasattr(chunk[0].construction, "interval")
 
-    def finish(index: int) -> Measurement:
-        settings, target = chunk[index], data.member[index]
-        network = metrics = None
-        if polished or settings.keep_weights or hasattr(settings.construction, "interval"):
-            network = member_network(trained.weights, index, settings)
+    def known(index: int) -> dict[str, float]:
         if trained.train_errors is None or trained.test_errors is None:
-            assert network is not None
-            points, test = (data.train, data.train_values[target]), (data.test, data.test_values[target])
-            network, metrics = host_metrics(settings, network, points, test)
-        else:
-            count, mean, spread, largest = (part[index] for part in trained.test_errors)
-            stderr = math.sqrt(spread / (count - 1) / count) if count > 1 else math.inf
-            metrics = {"train_mse": float(trained.train_errors.mean[index])}
-            metrics |= summarise(float(mean), stderr, math.sqrt(largest), moments[target])
-        metrics |= trained.notes[index] | {"seconds": seconds}
-        if network is not None:
-            metrics |= exact_metrics(network, settings.construction, plane=settings.exact_plane)
-        blob = save_weights(network) if network is not None and settings.keep_weights else None
-        return Measurement(settings, metrics, blob)
+            return {}
+        count, mean, spread, largest = (part[index] for part in trained.test_errors)
+        stderr = math.sqrt(spread / (count - 1) / count) if count > 1 else math.inf
+        errors = summarise(float(mean), stderr, math.sqrt(largest), moments[data.member[index]])
+        return {"train_mse": float(trained.train_errors.mean[index])} | errors
 
-    return [finish(index) for index in range(num_members)]
+    results = []
+    for index, settings in enumerate(chunk[:num_members]):
+        metrics = known(index) | trained.notes[index] | {"seconds": seconds}
+        network = member_network(trained.weights, index, settings) if whole else None
+        results.append((settings, network, metrics))
+    if not whole:
+        return [Measurement(settings, metrics) for settings, _, metrics in results]
+    parts = [
+        (*result, (data.train, data.train_values[target]), (data.test, data.test_values[target]))
+        for result, target in zip(results, data.member, strict=False)
+    ]
+    return overlap.spread(_finish, parts)
+
+
+def _finish(part: tuple[Regression, Network, dict[str, float], Sample, Sample]) -> Measurement:
+    """What is left to do for a network that a device has trained: polish, errors if that changes them, exact errors."""
+    settings, network, metrics, points, test = part
+    if settings.polish_steps:
+        network, errors = host_metrics(settings, network, points, test)
+        metrics = errors | metrics
+    metrics = metrics | exact_metrics(network, settings.construction, plane=settings.exact_plane)
+    return Measurement(settings, metrics, save_weights(network) if settings.keep_weights else None)
 
 
 def measure(settings: Sequence[Regression], chunk_size: int) -> list[Measurement]:

@@ -8,13 +8,14 @@
 Calling it again costs nothing; after a crash it goes on where it was; with more seeds it measures only the new ones.
 """
 
+import contextlib
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-from widththeory import identity, provenance
+from widththeory import identity, overlap, provenance
 from widththeory.driver import Driver, GridError, Written
 from widththeory.executors import InProcess, Measure, SpawnPool, Threads, check_portable
 from widththeory.leases import Lease
@@ -113,6 +114,10 @@ def plan(
     )
 
 
+def _beside_the_device() -> Executor:
+    return SpawnPool(max(1, usable_cores() - 1))
+
+
 def _statuses(settings: Sequence[Any], ledger: Ledger, experiment: str) -> dict[str, str]:
     """Status of the rows there are; of these cells alone, where the ledger holds many others."""
     if sum(ledger.counts(experiment).values()) < _OTHER_ROWS * len(settings):
@@ -185,8 +190,10 @@ def run(
         else:
             executor = pool = InProcess()
     watch.begin(ledger, 1 if isinstance(executor, (InProcess, Threads)) else workers)
+    # With an accelerator the processor has time to measure what has been trained.
+    lent = overlap.lend(_beside_the_device) if isinstance(executor, Threads) else contextlib.nullcontext()
     try:
-        with Lease(ledger, experiment) as lease:
+        with lent, Lease(ledger, experiment) as lease:
             driver = Driver(
                 packing.chunks,
                 measure,
