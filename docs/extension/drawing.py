@@ -25,8 +25,9 @@ def shown(count: int, most: int) -> list[int | None]:
 def draw(construction: Any, path: Path) -> None:
     """Write the picture of a construction's network; the same bytes for the same network."""
     network = construction.network()
-    settings = {"font.family": "STIXGeneral", "mathtext.fontset": "stix", "svg.hashsalt": "widththeory", "font.size": 9}
-    with mpl.rc_context(settings):
+    style = {"font.family": "STIXGeneral", "mathtext.fontset": "stix", "svg.hashsalt": "widththeory", "font.size": 9}
+    with mpl.rc_context():
+        mpl.rcParams.update(style)  # type: ignore[arg-type]
         picture = Figure(figsize=(7.0, 2.7), layout="constrained")
         graph, function = picture.subplots(1, 2, width_ratios=(1.7, 1))
         _graph(graph, network)

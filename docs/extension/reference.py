@@ -44,7 +44,8 @@ def body(text: str) -> Iterator[str]:
 
 def _mixed(block: str) -> Iterator[str]:
     """A paragraph, in which formulas may be set off by indentation alone."""
-    plain, indented = [], []
+    plain: list[str] = []
+    indented: list[str] = []
     for line in [*block.splitlines(), ""]:
         if line.startswith("    "):
             indented.append(line)
@@ -164,7 +165,7 @@ def objects(module: str) -> Iterator[str]:
 
 def imports(module: str) -> dict[str, str]:
     """Full names of what a module imports from others by name."""
-    found = {}
+    found: dict[str, str] = {}
     for node in ast.walk(results.parsed(module)):
         if isinstance(node, ast.ImportFrom):
             found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
