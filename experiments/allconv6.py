@@ -1,5 +1,6 @@
 """Which layer's width pays, and where half of it is enough: nine allconv6 networks on an easy and a hard task.
 
+Chapter:  how to use width well, 1
 Source:   A family of this project, after Springenberg, Dosovitskiy, Brox, Riedmiller 2015, Section 2 (strides in place
           of poolings). Net 0 is the baseline; 1 has a quarter of every width; 2, 3, 4 are 1 with layers 1-2, 3-4, 5
           doubled; 5 has half of every width. That 6, 7, 8 are 5 with the same layers doubled is our reading.

@@ -1,5 +1,6 @@
 """Depth separation for the indicator of a ball: a kink in the radius is dear for one hidden layer, cheap for two.
 
+Chapter:  what depth buys, 4
 Source:   Safran, Shamir 2017, Theorem 1 and the experiment of Section 5, as recalled; Safran, Eldan, Shamir 2019 for
           the control, a 1-Lipschitz radial function. Floors as numbers are derived for this project: one hidden layer
           of any width by `bounds.spectral`, first layers narrower than the input by `bounds.radial_projection`.

@@ -1,5 +1,6 @@
 """Depth separation for a fast sine of an inner product: one hidden layer needs large neurons, two need few and small.
 
+Chapter:  what depth buys, 5
 Source:   Daniely 2017, Theorem 3 (the norm certificate), Lemma 4 (the sine), Corollary 6 (two hidden layers). The
           certificate as a number, `bounds.daniely_norm`, and the floor of narrow networks of any depth,
           `bounds.sphere_projection`, are derived for this project.

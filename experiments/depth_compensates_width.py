@@ -1,5 +1,6 @@
 """Depth compensates width: a narrower network reaches the same error at a depth that grows polynomially.
 
+Chapter:  the exchange rate, 1
 Source:   Lu, Pu, Wang, Hu, Wang 2017, Theorem 4 and Section 4 (random targets of width 2 k^2; table as recalled);
           Vardi, Yehudai, Shamir 2022, Theorem 7 (polynomial depth suffices).
 Command:  python experiments/depth_compensates_width.py            (smoke: --scale smoke, seconds)

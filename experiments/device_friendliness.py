@@ -1,5 +1,6 @@
 """At equal multiply-adds, a wide shallow network takes less time a step than a narrow deep one.
 
+Chapter:  how to use width well, 5
 Source:   Zagoruyko, Komodakis 2016, Section 3 (wide residual networks train several times faster than thin ones of
           equal accuracy; their times as recalled); Williams, Waterman, Patterson 2009 for the roofline.
 Command:  python experiments/device_friendliness.py              (smoke: --scale smoke, seconds)

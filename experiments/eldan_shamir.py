@@ -1,5 +1,6 @@
 """Depth separation: a radial wave needs exponentially many neurons in one hidden layer, polynomially many in two.
 
+Chapter:  what depth buys, 1
 Source:   Eldan, Shamir 2016, Theorem 1; its floor as a number for every width (`bounds.spectral`), and the explicit
           network with two hidden layers (`constructions.eldan_shamir`), derived for this project.
 Command:  python experiments/eldan_shamir.py                       (smoke: --scale smoke, seconds)

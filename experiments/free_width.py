@@ -1,5 +1,6 @@
 """Width that comes cheap: CReLU doubles channels without weights, dense connections without recomputing them.
 
+Chapter:  how to use width well, 4
 Source:   Shang, Sohn, Almeida, Lee 2016 (CReLU with half of the channels); Huang, Liu, van der Maaten, Weinberger 2017
           (DenseNet, growth rate; numbers from their README).
 Command:  python experiments/free_width.py                  (smoke: --scale smoke, seconds)

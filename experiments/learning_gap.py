@@ -1,5 +1,6 @@
 """What deep networks can represent and gradient descent does not find: k folds, by networks of k layers.
 
+Chapter:  what depth buys, 9
 Source:   Malach, Yehudai, Shalev-Shwartz, Shamir 2021 (what shallow networks cannot approximate, gradient descent does
           not learn at any depth); Telgarsky 2016 (the explicit network, width 2 and depth k). The bound on the gradient
           is derived for this project, `bounds.sawtooth_gradient`.

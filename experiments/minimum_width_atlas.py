@@ -1,5 +1,6 @@
 """Minimum width as an atlas: what is proven about the least universal width, and networks that have it.
 
+Chapter:  how narrow is too narrow, 2
 Source:   Lu et al. 2017; Hanin, Sellke 2017; Johnson 2019; Kidger, Lyons 2020; Park et al. 2021; Cai 2023; Li et al.
           2023; Kim, Min, Park 2024; Hwang 2025; Shin et al. 2025; Rochau et al. 2025 (`bounds.minimum_width_results`).
 Command:  python experiments/minimum_width_atlas.py                    (smoke: --scale smoke, seconds)

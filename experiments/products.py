@@ -1,5 +1,6 @@
 """Products of n numbers: 2^n smooth units in one hidden layer against 4 (n - 1) in a tree; and ReLU networks.
 
+Chapter:  what depth buys, 6
 Source:   Rolnick, Tegmark 2018, as recalled, for smooth units near 0; Yarotsky 2017, as recalled, for the product of
           two by ReLU. ReLU networks with one hidden layer by polarisation, and all floors on the cube, are derived for
           this project: `constructions.relu_product`, `bounds.product_direction`, `bounds.affine_pieces`.

@@ -1,5 +1,6 @@
 """Regions: their number is exponential in depth for explicit networks, and in no network above its ceiling.
 
+Chapter:  what depth buys, 8
 Source:   Montufar, Pascanu, Cho, Bengio 2014 (lower bound, by folding networks); Serra, Tjandraatmadja, Ramalingam 2018
           (ceiling); Hanin, Rolnick 2019 (at initialisation N^d / d! for N neurons, whatever the depth).
 Command:  python experiments/regions.py                    (smoke: --scale smoke, seconds)

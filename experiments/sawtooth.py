@@ -1,5 +1,6 @@
 """Depth separation in one variable: few layers need a width exponential in the number of folds, k layers need width 2.
 
+Chapter:  what depth buys, 2
 Source:   Telgarsky 2015; Telgarsky 2016, Theorem 1.1. The floors of every width and depth are derived for this project:
           `bounds.affine_pieces`, and the best piecewise-affine approximation, certified, by `bounds.free_knot`.
 Command:  python experiments/sawtooth.py                            (smoke: --scale smoke, seconds)

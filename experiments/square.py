@@ -1,5 +1,6 @@
 """The square x^2 on [0, 1]: depth buys accuracy exponentially, width only by a power; training finds little of either.
 
+Chapter:  what depth buys, 3
 Source:   Yarotsky 2017, Proposition 2, as recalled (width 3, m layers, sup error 2^(-2m-2)); its networks at any width
           (`constructions.folded_square`) and the floors (`bounds.affine_pieces`) are derived for this project.
 Command:  python experiments/square.py                              (smoke: --scale smoke, seconds)

@@ -1,5 +1,6 @@
 """What depth each universal narrow construction pays for accuracy, on the same targets, at its own width.
 
+Chapter:  how narrow is too narrow, 3
 Source:   Park et al. 2021 and Kim, Min, Park 2024 (encoder, memoriser, decoder), Hanin, Sellke 2017 and Hanin 2019
           (maxima of affine functions), Lu et al. 2017, Theorem 1 (width n + 4), Yarotsky 2018 (packed digits) and
           Yarotsky 2017 (the square), all as recalled; interpolation on a grid and the exchange of width for depth are

@@ -1,5 +1,6 @@
 """What depth folds: of equally many parameters, depth can make far more linear regions than width can.
 
+Chapter:  what depth buys, 7
 Source:   Montufar, Pascanu, Cho, Bengio 2014 (folding networks and their count); Serra, Tjandraatmadja, Ramalingam 2018
           (upper bound); Hanin, Rolnick 2019 (at initialisation depth buys no regions).
 Command:  python experiments/what_depth_folds.py                    (smoke: --scale smoke, seconds)

@@ -1,5 +1,6 @@
 """Wide and shallow against thin and deep, at equal parameters and at equal multiply-adds.
 
+Chapter:  how to use width well, 3
 Source:   Zagoruyko, Komodakis 2016 (WRN: few blocks, wide ones; errors from their README, sizes and further errors as
           recalled); He, Zhang, Ren, Sun 2016 (thin and deep); Howard et al. 2017 (narrow against shallow MobileNet).
 Command:  python experiments/wide_or_deep.py                (smoke: --scale smoke, seconds)

@@ -1,5 +1,6 @@
 """Phase transition at width n: narrower networks keep a positive error at every depth, wider ones do not.
 
+Chapter:  how narrow is too narrow, 1
 Source:   Lu et al. 2017, Theorems 1, 2 and 3, as recalled; Kim, Min, Park 2024 and Park et al. 2021, as recalled, for
           the least widths max(n, 2) in L^p of the cube and n + 1 in L^p of R^n; Hanin, Sellke 2017 and Johnson 2019, as
           recalled, for the sup norm. The floors themselves are derived for this project: `bounds.square_sum`,

@@ -1,5 +1,6 @@
 """A width multiplier trades accuracy for multiply-adds: MobileNet and ResNet at 1, 3/4, 1/2 and 1/4 of their widths.
 
+Chapter:  how to use width well, 2
 Source:   Howard et al. 2017 (MobileNet v1: width multiplier, narrow against shallow; tables as recalled, checkpoints
           from their README); He, Zhang, Ren, Sun 2016.
 Command:  python experiments/width_multiplier.py            (smoke: --scale smoke, seconds)

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -22,7 +21,7 @@ from widththeory.verdicts import Verdict
 
 EXPERIMENT = '''"""{sentence}
 
-Chapter:  {chapter}
+Chapter:  {chapter}, 1
 Source:   Telgarsky 2016, Theorem 1.1 (as recalled);
           Hanin, Sellke 2017.
 Command:  python experiments/{name}.py
@@ -54,8 +53,8 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open and self.open[-1] not in ("script", "style"):
-            self.text += data
+        if not {"script", "style"} & set(self.open[-1:]):
+            self.text += f"{data} "
 
     def all(self, tag):
         return [attributes for name, attributes in self.elements if name == tag]
@@ -260,11 +259,13 @@ def test_a_foreign_table_is_refused(tmp_path):
 
 
 def test_a_large_picture_is_shown_as_pixels(tmp_path):
-    (tmp_path / "a.svg").write_bytes(b" " * (pages.LARGEST_SVG + 1))
-    (tmp_path / "a.png").write_bytes(b"x")
-    there = SimpleNamespace(file=lambda kind: tmp_path / f"a.{kind}")
+    there = claims.Claim("a", "It holds", {}, frozenset(), tmp_path, "smoke")
+    folder = tmp_path / "figures" / "smoke"
+    folder.mkdir(parents=True)
+    (folder / "a.svg").write_bytes(b" " * (pages.LARGEST_SVG + 1))
+    (folder / "a.png").write_bytes(b"x")
     assert pages.picture(there).startswith("data:image/png;base64,")
-    (tmp_path / "a.svg").write_bytes(b"<svg/>")
+    (folder / "a.svg").write_bytes(b"<svg/>")
     assert pages.picture(there).startswith("data:image/svg+xml;base64,")
 
 

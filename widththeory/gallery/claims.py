@@ -11,7 +11,7 @@ from widththeory.gallery.bibliography import Entry, entries, quoted
 from widththeory.ledger import Ledger
 from widththeory.verdicts import Verdict
 
-# In reading order. An experiment says with a line `Chapter:` which one its claim belongs to.
+# In reading order. An experiment says with a line `Chapter: what depth buys, 3` where its claim stands.
 CHAPTERS = {
     "why width matters": "A layer sees its input through its units. Trained first layers hold filters of every "
     "orientation and scale, and many that nearly repeat or mirror each other.",
@@ -51,8 +51,14 @@ class Claim:
     @property
     def chapter(self) -> str:
         """Where it belongs in the reading order."""
-        chapter = self.sections.get("Chapter", OTHER)
+        chapter = self.sections.get("Chapter", OTHER).partition(",")[0]
         return chapter if chapter in CHAPTERS else OTHER
+
+    @property
+    def place(self) -> int:
+        """Within its chapter; those that do not say come last."""
+        place = self.sections.get("Chapter", "").partition(",")[2].strip()
+        return int(place) if place.isdigit() else 99
 
     @property
     def command(self) -> str:
@@ -139,7 +145,9 @@ def read_claim(script: Path, scale: str) -> Claim:
             names.add(node.module.removeprefix("widththeory."))
     # Targets of fits are named by text: "telgarsky.Sawtooth" is of constructions.telgarsky.
     texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
-    names |= {f"constructions.{text.partition('.')[0]}" for text in texts if re.fullmatch(r"[a-z_]+\.[A-Z]\w+", text)}
+    names |= {
+        f"constructions.{text.partition('.')[0]}" for text in texts if re.fullmatch(r"[a-z_]{3,}\.[A-Z]\w+", text)
+    }
     return Claim(script.stem, first.rstrip("."), sections, frozenset(names), script.parent.parent, scale)
 
 
@@ -152,6 +160,6 @@ def chapters(root: Path, scale: str) -> dict[str, list[Claim]]:
     found = [read_claim(path, scale) for path in sorted((root / "experiments").glob("*.py"))]
     if not found:
         raise ValueError(f"there are no experiments in {root / 'experiments'}")
-    ordered = sorted(found, key=lambda claim: (claim.sections.get("Order", ""), claim.name))
+    ordered = sorted(found, key=lambda claim: (claim.place, claim.name))
     by_chapter = {chapter: [claim for claim in ordered if claim.chapter == chapter] for chapter in CHAPTERS}
     return {chapter: claims for chapter, claims in by_chapter.items() if claims}

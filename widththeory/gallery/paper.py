@@ -104,7 +104,7 @@ def _claim(paper: FPDF, claim: Claim, places: list[_Place]) -> None:
     _write(paper, claim.command, 8, "I")
 
 
-def _write(paper: FPDF, text: str, size: float, style: str = "") -> None:
+def _write(paper: FPDF, text: str, size: int | float, style: str = "") -> None:
     paper.set_font(_FONT, style, size)
     paper.multi_cell(0, 1.25 * size, text, align="L", new_x="LMARGIN", new_y="NEXT")
     paper.ln(0.4 * size)
