@@ -26,7 +26,7 @@ export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # an experiment uses all cores by itself
-.PHONY: help figures pictures results test lint bench plan data docs clean
+.PHONY: help figures pictures results test lint bench torture plan data docs clean
 
 help: ## Show this list.
 	@echo 'Targets (SCALE=smoke, laptop or paper; now $(SCALE)):'
@@ -53,13 +53,16 @@ pictures: .venv/requirements.txt
 results: .venv/requirements.txt ## Fit what is missing, at paper scale too, and write the tables.
 	$(call each,$(claims),results,stamp)
 
-test: .venv/requirements-dev.txt ## Run the tests.
+test: .venv/requirements-dev.txt .venv/requirements-docs.txt ## Run the tests.
 	$(python) -m pytest -n 2 --dist loadgroup
 
 lint: .venv/requirements-dev.txt ## Check format, rules and types.
 	$(python) -m ruff format --check .
 	$(python) -m ruff check .
 	$(python) -m mypy
+
+torture: .venv/requirements-dev.txt ## Kill, fill and share at random moments, many times: is anything lost?
+	$(python) tests/torture/torture.py
 
 bench: .venv/requirements-bench.txt ## Time the fit engine beside PyTorch; BENCH=--quick for a part of the grid.
 	for script in tests/bench/*.py; do $(python) $$script $(BENCH) || exit; done

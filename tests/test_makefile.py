@@ -274,6 +274,6 @@ def test_clean_keeps_rows_and_installation(made):
 
 def test_help_lists_every_target(tree):
     said = tree.make("help")
-    for target in ("figures", "results", "test", "lint", "bench", "plan", "data", "docs", "clean"):
+    for target in ("figures", "results", "test", "lint", "bench", "plan", "torture", "data", "docs", "clean"):
         assert f"make {target} " in said
     assert tree.make() == said

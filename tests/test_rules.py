@@ -18,7 +18,7 @@ PACKAGE = ROOT / "widththeory"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.py"))
 FIGURES = sorted((ROOT / "paper_figures").glob("*.py"))
-EVERYTHING = [*MODULES, *EXPERIMENTS, *FIGURES, *sorted((ROOT / "tests").rglob("*.py"))]
+EVERYTHING = [*MODULES, *EXPERIMENTS, *FIGURES, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "docs").rglob("*.py"))]
 LAYERS = [line.strip().split(", ") for line in widththeory.__doc__.splitlines() if line.startswith("    ")]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # What a figure may use: theorems and tables, nothing that fits.
@@ -220,7 +220,7 @@ def pins(name):
         yield Requirement(requirement)
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-bench.txt"])
+@pytest.mark.parametrize("name", [path.name for path in sorted(ROOT.glob("requirements*.txt"))])
 def test_requirements_are_pinned_and_explained(name):
     for requirement in pins(name):
         assert [pin.operator for pin in requirement.specifier] == ["=="]
