@@ -11,8 +11,8 @@ Layers. A module imports only from its own layer and from those above it (a test
     constructions, exact, models, images
     metrics, optimizers, regression, ensemble, compiled, resident, polish, training, overlap, fit
     augmentation, classification, image_training, image_programs, snapshots, classify, roofline, timing
-    identity, processes, provenance, storage, tables, ledger, leases, packing, executors, engines, driver, progress, grid
-    multihost
+    identity, processes, provenance, storage, tables, ledger, leases, packing, executors, engines, driver, progress
+    grid, multihost
     estimates, verdicts, plotting, command, experiment, study, gallery
 
 Only `models` imports Flax; `bounds` needs no JAX. Importing starts no device.
