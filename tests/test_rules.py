@@ -18,7 +18,13 @@ PACKAGE = ROOT / "widththeory"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.py"))
 FIGURES = sorted((ROOT / "paper_figures").glob("*.py"))
-EVERYTHING = [*MODULES, *EXPERIMENTS, *FIGURES, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "docs").rglob("*.py"))]
+EVERYTHING = [
+    *MODULES,
+    *EXPERIMENTS,
+    *FIGURES,
+    *sorted((ROOT / "tests").rglob("*.py")),
+    *sorted((ROOT / "docs").rglob("*.py")),
+]
 LAYERS = [line.strip().split(", ") for line in widththeory.__doc__.splitlines() if line.startswith("    ")]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # What a figure may use: theorems and tables, nothing that fits.
