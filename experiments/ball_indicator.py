@@ -159,7 +159,7 @@ def floors(config: Config) -> "pd.DataFrame":
     """A row a target, dimension, depth and width for which a floor is known; relative to the variance.
 
     `one_layer` is the floor of one hidden layer of that width, `narrow` that of a first layer narrower than the input;
-    `relative_floor` is the larger one.
+    `relative_floor` is the larger one. `variance` is the exact one.
     """
     import pandas as pd
 
@@ -177,8 +177,8 @@ def floors(config: Config) -> "pd.DataFrame":
                     if spectrum is not None and depth == 1:
                         one = max(0.0, floor(spectrum, width).lower) / variance(target, dim)
                     if narrow or one:
-                        rows.append((target, dim, depth, width, one, narrow, max(one, narrow)))
-    columns = ["target", "input_dim", "depth", "width", "one_layer", "narrow", "relative_floor"]
+                        rows.append((target, dim, depth, width, one, narrow, max(one, narrow), variance(target, dim)))
+    columns = ["target", "input_dim", "depth", "width", "one_layer", "narrow", "relative_floor", "variance"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -5,7 +5,7 @@ Source:   Rolnick, Tegmark 2018, as recalled, for smooth units near 0; Yarotsky 
           two by ReLU. ReLU networks with one hidden layer by polarisation, and all floors on the cube, are derived for
           this project: `constructions.relu_product`, `bounds.product_direction`, `bounds.affine_pieces`.
 Command:  python experiments/products.py                            (smoke: --scale smoke, seconds)
-Time:     about 30 seconds on 2 cores at laptop scale; --scale paper is made for a GPU.
+Time:     about 20 seconds on 2 cores at laptop scale; --scale paper is made for a GPU.
 Result:   results/<scale>/products.csv, a row a fit, exact where n = 2; .floor.csv, a row a number of factors, depth and
           width; .network.csv, explicit ReLU networks, measured; .smooth.csv, networks of exponential units, measured in
           float64; .needed.csv, neurons that explicit networks take.

@@ -20,6 +20,7 @@ COUNT = "target.num_factors"
 CELL = [COUNT, "depth", "width"]
 TOLERANCE = 4  # standard errors of a sampled error that may lie under a floor before it counts as a defect
 ROUNDING = 1e-9  # relative, of exact errors
+SMALLEST = 2e-5  # of the errors that are shown; floors of more layers lie below
 
 
 def drawn(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> pd.DataFrame:
@@ -127,8 +128,9 @@ def _errors(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, network: pd.Dat
     for index, depth in enumerate(depths):
         look = series(index)
         size = rows[(rows["depth"] == depth) & (rows["narrow"] == 0)]
-        label = f"floor, {layers(depth)}"
-        axes.plot(size["width"], size["line"], color=look["color"], linewidth=1.5, label=label)
+        if size["line"].max() > SMALLEST:
+            label = f"floor, {layers(depth)}"
+            axes.plot(size["width"], size["line"], color=look["color"], linewidth=1.5, label=label)
     narrow = rows[(rows["depth"] == depths[0]) & (rows["narrow"] > 0)]
     thick: dict[str, Any] = {"color": "0.45", "linewidth": 3.0, "solid_capstyle": "butt"}
     axes.plot(narrow["width"], narrow["narrow"], label="floor, any depth, width below $n$", **thick)
@@ -141,7 +143,7 @@ def _errors(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, network: pd.Dat
         axes.plot(widths, best, **{**look, "drawstyle": "steps-post", "label": f"explicit, {layers(depth)}"})
     tried = sorted(cells["width"].unique().tolist())
     axes.set(xscale="log", yscale="log", xlabel="width", ylabel="relative squared error", xlim=(0.85, widest))
-    axes.set(ylim=(2e-5, 2), title=f"(c) ReLU networks on the cube, $n={count}$")
+    axes.set(ylim=(SMALLEST, 2), title=f"(c) ReLU networks on the cube, $n={count}$")
     number_ticks(axes.xaxis, tried if len(tried) <= 8 else tried[:: len(tried) // 7])
 
 
@@ -231,13 +233,13 @@ def caption(
         f"x_1 ... x_n (Rolnick and Tegmark 2018, as recalled). The claim {held}. (a) With smooth units one hidden "
         "layer takes 2^n, and no fewer reach arbitrarily small errors near 0; a tree takes 4 (n - 1): for "
         f"n = {last['num_factors']:.0f}, {last['smooth_shallow']:.0f} against {last['smooth_tree']:.0f}. ReLU: "
-        "explicit networks that guarantee a sup error of 0.01 on the cube. (b) Exponential units, sup error in float64, "
-        f"as promised up to roundoff: the 2^n units of n = {most} get no further than {shallow:.1e}, as their weights "
-        f"grow like scale^-n; the tree gets to {tree:.1e}. (c) ReLU on [-1, 1]^n, squared error over the variance "
+        "explicit networks that guarantee a sup error of 0.01 on the cube. (b) Exponential units, sup error in "
+        f"float64, as promised up to roundoff: the 2^n units of n = {most} get no further than {shallow:.1e}, as their "
+        f"weights grow like scale^-n; the tree gets to {tree:.1e}. (c) ReLU on [-1, 1]^n, squared error over the variance "
         "3^-n. The exponential count is no statement about this: it needs smooth units and errors that vanish near 0, "
         "and a shallow ReLU network may do with fewer. What is certified is that no network goes under the floor of "
         "its width and depth, from its affine pieces on a line and, below width n, from a direction that it cannot "
-        f"see; {checked}. More layers divide the trained error for n = {count} at width {widest} by {gain:.2g}. Of "
+        f"see (where it is above {SMALLEST:g}); {checked}. More layers divide the trained error for n = {count} at width {widest} by {gain:.2g}. Of "
         f"{len(known)} trained networks for whose size an explicit one is known, {len(behind)} stay above it: an "
         "optimisation gap. "
         f"Markers: median and range of n = {cells.min()} initialisations"

@@ -26,7 +26,7 @@ def tables(num_seeds):
                     one = one_layer_floor(dim, width) if target == BALL and depth == 1 else 0.0
                     narrow = narrow_floor(dim, width) if width < dim else 0.0
                     if one or narrow:
-                        floors.append((target, dim, depth, width, one, narrow, max(one, narrow)))
+                        floors.append((target, dim, depth, width, one, narrow, max(one, narrow), 0.25))
                 for width in WIDTHS if depth == 1 else WIDTHS[:3]:
                     for seed in range(num_seeds):
                         for rate in (0.01, 0.1):
@@ -47,7 +47,7 @@ def tables(num_seeds):
     errors = ["relative_error", "relative_error_stderr", "relative_bound"]
     return {
         "": pd.DataFrame(fits),
-        "floor": pd.DataFrame(floors, columns=[*sizes, "one_layer", "narrow", "relative_floor"]),
+        "floor": pd.DataFrame(floors, columns=[*sizes, "one_layer", "narrow", "relative_floor", "variance"]),
         "network": pd.DataFrame(networks, columns=[*sizes, "num_neurons", *errors]),
         "needed": pd.DataFrame(needed, columns=["input_dim", "relative_error", "one_layer", "two_layers"]),
     }
