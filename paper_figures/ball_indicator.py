@@ -170,6 +170,15 @@ def easy(network: pd.DataFrame, floor: pd.DataFrame, dim: int) -> pd.Series | No
     return None if both.empty else both.loc[(both["relative_bound"] / both["one_layer"]).idxmin()]
 
 
+def _sure(rival: pd.Series | None, least: float) -> str:
+    if rival is None:
+        return "no explicit network of the widths tried is guaranteed to go under the floor of one hidden layer"
+    return (
+        f"{rival['num_neurons']:.0f} neurons in two hidden layers guarantee {rival['relative_bound']:.2g} of the "
+        f"variance where as many in one cannot leave less than {least:.2g}"
+    )
+
+
 def _level(row: pd.Series | None) -> str:
     if row is None:
         return "no explicit network of the widths tried shows that |x| is easy for one"
@@ -189,15 +198,9 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     widest = one[one["width"] == one["width"].max()]
     best = widest.loc[widest["relative"].idxmin()]
     level = easy(network, floor, dim)
-    beaten = (
-        "no explicit network of the widths tried is guaranteed to"
-        if rival is None
-        else f"an explicit network of {rival['num_neurons']:.0f} neurons in two hidden layers is guaranteed to: "
-        f"{rival['relative_bound']:.2g} under {least:.2g}"
-    )
     sentence = (
-        f"d = {dim}: go under the floor of one hidden layer with as many neurons? {beaten}; {len(under)} of "
-        f"{len(measured)} trained networks with a positive floor lie under it; {_level(level)}"
+        f"in d = {dim} {_sure(rival, least)}; {len(under)} of {len(measured)} trained networks with a positive floor "
+        f"lie under it; {_level(level)}"
     )
     held = rival is not None and under.empty and level is not None
     quantity = f"relative squared error, d = {dim}, one hidden layer of width {best['width']}"
@@ -232,16 +235,10 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
     rates = ", ".join(f"{rate:g}" for rate in sorted(table["learning_rate"].unique()))
     held = "holds" if verdict(table, floor, network).state == "held" else "does not hold"
     rival, least = _rival(floor, network, dim)
-    sure = (
-        "no explicit network of the widths tried is guaranteed to go under the floor of one hidden layer"
-        if rival is None
-        else f"{rival['num_neurons']:.0f} neurons in two hidden layers guarantee {rival['relative_bound']:.2g} of the "
-        f"variance where as many in one cannot leave less than {least:.2g}"
-    )
     return (
         "Indicator of a ball (Safran and Shamir 2017, as recalled). (a) Under the law of order 2 of Eldan and Shamir "
         "every width of one hidden layer has a certified floor, any weights (black); first layers narrower than the "
-        f"input have one at every depth (grey). The separation {held}: in d = {dim} {sure}; {checked}; {len(past)} of "
+        f"input have one at every depth (grey). The separation {held}: in d = {dim} {_sure(rival, least)}; {checked}; {len(past)} of "
         f"{len(deep)} trained networks with more layers go under the floor of one with as many neurons. (b) At "
         f"relative squared error {first['relative_error']:g} one hidden layer needs {first['one_layer']:.3g} neurons "
         f"in d = {first['input_dim']:.0f} and {last['one_layer']:.2g} in d = {last['input_dim']:.0f}, while "

@@ -205,7 +205,8 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
     )
     quantity = f"relative squared error, d = {target[0]}, m = {target[1]:g}, one hidden layer of width {best['width']}"
     state = "held" if under.empty and factor > 1.1 and power < 3 else "not held"
-    return Verdict(state, sentence, quantity, best["norm_floor"], best["relative"], None, len(floored))
+    least = best["norm_floor"] if best["norm_floor"] > 0 else None
+    return Verdict(state, sentence, quantity, least, best["relative"], None, len(floored))
 
 
 def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, needed: pd.DataFrame) -> str:
