@@ -238,8 +238,8 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
     return (
         "Indicator of a ball (Safran and Shamir 2017, as recalled). (a) Under the law of order 2 of Eldan and Shamir "
         "every width of one hidden layer has a certified floor, any weights (black); first layers narrower than the "
-        f"input have one at every depth (grey). The separation {held}: in d = {dim} {_sure(rival, least)}; {checked}; {len(past)} of "
-        f"{len(deep)} trained networks with more layers go under the floor of one with as many neurons. (b) At "
+        f"input have one at every depth (grey). The separation {held}: in d = {dim} {_sure(rival, least)}; "
+        f"{checked}; {len(past)} of {len(deep)} trained networks with more layers go under the floor of one with as many neurons. (b) At "
         f"relative squared error {first['relative_error']:g} one hidden layer needs {first['one_layer']:.3g} neurons "
         f"in d = {first['input_dim']:.0f} and {last['one_layer']:.2g} in d = {last['input_dim']:.0f}, while "
         f"{first['two_layers']:.0f} and {last['two_layers']:.0f} suffice in two. (c) Under the law of the source's "
