@@ -28,25 +28,27 @@ class GaborFits:
     """The best Gabor atom of each filter.
 
     With z = (x, y) the pixel seen from the centre, y growing with the row, and e the direction of the wave vector k, an
-    atom is colour * exp(-<z, e>^2 / (2 along^2) - |z - <z, e> e|^2 / (2 across^2)) cos(<k, z> - phase).
+    atom has amplitude exp(-<z, e>^2 / (2 along^2) - |z - <z, e> e|^2 / (2 across^2)) cos(<k, z> - phase) in a channel.
 
     Args:
         goodness: share of the filter's energy that the atom has: 1 - |filter - atom|^2 / |filter|^2, the squared
             normalised correlation.
+        one_phase: that share, envelope and wave kept, if all channels must have one phase: a wave of one colour.
         waves: k, radians a pixel, its second component not negative.
         centres: pixels from the middle of the filter.
         along, across: standard deviations of the envelope, pixels.
-        phase: in (-pi, pi].
-        colours: amplitude in each channel.
+        phases: of each channel, in [-pi, pi].
+        amplitudes: of each channel, not negative.
     """
 
     goodness: Float[np.ndarray, "num_filters"]
+    one_phase: Float[np.ndarray, "num_filters"]
     waves: Float[np.ndarray, "num_filters 2"]
     centres: Float[np.ndarray, "num_filters 2"]
     along: Float[np.ndarray, "num_filters"]
     across: Float[np.ndarray, "num_filters"]
-    phase: Float[np.ndarray, "num_filters"]
-    colours: Float[np.ndarray, "num_filters channels"]
+    phases: Float[np.ndarray, "num_filters channels"]
+    amplitudes: Float[np.ndarray, "num_filters channels"]
 
     @property
     def wavelength(self) -> PerFilter:
@@ -58,26 +60,21 @@ class GaborFits:
         """Angle of k with the x axis, in [0, 180)."""
         return np.degrees(np.arctan2(self.waves[:, 1], self.waves[:, 0])) % 180.0
 
-    @property
-    def greyness(self) -> PerFilter:
-        """Share of the colour's energy along grey: 1 where all channels are alike, 0 for an opponent pair."""
-        total = (self.colours**2).sum(axis=1)
-        return self.colours.sum(axis=1) ** 2 / (self.colours.shape[1] * np.maximum(total, 1e-300))
-
     def atoms(self, size: int) -> Filters:
         """The atoms themselves."""
         shapes = np.concatenate([self.waves, self.centres, np.log([self.along, self.across]).T], axis=1)
         even, odd = _carriers(shapes, size)
-        turned = np.cos(self.phase)[:, None] * even + np.sin(self.phase)[:, None] * odd
-        return np.einsum("np,nc->pcn", turned, self.colours).reshape(size, size, -1, len(turned))
+        cosine, sine = self.amplitudes * np.cos(self.phases), self.amplitudes * np.sin(self.phases)
+        made = np.einsum("np,nc->pcn", even, cosine) + np.einsum("np,nc->pcn", odd, sine)
+        return made.reshape(size, size, -1, len(even))
 
 
 def fit_gabor(filters: Filters) -> GaborFits:
     """The Gabor atom with the largest share of each filter's energy, by search.
 
-    Phase and colour are solved for exactly. Wave vector, centre and the two spreads are searched: on a grid, and from
-    the best places there by steps along the axes that are halved when none helps. The goodness is attained; that none
-    is better is not certified.
+    Phases and amplitudes are solved for exactly. Wave vector, centre and the two spreads are searched: on a grid, and
+    from the best places there by steps along the axes that are halved when none helps. The goodness is attained; that
+    none is better is not certified.
 
     Args:
         filters: at least one; a filter of zeros has goodness 0.
@@ -87,28 +84,24 @@ def fit_gabor(filters: Filters) -> GaborFits:
     norms = np.linalg.norm(pixels, axis=(1, 2))
     unit = pixels / np.where(norms > 0, norms, 1.0)[:, None, None]
     best = _climb(unit, _starts(unit, size), size)
-    even, odd = _carriers(best, size)
-    basis, mix = _orthonormal(even, odd)
-    seen = np.einsum("nbp,npc->nbc", basis, pixels)
-    turn, strength, colour = np.linalg.svd(seen, full_matrices=False)
-    # The first left vector says how the two orthonormal carriers are mixed; back to cosine and sine by `mix`.
-    weights = np.einsum("nab,nb->na", mix, turn[:, :, 0]) * strength[:, :1]
-    amplitude, phase = np.hypot(*weights.T), np.arctan2(weights[:, 1], weights[:, 0])
-    flip = best[:, 1] < 0  # cos(<k, z> - phase) = cos(<-k, z> + phase)
-    waves = np.where(flip[:, None], -best[:, :2], best[:, :2])
+    basis, mix = _orthonormal(*_carriers(best, size))
+    seen = np.einsum("nbp,npc->nbc", basis, unit)
+    cosine, sine = (mix @ seen * norms[:, None, None]).transpose(1, 0, 2)  # back from the basis to the two carriers
+    flip = best[:, 1:2] < 0  # cos(<k, z> - phase) = cos(<-k, z> + phase)
     return GaborFits(
-        goodness=np.where(norms > 0, (strength[:, 0] / np.where(norms > 0, norms, 1.0)) ** 2, 0.0),
-        waves=waves,
+        goodness=(seen**2).sum(axis=(1, 2)),
+        one_phase=_largest(seen),
+        waves=np.where(flip, -best[:, :2], best[:, :2]),
         centres=best[:, 2:4],
         along=np.exp(best[:, 4]),
         across=np.exp(best[:, 5]),
-        phase=np.where(flip, -phase, phase),
-        colours=amplitude[:, None] * colour[:, 0],
+        phases=np.arctan2(np.where(flip, -sine, sine), cosine),
+        amplitudes=np.hypot(cosine, sine),
     )
 
 
 def bank_goodness(filters: Filters, bank: GaborBank) -> tuple[PerFilter, Int[np.ndarray, "num_filters"]]:
-    """Share of each filter's energy in its best atom of a bank, of free phase and colour, and which atom that is.
+    """Share of each filter's energy in its best atom of a bank, phases and amplitudes free, and which atom that is.
 
     The bank's atoms are cropped to the size of the filters, or what they lack is zero.
     """
@@ -120,7 +113,7 @@ def bank_goodness(filters: Filters, bank: GaborBank) -> tuple[PerFilter, Int[np.
     atoms = atoms[:, begin : begin + size, begin : begin + size].reshape(len(atoms), -1)
     pixels = np.asarray(filters, np.float64).transpose(3, 0, 1, 2).reshape(count, size * size, channels)
     basis, _ = _orthonormal(atoms.real, atoms.imag)
-    energy = _largest(np.einsum("abp,npc->nabc", basis, pixels))
+    energy = (np.einsum("abp,npc->nabc", basis, pixels) ** 2).sum(axis=(2, 3))
     total = np.maximum((pixels**2).sum(axis=(1, 2)), 1e-300)
     return energy.max(axis=1) / total, energy.argmax(axis=1)
 
@@ -202,7 +195,7 @@ def _energy(pixels: np.ndarray, shapes: Float[np.ndarray, "num tries 6"], size: 
     """Energy that each atom tried catches of its filter."""
     num, tries, _ = shapes.shape
     basis, _ = _orthonormal(*_carriers(shapes.reshape(-1, 6), size))
-    return _largest((basis.reshape(num, 2 * tries, -1) @ pixels).reshape(num, tries, 2, -1))
+    return ((basis.reshape(num, 2 * tries, -1) @ pixels) ** 2).reshape(num, tries, -1).sum(axis=2)
 
 
 def _grid(size: int) -> Float[np.ndarray, "places tries 6"]:
@@ -226,7 +219,7 @@ def _starts(unit: np.ndarray, size: int) -> Float[np.ndarray, "num_filters start
     for tried in _grid(size):
         basis, _ = _orthonormal(*_carriers(tried, size))
         seen = (basis.reshape(-1, pixels) @ columns).reshape(len(tried), 2, count, channels)
-        energy = _largest(seen.transpose(2, 0, 1, 3))
+        energy = (seen**2).sum(axis=(1, 3)).T
         best = energy.argmax(axis=1)
         values.append(energy[np.arange(count), best])
         shapes.append(tried[best])
