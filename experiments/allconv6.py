@@ -5,7 +5,7 @@ Source:   A family of this project, after Springenberg, Dosovitskiy, Brox, Riedm
           of poolings). Net 0 is the baseline; 1 has a quarter of every width; 2, 3, 4 are 1 with layers 1-2, 3-4, 5
           doubled; 5 has half of every width. That 6, 7, 8 are 5 with the same layers doubled is our reading.
 Command:  python experiments/allconv6.py                    (smoke: --scale smoke, seconds)
-Time:     about a minute and a half on 2 cores at laptop scale (textures of 16 pixels, a baseline of 16-32-64-128-128); --scale
+Time:     some 2 minutes on 2 cores at laptop scale (textures of 16 pixels, a baseline of 16-32-64-128-128); --scale
           paper is made for one GPU (CIFAR-10, 64-128-256-512-512): python -m widththeory.images fetch cifar10 first.
           Some of it: --only 0 5 --tasks all --seeds 1.
 Result:   results/<scale>/allconv6.csv, a row a fit, with the test accuracy on the way; .cells.csv, which task and which

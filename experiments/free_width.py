@@ -4,7 +4,7 @@ Chapter:  how to use width well, 4
 Source:   Shang, Sohn, Almeida, Lee 2016 (CReLU with half of the channels); Huang, Liu, van der Maaten, Weinberger 2017
           (DenseNet, growth rate; numbers from their README).
 Command:  python experiments/free_width.py                  (smoke: --scale smoke, seconds)
-Time:     about a minute and a half on 2 cores at laptop scale (textures of 16 pixels); --scale paper is made for one GPU
+Time:     some 2 minutes on 2 cores at laptop scale (textures of 16 pixels); --scale paper is made for one GPU
           (CIFAR-10: python -m widththeory.images fetch cifar10 first). Some of it:
           --only plain-1 crelu-1 densenet-12 --tasks all --seeds 1.
 Result:   results/<scale>/free_width.csv, a row a fit; .cells.csv, which task and network each row is, and its cost;

@@ -4,7 +4,7 @@ Chapter:  how to use width well, 3
 Source:   Zagoruyko, Komodakis 2016 (WRN: few blocks, wide ones; errors from their README, sizes and further errors as
           recalled); He, Zhang, Ren, Sun 2016 (thin and deep); Howard et al. 2017 (narrow against shallow MobileNet).
 Command:  python experiments/wide_or_deep.py                (smoke: --scale smoke, seconds)
-Time:     about a minute and a half on 2 cores at laptop scale (textures of 16 pixels, two stages); --scale paper is made for one
+Time:     some 2 minutes on 2 cores at laptop scale (textures of 16 pixels, two stages); --scale paper is made for one
           GPU (CIFAR-10: python -m widththeory.images fetch cifar10 first). Some of it:
           --only wrn-16-8 --tasks all --seeds 1 --learning-rates 0.1.
 Result:   results/<scale>/wide_or_deep.csv, a row a fit, with the time of a step on its device; .cells.csv, which task

@@ -4,7 +4,7 @@ Chapter:  how to use width well, 2
 Source:   Howard et al. 2017 (MobileNet v1: width multiplier, narrow against shallow; tables as recalled, checkpoints
           from their README); He, Zhang, Ren, Sun 2016.
 Command:  python experiments/width_multiplier.py            (smoke: --scale smoke, seconds)
-Time:     about a minute and a half on 2 cores at laptop scale (textures of 16 pixels, small base widths); --scale paper is made
+Time:     some 2 minutes on 2 cores at laptop scale (textures of 16 pixels, small base widths); --scale paper is made
           for one GPU (CIFAR-10: python -m widththeory.images fetch cifar10 first). Some of it:
           --only mobilenet-1 mobilenet-0.25 --tasks all --seeds 1.
 Result:   results/<scale>/width_multiplier.csv, a row a fit; .cells.csv, which task and network each row is, and its
