@@ -208,7 +208,7 @@ def _published(axes: Axes, published: pd.DataFrame) -> None:
         axes.annotate(
             f"{row.network.removeprefix('pre-act ')}, {row.num_params:g} M",
             (row.layers, row.error),
-            xytext=(-7, 3) if late else (-8, 11) if row.layers < 20 else (8, 3),
+            xytext=(-7, 3) if late else (-8, 17) if row.layers < 20 else (8, 3),
             textcoords="offset points",
             fontsize=6,
             ha="right" if late else "left",
