@@ -107,7 +107,7 @@ def test_from_flags_to_table_to_picture(root):
     done = run(root, "paper_figures/claim.py", "--scale", "laptop")
     assert done.stdout == "claim: figures/laptop/claim.pdf\n"
     assert sorted(path.name for path in (root / "figures/laptop").iterdir()) == [
-        f"claim.{kind}" for kind in ("csv", "pdf", "png", "txt")
+        f"claim.{kind}" for kind in ("csv", "pdf", "png", "svg", "txt")
     ]
     assert (root / "figures/laptop/claim.txt").read_text() == "n = 4 at laptop. Scale: laptop.\n"
     assert (root / "figures/laptop/claim.csv").read_text() == (root / "results/laptop/claim.csv").read_text()
