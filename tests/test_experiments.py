@@ -22,7 +22,7 @@ from widththeory.experiment import fit_table
 FITTED = [path for path in EXPERIMENTS if hasattr(load(path), "settings")]
 MEASURING = [
     importlib.import_module(f"widththeory.{name}")
-    for name in ("fit", "classify")
+    for name in ("fit", "classify", "timing")
     if importlib.util.find_spec(f"widththeory.{name}")
 ]
 each = pytest.mark.parametrize("experiment", [load(path) for path in EXPERIMENTS], ids=[p.stem for p in EXPERIMENTS])
@@ -67,6 +67,7 @@ def state(folder):
 METRICS = {
     "Regression": ("train_mse", "test_mse", "test_mse_stderr", "target_variance", "relative_error"),
     "Classification": ("train_loss", "test_loss", "test_accuracy", "test_accuracy_stderr"),
+    "Timing": ("seconds_median", "seconds_low", "seconds_high"),
 }
 
 

@@ -44,7 +44,7 @@ def choose_program(settings: Classification, chunk_size: int) -> Program:
     dtype = settings.compute_dtype
     network = Functional(
         settings.architecture,
-        "patches" if on_cpu or ensemble > 1 else "native",
+        "patches" if on_cpu or ensemble > 1 else "mixed",
         dtype,
         "float64" if dtype == "float64" else "float32",
     )

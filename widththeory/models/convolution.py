@@ -18,7 +18,7 @@ from widththeory.typing import check_positive_int
 
 Maps = Float[jax.Array, "_batch _height _width _channels"]  # each with its own sizes
 Kernel = Float[jax.Array, "_height _width _channels_in _channels_out"]
-METHODS = ("native", "patches")
+METHODS = ("native", "patches", "mixed")
 HE_NORMAL = jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal")  # keeps variance through ReLUs
 
 
@@ -59,10 +59,11 @@ def convolve(
         images, kernel: of one dtype; the kernel's third axis is channels / groups.
         strides, padding, groups: one number for both axes.
         method: "native" is XLA's own convolution; "patches" is a matrix product of shifted slices laid side by side,
-            where kernel_size is 1 the product alone, and for one channel a group a sum of slices times weights.
+            where kernel_size is 1 the product alone, and for one channel a group a sum of slices times weights; "mixed"
+            is that sum for one channel a group, for which XLA's own takes ten times as long on a GPU, else "native".
     """
-    depthwise = kernel.shape[2] == 1 and groups > 1  # for which XLA's own is ten times slower on a GPU
-    if method == "native" and not depthwise:
+    depthwise = kernel.shape[2] == 1 and groups > 1
+    if method == "native" or (method == "mixed" and not depthwise):
         return jax.lax.conv_general_dilated(
             images,
             kernel,
@@ -155,7 +156,7 @@ class Conv(nnx.Module):
         padding: pixels of zeros at each border; None is kernel_size // 2.
         groups: the channels fall into so many groups, each convolved by itself; divides both in_ and out_features.
         use_bias: whether a constant is added to each channel; it starts at zero.
-        method: "native" or "patches", see `convolve`.
+        method: "native", "patches" or "mixed", see `convolve`.
         kernel_init: law of the kernel; He's normal law by default, variance 2 / fan-in.
         dtype: of the computation; None takes it from images and kernel.
         param_dtype: of kernel and bias.

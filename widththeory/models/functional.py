@@ -23,7 +23,7 @@ class Functional:
 
     Args:
         architecture: see `Architecture`.
-        method: of the convolutions, "native" or "patches".
+        method: of the convolutions, see `convolve`.
         dtype: of the layers, by name.
         param_dtype: of weights and running statistics, by name.
     """

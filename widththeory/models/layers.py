@@ -56,7 +56,7 @@ class Layers:
     Args:
         rngs: the network's random streams.
         activation: "relu" or "crelu".
-        method: of the convolutions, "native" or "patches".
+        method: of the convolutions, see `convolve`.
         dtype: of the computation; None takes it from images and weights, which then must be of one.
         param_dtype: of kernels, biases, scales, shifts and, where it is at least float32, of running statistics.
     """
