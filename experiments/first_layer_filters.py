@@ -40,18 +40,22 @@ if TYPE_CHECKING:
 
 OURS = "ours"
 NOISE = "noise"
+BOTH = ("relu", "crelu")
 COPY = 0.9  # cosine from which on two filters count as copies, and its negative as opposites
 _DRAWS = 300_000  # numbers drawn for the noise beside a layer, at least one layer of them
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of the claim a scale covers; the first layer of ours has `width` filters of 7x7 pixels, stride 2."""
+    """How much of the claim a scale covers; the first layer of ours has `width` filters of 7x7 pixels, stride 2.
+
+    `activations` has those of the easy task, and those of the hard one.
+    """
 
     nets: tuple[str, ...]
     width: int
     rest: tuple[int, ...]
-    activations: tuple[str, ...]
+    activations: tuple[tuple[str, ...], tuple[str, ...]]
     image_size: int
     num_train: int
     num_test: int
@@ -62,9 +66,9 @@ class Sizes:
 
 
 SCALES: dict[Scale, Sizes] = {
-    "smoke": Sizes((), 6, (4,), ("relu",), 16, 64, 32, (1e-1,), 2, 2.0, 16),
-    "laptop": Sizes(NETS, 16, (16,), ("relu", "crelu"), 32, 10_240, 2000, (1e-1,), 2, 1.0, 32),
-    "paper": Sizes(NETS, 64, (64, 128), ("relu", "crelu"), 32, 20_000, 4000, (5e-2, 1e-1), 5, 40.0, 128),
+    "smoke": Sizes((), 6, (4,), (("relu",), ("relu",)), 16, 64, 32, (1e-1,), 2, 2.0, 16),
+    "laptop": Sizes(NETS, 16, (16,), (("relu",), ("relu", "crelu")), 32, 10_240, 2000, (1e-1,), 2, 1.0, 32),
+    "paper": Sizes(NETS, 64, (64, 128), (BOTH, BOTH), 32, 20_000, 4000, (5e-2, 1e-1), 5, 40.0, 128),
 }
 
 
@@ -78,7 +82,8 @@ def settings(config: Config) -> list[Classification]:
     return [one for _, one in _grid(config)]
 
 
-def _tasks(config: Config) -> list[Task]:
+def _tasks(config: Config) -> list[tuple[Task, tuple[str, ...]]]:
+    """Each task with the activations that are fitted to it."""
     sizes = SCALES[config.scale]
     kind = config.images or ("cifar10" if config.scale == "paper" else "textures")
     both = pair(
@@ -89,15 +94,15 @@ def _tasks(config: Config) -> list[Task]:
         folders=config.folders,
     )
     names = chosen(config.tasks, tuple(task.name for task in both), "tasks")
-    return [task for task in both if task.name in names]
+    return [(task, own) for task, own in zip(both, sizes.activations, strict=True) if task.name in names]
 
 
 def _grid(config: Config) -> Iterator[tuple[dict[str, Any], Classification]]:
     """What each fit is for, and its settings."""
     sizes = SCALES[config.scale]
-    for task in _tasks(config):
+    for task, activations in _tasks(config):
         num_steps = round(sizes.epochs * task.num_train() / sizes.batch_size)
-        for activation in sizes.activations:
+        for activation in activations:
             network = (
                 ("activation", activation),
                 ("block", "basic"),
