@@ -40,7 +40,11 @@ def start(options: Options) -> Executor:
         cluster = None
     else:
         # A chunk that has killed its worker comes back at once: the driver knows how to find the cell.
-        quiet = {"distributed.scheduler.allowed-failures": 0, "distributed.nanny.environ": worker_environment()}
+        quiet = {
+            "distributed.scheduler.allowed-failures": 0,
+            "distributed.nanny.environ": worker_environment(),
+            "distributed.comm.timeouts.connect": "120s",  # workers that import JAX on a busy machine are slow to answer
+        }
         with dask.config.set(quiet):
             cluster = distributed.LocalCluster(
                 n_workers=options.workers,
