@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 OURS = "ours"
 NOISE = "noise"
 BOTH = ("relu", "crelu")
+QUARTILES = ("q1", "median", "q3")
 COPY = 0.9  # cosine from which on two filters count as copies, and its negative as opposites
 _DRAWS = 300_000  # numbers drawn for the noise beside a layer, at least one layer of them
 
@@ -295,7 +296,8 @@ def layers_table(nets: list[Net]) -> "pd.DataFrame":
     """A row a layer: opposite pairs, copies and directions, each beside Gaussian filters of that shape.
 
     `opposite` is the mean over filters of the cosine to the most opposite other one; `noise_low` and `noise_high` are
-    the least and the largest such mean over `draws` of Gaussian filters, `noise_opposite` their mean.
+    the least and the largest such mean over `draws` of Gaussian filters, `noise_opposite` their mean. Of first layers
+    there are also the quartiles over Gaussian filters of that shape and number.
     """
     import pandas as pd
 
@@ -308,8 +310,8 @@ def layers_table(nets: list[Net]) -> "pd.DataFrame":
                 continue
             draws = int(np.clip(_DRAWS // vectors.size, 1, 20))
             rng = np.random.default_rng([count, dim])
-            means = [random_pairing(count, dim, rng).mean() for _ in range(draws)]
-            own = pairing(vectors)
+            noise = [random_pairing(count, dim, rng) for _ in range(draws)]
+            means, own = [one.mean() for one in noise], pairing(vectors)
             row = {"net": net.name, "kind": net.kind, "key": net.key, "seed": net.seed, "layer": layer}
             row |= {"num_layers": len(net.weights.kernels) if net.weights else 0, "num_filters": kernel.shape[-1]}
             row |= {"alive": count, "inputs": dim, "opposite": own.mean(), "opposites": (own < -COPY).mean()}
@@ -317,8 +319,11 @@ def layers_table(nets: list[Net]) -> "pd.DataFrame":
             if layer == 0:
                 like = nearest(vectors)
                 row |= {"copies": (like > COPY).mean(), "nearest": like.mean()}
-                noise = rng.standard_normal(vectors.shape)
-                row |= {"directions": num_directions(vectors), "noise_directions": num_directions(noise)}
+                gaussian = rng.standard_normal(vectors.shape)
+                row |= {"directions": num_directions(vectors), "noise_directions": num_directions(gaussian)}
+                for name, values in (("opposite", np.concatenate(noise)), ("nearest", nearest(gaussian))):
+                    quartiles = np.quantile(values, (0.25, 0.5, 0.75))
+                    row |= {f"noise_{name}_{place}": one for place, one in zip(QUARTILES, quartiles, strict=True)}
             rows.append(row)
     return pd.DataFrame(rows)
 

@@ -76,8 +76,13 @@ def drawn(table: pd.DataFrame, cells: pd.DataFrame, filters: pd.DataFrame, layer
         control = noise[int(own["size"].iloc[0])]
         row: dict[str, Any] = {"net": net, "kind": own["kind"].iloc[0], "size": int(own["size"].iloc[0])}
         row |= {"num_filters": len(own), "num_networks": len(layer)}
-        for name in ("goodness", "one_phase", "bank_goodness", "opposite", "nearest"):
+        for name in ("goodness", "one_phase", "bank_goodness"):
             row[name], row[f"noise_{name}"] = own[name].median(), control[name].median()
+        for place, share in (("q1", 0.25), ("median", 0.5), ("q3", 0.75)):
+            row[f"noise_goodness_{place}"] = control["goodness"].quantile(share)
+            for name in ("opposite", "nearest"):
+                row[f"{name}_{place}"] = own[name].quantile(share)
+                row[f"noise_{name}_{place}"] = layer[f"noise_{name}_{place}"].mean()
         row["noise_best"] = control["goodness"].quantile(0.95)
         row["above_noise"] = (own["goodness"] > row["noise_best"]).mean()
         inside = histogram(own[own["goodness"] > row["noise_best"]])[1:-1]
@@ -150,12 +155,11 @@ def _mosaic(axes: Axes, pixels: pd.DataFrame, filters: pd.DataFrame, net: str, l
 
 def _measure(axes: Axes, shown: pd.DataFrame, filters: pd.DataFrame, name: str, looks: dict[str, Any]) -> None:
     """Median and quartiles of each network's filters, and hollow, of noise of their shape."""
-    noise = noise_of(filters)
     for place, row in enumerate(shown.itertuples()):
-        own = filters.loc[filters["net"] == row.net, name]
+        own = filters.loc[filters["net"] == row.net, name].quantile([0.25, 0.5, 0.75])
+        noise = [getattr(row, f"noise_{name}_{quartile}") for quartile in ("q1", "median", "q3")]
         color = looks[row.net]["color"]
-        for values, shift, face in ((own, -0.14, color), (noise[row.size][name], 0.2, "white")):
-            low, middle, high = values.quantile([0.25, 0.5, 0.75])
+        for (low, middle, high), shift, face in ((own, -0.14, color), (noise, 0.2, "white")):
             axes.plot([low, high], [place + shift] * 2, color=color if face == color else "0.55", linewidth=1.1)
             axes.plot(
                 middle, place + shift, marker=looks[row.net]["marker"], markersize=4, markerfacecolor=face,
@@ -306,8 +310,8 @@ def caption(
     return (
         "First layers, dead filters left out (norm below 0.1 % of the largest). Pictures: best atoms first, each over "
         "its largest value. Dots: median and quartiles over filters, below each, hollow, those of Gaussian filters of "
-        "that shape: the share of energy in the best Gabor atom found (one envelope and wave, a phase in each channel) "
-        "and the cosines to the most opposite and to the nearest other filter. Waves: of atoms better than 95 % of "
+        "that shape and number: the share of energy in the best Gabor atom found (one envelope and wave, a phase in each "
+        "channel) and the cosines to the most opposite and to the nearest other filter. Waves: of atoms better than 95 % of "
         "noise, with the bank of 8 orientations at 5 scales (as recalled). Last: mean cosine to the most opposite "
         f"filter, as in Shang et al. 2016, less that of noise. {f'From packages: {sources}. ' if sources else ''}Ours: "
         f"residual networks, n = {count} seeds each, learning rate of {rates} by training loss, test accuracy "

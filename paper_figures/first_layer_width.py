@@ -143,6 +143,7 @@ def _accuracy(axes: Axes, fits: pd.DataFrame, title: str, *, last: bool) -> None
     _points(axes, fits, "test_accuracy", label=True)
     axes.axhline(fits["chance"].iloc[0], color="0.5", linewidth=0.8, linestyle=(0, (1, 2)))
     axes.set_ylim(0, 1.25 * np.nanmax([fits["chance"].iloc[0], finished(fits)["test_accuracy"].max()]))
+    axes.set_yticks([tick for tick in axes.get_yticks() if tick < 1.01])
     for width, name in CLASSICS.items():
         axes.annotate(
             name, (width, 0.03), rotation=90, fontsize=6, color="0.35", ha="right", va="bottom", xytext=(-0.5, 0),

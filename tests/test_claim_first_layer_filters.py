@@ -60,6 +60,9 @@ def test_layers_beside_noise_of_their_shape():
     assert first["opposite"] == pytest.approx(-1, abs=1e-6)
     assert first["opposites"] == 1
     assert first["noise_opposite"] > -0.2
+    # as many Gaussian filters as there are: their cosines spread about the mean, and are symmetric in sign
+    assert first["noise_opposite_q1"] < first["noise_opposite_median"] < first["noise_opposite_q3"]
+    assert first["noise_nearest_median"] == pytest.approx(-first["noise_opposite_median"], abs=0.03)
     assert first["directions"] <= 16 < first["noise_directions"]
     # Gaussian filters are within the draws of themselves, give or take what another twenty draws would give;
     # the reference of 64 filters of 27 numbers is -0.440, known to 0.01

@@ -37,6 +37,9 @@ def layers_of(net, kind, size, opposite, num_layers, key="", seed=0):
         }
         row |= {"noise_opposite": noise, "noise_low": noise - 0.02, "noise_high": noise + 0.02, "draws": 5}
         row |= {"opposites": 0.1, "copies": 0.0, "nearest": 0.3, "directions": 5.0, "noise_directions": 6.0}
+        if layer == 0:
+            for place, shift in (("q1", -0.01), ("median", 0.0), ("q3", 0.01)):
+                row |= {f"noise_opposite_{place}": noise + shift, f"noise_nearest_{place}": 0.2 + shift}
         rows.append(row)
     return pd.DataFrame(rows)
 
