@@ -310,9 +310,10 @@ def caption(
     return (
         "First layers, dead filters left out (norm below 0.1 % of the largest). Pictures: best atoms first, each over "
         "its largest value. Dots: median and quartiles over filters, below each, hollow, those of Gaussian filters of "
-        "that shape and number: the share of energy in the best Gabor atom found (one envelope and wave, a phase in each "
-        "channel) and the cosines to the most opposite and to the nearest other filter. Waves: of atoms better than 95 % of "
-        "noise, with the bank of 8 orientations at 5 scales (as recalled). Last: mean cosine to the most opposite "
+        "that shape, for cosines as many: the share of energy in the best Gabor atom found (one envelope and wave, a "
+        "phase in each channel), the cosines to the most opposite and to the nearest other filter. Waves: of atoms "
+        "better than 95 % of noise, with the bank of 8 orientations at 5 scales (as recalled). Last: mean cosine to "
+        "the most opposite "
         f"filter, as in Shang et al. 2016, less that of noise. {f'From packages: {sources}. ' if sources else ''}Ours: "
         f"residual networks, n = {count} seeds each, learning rate of {rates} by training loss, test accuracy "
         f"{accuracy}; the scale of their normalisation is taken as positive"
