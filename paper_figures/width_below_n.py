@@ -111,7 +111,7 @@ def _cube(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, network: pd.DataF
     axes.set_xlim(0.7 * float((cells["width"] / cells["target.input_dim"]).min()), 6)
     number_ticks(axes.xaxis, [0.25, 0.5, 1, 2, 4])
     axes.set_title("(a) $L_2$ of the cube, $x_1^2+\\ldots+x_n^2$")
-    axes.legend(loc="lower left", fontsize=7, handlelength=1.6)
+    axes.legend(loc="lower left", fontsize=7, handlelength=1.6, ncols=2, columnspacing=0.8)
 
 
 def _boxes(axes: Axes, fits: pd.DataFrame, growth: pd.DataFrame) -> None:
