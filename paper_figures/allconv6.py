@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import t as student
 
-from widththeory import command
-from widththeory.estimates import NOTHING, Interval, finished, select_learning_rate
+from widththeory import command, estimates
+from widththeory.estimates import Interval, finished, labelled, points, select_learning_rate, tasks
 from widththeory.plotting import COLORS, LINES, MARKERS, TEXT_WIDTH
 from widththeory.verdicts import Verdict
 
@@ -33,12 +32,6 @@ DOUBLINGS = {
 }
 
 
-def labelled(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """All fits, with what their cells are."""
-    table = table.drop(columns=["num_params", "multiply_adds"], errors="ignore")
-    return table.merge(cells, on="key", how="inner")
-
-
 def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """The fits at the learning rate of least median training loss, chosen for each net and task."""
     fits = select_learning_rate(labelled(table, cells), by=CELL, loss="train_loss")
@@ -49,36 +42,8 @@ def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def gain(fits: pd.DataFrame, task: str, before: int, after: int) -> Interval:
-    """What the test accuracy gains from one net to another, with Student's 95 % interval over seeds.
-
-    The variance over seeds is pooled over all nets of the task. The ends are NaN where no net has two seeds.
-    """
-    nets = finished(fits[fits["task"] == task]).groupby("net")["test_accuracy"]
-    means, counts = nets.mean(), nets.size()
-    if before not in means or after not in means:
-        return NOTHING
-    value, n = float(means[after] - means[before]), int(min(counts[before], counts[after]))
-    degrees = int((counts - 1).sum())
-    if not degrees:
-        return Interval(value, np.nan, np.nan, n)
-    variance = (nets.var().fillna(0) * (counts - 1)).sum() / degrees
-    half = float(student.ppf(0.975, degrees) * np.sqrt(variance * (1 / counts[before] + 1 / counts[after])))
-    return Interval(value, value - half, value + half, n)
-
-
-def points(found: Interval) -> str:
-    """Percentage points with the interval, in words."""
-    if not np.isfinite(found.value):
-        return "unknown (cells lost or not computed)"
-    if not np.isfinite(found.low):
-        return f"{100 * found.value:+.1f} points (no interval: n = 1)"
-    value, low, high = (round(100 * number, 1) + 0.0 for number in (found.value, found.low, found.high))  # no "-0.0"
-    return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
-
-
-def tasks(fits: pd.DataFrame) -> list[str]:
-    """Easy and hard first, then the others as they come."""
-    return sorted(fits["task"].unique(), key=lambda name: {"easy": 0, "hard": 1}.get(name, 2))
+    """See `estimates.gain`, of nets by their number."""
+    return estimates.gain(fits, task, before, after, by="net")
 
 
 def figure(table: pd.DataFrame, cells: pd.DataFrame) -> Figure:

@@ -9,10 +9,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import t as student
 
 from widththeory import command
-from widththeory.estimates import NOTHING, Interval, finished, select_learning_rate
+from widththeory.estimates import (
+    NOTHING,
+    finished,
+    gain,
+    labelled,
+    points,
+    select_learning_rate,
+    tasks,
+    telling,
+)
 from widththeory.plotting import COLORS, TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import Verdict
 
@@ -22,56 +30,12 @@ ENOUGH = 0.02  # of the test images: a network that loses less is as good
 HELD = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}
 
 
-def labelled(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """All fits, with what their cells are."""
-    table = table.drop(columns=["num_params", "multiply_adds"], errors="ignore")
-    return table.merge(cells, on="key", how="inner")
-
-
 def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """The fits at the learning rate of least median training loss, chosen for each network and task."""
     fits = select_learning_rate(labelled(table, cells), by=CELL, loss="train_loss")
     kept = [*CELL, *LABELS, "num_params", "multiply_adds", "chance", "num_train", "num_test", "image_size", "seed"]
     kept += ["learning_rate", "num_steps", "step_seconds", "train_loss", "train_accuracy", "test_accuracy", "status"]
     return fits[[*kept, *(["diverged"] if "diverged" in fits else [])]]
-
-
-def gain(fits: pd.DataFrame, task: str, before: str, after: str) -> Interval:
-    """What the test accuracy gains from one network to another, with Student's 95 % interval over seeds.
-
-    The variance over seeds is pooled over all networks of the task. The ends are NaN where none has two seeds.
-    """
-    networks = finished(fits[fits["task"] == task]).groupby("network")["test_accuracy"]
-    means, counts = networks.mean(), networks.size()
-    if before not in means or after not in means:
-        return NOTHING
-    value, n = float(means[after] - means[before]), int(min(counts[before], counts[after]))
-    degrees = int((counts - 1).sum())
-    if not degrees:
-        return Interval(value, np.nan, np.nan, n)
-    variance = (networks.var().fillna(0) * (counts - 1)).sum() / degrees
-    half = float(student.ppf(0.975, degrees) * np.sqrt(variance * (1 / counts[before] + 1 / counts[after])))
-    return Interval(value, value - half, value + half, n)
-
-
-def points(found: Interval) -> str:
-    """Percentage points with the interval, in words."""
-    if not np.isfinite(found.value):
-        return "unknown (cells lost or not computed)"
-    if not np.isfinite(found.low):
-        return f"{100 * found.value:+.1f} points (no interval: n = 1)"
-    value, low, high = (round(100 * number, 1) + 0.0 for number in (found.value, found.low, found.high))  # no "-0.0"
-    return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
-
-
-def tasks(fits: pd.DataFrame) -> list[str]:
-    """Easy and hard first, then the others as they come."""
-    return sorted(fits["task"].unique(), key=lambda name: {"easy": 0, "hard": 1}.get(name, 2))
-
-
-def telling(fits: pd.DataFrame) -> str:
-    """The task that the claim is judged on: the hard one, or the one there is."""
-    return (tasks(fits) * 2)[1]
 
 
 def summary(fits: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares
 from scipy.stats import bootstrap
+from scipy.stats import t as student
 
 
 @dataclass(frozen=True)
@@ -186,3 +187,48 @@ def _power_law(x: np.ndarray, y: np.ndarray, with_floor: bool) -> tuple[float, f
     found = min((least_squares(residual, start, bounds=bounds) for start in starts), key=lambda fit: fit.cost)
     log_c, power, floor = found.x
     return float(unit * np.exp(log_c) * centre**-power), float(power), float(unit * floor)
+
+
+def labelled(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """All fits, with what their cells are."""
+    table = table.drop(columns=["num_params", "multiply_adds"], errors="ignore")
+    return table.merge(cells, on="key", how="inner")
+
+
+def gain(fits: pd.DataFrame, task: str, before: Any, after: Any, *, by: str = "network") -> Interval:
+    """What the test accuracy gains from one network to another, with Student's 95 % interval over seeds.
+
+    The variance over seeds is pooled over all networks of the task, which the column `by` tells apart. The ends are NaN
+    where none has two seeds.
+    """
+    networks = finished(fits[fits["task"] == task]).groupby(by)["test_accuracy"]
+    means, counts = networks.mean(), networks.size()
+    if before not in means or after not in means:
+        return NOTHING
+    value, n = float(means[after] - means[before]), int(min(counts[before], counts[after]))
+    degrees = int((counts - 1).sum())
+    if not degrees:
+        return Interval(value, np.nan, np.nan, n)
+    variance = (networks.var().fillna(0) * (counts - 1)).sum() / degrees
+    half = float(student.ppf(0.975, degrees) * np.sqrt(variance * (1 / counts[before] + 1 / counts[after])))
+    return Interval(value, value - half, value + half, n)
+
+
+def points(found: Interval) -> str:
+    """Percentage points with the interval, in words."""
+    if not np.isfinite(found.value):
+        return "unknown (cells lost or not computed)"
+    if not np.isfinite(found.low):
+        return f"{100 * found.value:+.1f} points (no interval: n = 1)"
+    value, low, high = (round(100 * number, 1) + 0.0 for number in (found.value, found.low, found.high))  # no "-0.0"
+    return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
+
+
+def tasks(fits: pd.DataFrame) -> list[str]:
+    """Easy and hard first, then the others as they come."""
+    return sorted(fits["task"].unique(), key=lambda name: {"easy": 0, "hard": 1}.get(name, 2))
+
+
+def telling(fits: pd.DataFrame) -> str:
+    """The task that the claim is judged on: the hard one, or the one there is."""
+    return (tasks(fits) * 2)[1]
