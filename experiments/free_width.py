@@ -23,7 +23,7 @@ from widththeory.classification import Classification
 from widththeory.command import Scale
 from widththeory.experiment import Flags, fit_table, write_table
 from widththeory.identity import key
-from widththeory.images.tasks import ImageFlags, Task, all_classes, chosen, facts, pair
+from widththeory.images.tasks import ImageFlags, Task, chosen, declared, facts
 from widththeory.models.layers import scaled
 
 if TYPE_CHECKING:
@@ -139,18 +139,8 @@ def _networks(sizes: Sizes) -> dict[str, tuple[dict[str, Any], str, Arguments]]:
 
 def _tasks(config: Config) -> list[Task]:
     """The easy and the hard one, and at paper scale CIFAR-10 whole."""
-    sizes, at_paper = SCALES[config.scale], config.scale == "paper"
-    kind = config.images or ("cifar10" if at_paper else "textures")
-    both = pair(
-        kind,
-        num_train=sizes.num_train,
-        num_test=sizes.num_test,
-        image_size=32 if kind == "cifar10" else sizes.image_size,
-        folders=config.folders,
-    )
-    tasks = [*both, *([all_classes()] if at_paper and kind == "cifar10" else [])]
-    names = chosen(config.tasks, tuple(task.name for task in tasks), "tasks")
-    return [task for task in tasks if task.name in names]
+    sizes = SCALES[config.scale]
+    return declared(config, sizes.num_train, sizes.num_test, sizes.image_size, at_paper=config.scale == "paper")
 
 
 def _grid(config: Config) -> Iterator[tuple[dict[str, Any], Task, Classification]]:

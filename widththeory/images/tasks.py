@@ -121,6 +121,25 @@ def chosen(names: tuple[str, ...], known: tuple[str, ...], flag: str) -> tuple[s
     return tuple(name for name in known if name in names or not names)
 
 
+def declared(flags: ImageFlags, num_train: int, num_test: int, image_size: int, *, at_paper: bool) -> list[Task]:
+    """The tasks that flags ask for: the easy and the hard one, and at paper scale CIFAR-10 whole.
+
+    Args:
+        flags: of the experiment; textures unless they say otherwise, and CIFAR-10 at paper scale.
+        num_train, num_test, image_size: of the pair; the images of CIFAR-10 keep their size.
+        at_paper: whether this is paper scale.
+
+    Raises:
+        ValueError: a task that is not known, or folders that do not go with the kind.
+    """
+    kind = flags.images or ("cifar10" if at_paper else "textures")
+    size = SIDE if kind == "cifar10" else image_size
+    both = pair(kind, num_train=num_train, num_test=num_test, image_size=size, folders=flags.folders)
+    tasks = [*both, *([all_classes()] if at_paper and kind == "cifar10" else [])]
+    names = chosen(flags.tasks, tuple(task.name for task in tasks), "tasks")
+    return [task for task in tasks if task.name in names]
+
+
 def facts(task: Task, data: Outline, cost: Cost) -> dict[str, Any]:
     """What a figure has to know of a fit besides its row: the task and its chance level, and the network's cost."""
     return {
