@@ -43,9 +43,14 @@ def tasks(fits: pd.DataFrame) -> list[str]:
 def first_enough(means: pd.Series, metric: str) -> int:
     """The least width from which on the mean stays as good as the widest one's, within `ENOUGH`."""
     means = means.sort_index()
-    behind = means.iloc[-1] - means if metric == "test_accuracy" else means - means.iloc[-1]
-    short = behind.index[behind > ENOUGH[metric]]
-    return int(means.index[means.index > (short.max() if len(short) else 0)].min())
+    return int(means.index[_first_enough(means.to_numpy()[None], metric)[0]])
+
+
+def _first_enough(means: np.ndarray, metric: str) -> np.ndarray:
+    """Places in the rows of `means` by rising width."""
+    behind = (means[:, -1:] - means) * (1 if metric == "test_accuracy" else -1)
+    short = behind > ENOUGH[metric]  # never the last
+    return np.where(short.any(axis=1), means.shape[1] - np.argmax(short[:, ::-1], axis=1), 0)
 
 
 def saturation(fits: pd.DataFrame, metric: str = "test_accuracy") -> Interval:
@@ -62,10 +67,11 @@ def saturation(fits: pd.DataFrame, metric: str = "test_accuracy") -> Interval:
     if n < 2:
         return Interval(found, np.nan, np.nan, n)
     rng = np.random.default_rng(0)
-    again = [
-        first_enough(pd.Series({width: rng.choice(own, len(own)).mean() for width, own in values.items()}), metric)
-        for _ in range(RESAMPLES)
-    ]
+    widths = np.array(sorted(values))
+    means = np.stack(
+        [rng.choice(values[width], (RESAMPLES, len(values[width]))).mean(axis=1) for width in widths], axis=1
+    )
+    again = widths[_first_enough(means, metric)]
     low, high = np.quantile(again, (0.025, 0.975), method="inverted_cdf")
     return Interval(found, float(low), float(high), n)
 

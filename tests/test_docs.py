@@ -20,6 +20,9 @@ PAGES = sorted(path for path in DOCS.rglob("*.md"))
 BIBLIOGRAPHY = set(re.findall(r"^@\w+\{(\w+),", (ROOT / "widththeory" / "references.bib").read_text(), re.MULTILINE))
 
 
+built = pytest.mark.xdist_group("documentation")  # one worker builds it, once
+
+
 def each(paths):
     return pytest.mark.parametrize("path", paths, ids=lambda path: path.stem)
 
@@ -258,11 +261,13 @@ def site(tmp_path_factory):
     return folder
 
 
+@built
 def test_site_builds(site):
     pages = {str(path.relative_to(DOCS).with_suffix("")) for path in PAGES}
     assert pages <= {str(path.relative_to(site).with_suffix("")) for path in site.rglob("*.html")}
 
 
+@built
 def test_site_needs_no_network(site):
     for path in site.rglob("*.html"):
         loaded = re.findall(r"<(?:script|link|img|iframe)[^>]+(?:src|href)=\"([^\"]+)\"", path.read_text())
@@ -274,6 +279,7 @@ def test_site_needs_no_network(site):
     assert (site / "_static" / "formulas.woff").stat().st_size > 10**5
 
 
+@built
 @each(THEOREMS)
 def test_site_shows_what_snippets_print(site, path):
     html = (site / "theorems" / f"{path.stem}.html").read_text()
@@ -282,6 +288,7 @@ def test_site_shows_what_snippets_print(site, path):
     assert "<math" in html
 
 
+@built
 def test_statements_link_to_the_reference(site):
     html = (site / "theorems" / "telgarsky.html").read_text()
     assert 'href="../reference/constructions.html#widththeory.constructions.telgarsky.Sawtooth"' in html

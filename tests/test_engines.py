@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 from fake_fits import fake_measure, grid
 from fake_targets import wave
@@ -111,6 +112,18 @@ def test_real_fits_are_the_same_to_the_bit(cluster, tmp_path):
     whole = halves(cells, fit.measure, (None,), tmp_path, 1)
     assert "train_mse" in whole
     assert halves(cells, fit.measure, (cluster, None), tmp_path, 1) == whole
+
+
+@pytest.mark.parametrize("cluster", ["dask"], indirect=True)
+def test_dask_listens_to_this_machine_alone_and_beside_another(cluster):
+    options = Options(jobs=1)
+    before = {one.laddr for one in psutil.Process().net_connections("inet") if one.status == psutil.CONN_LISTEN}
+    with engines.open_engine("dask", options):  # a second one takes no port of the first
+        family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        sockets = [one for process in family for one in process.net_connections("inet")]
+    heard = {one.laddr for one in sockets if one.status == psutil.CONN_LISTEN} - before
+    assert len(heard) >= 2
+    assert {address.ip for address in heard} == {"127.0.0.1"}
 
 
 # Of SLURM's jobs each is a process of its own: there the same takes half a minute, and nothing else happens.

@@ -32,6 +32,7 @@ from widththeory.snapshots import Snapshots
 from widththeory.training import batch_order, device_program, filled, sample_targets
 
 _END = -1
+_HEARTBEAT_SECONDS = 30  # how soon the loss of a host ends the others; JAX's 100 leave a whole cluster waiting
 
 
 def join() -> int:
@@ -48,7 +49,9 @@ def join() -> int:
             name: int(os.environ[variable]) for name, variable in names.items() if variable in os.environ
         }
         try:
-            jax.distributed.initialize(os.environ.get("JAX_COORDINATOR_ADDRESS"), **numbers)
+            jax.distributed.initialize(
+                os.environ.get("JAX_COORDINATOR_ADDRESS"), heartbeat_timeout_seconds=_HEARTBEAT_SECONDS, **numbers
+            )
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"--multihost found no other hosts: {' '.join(str(error).split())[:300]}") from error
     return jax.process_index()

@@ -183,6 +183,8 @@ def save(
     replace_bytes(folder / f"{claim}.txt", f"{caption.strip()}\n".encode())
     if conclusion is not None:
         replace_bytes(folder / f"{claim}.json", conclusion.encode())
+    with style():
+        _settle(figure)
     undated: dict[str, dict[str, Any]] = {
         "png": {},
         "svg": {"Date": None, "Creator": None},
@@ -195,6 +197,20 @@ def save(
         content = picture.getvalue()
         replace_bytes(folder / f"{claim}.{kind}", _numbered_clips(content) if kind == "svg" else content)
     return folder / f"{claim}.pdf"
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the figure out once, for all kinds of file.
+
+    The last bits of a constrained layout differ between processes, and with them a pixel now and then: positions are
+    rounded, far below what can be seen.
+    """
+    if not isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        return
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position([round(number, 6) for number in axes.get_position().bounds])
 
 
 def _numbered_clips(svg: bytes) -> bytes:

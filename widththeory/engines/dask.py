@@ -50,7 +50,9 @@ def start(options: Options) -> Executor:
                 n_workers=options.workers,
                 threads_per_worker=1,
                 host="127.0.0.1",
-                dashboard_address=None,
+                # Without an address, the scheduler's pages of health take port 8787, and warn where it is taken.
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
                 memory_limit=0,
                 silence_logs=logging.CRITICAL,
             )
