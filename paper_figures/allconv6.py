@@ -143,14 +143,14 @@ def _gains(axes: Axes, fits: pd.DataFrame, task: str) -> None:
 
 
 def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
-    """Held where half of the width loses under 2 points on the easy task, by its interval, and something on the hard.
+    """Held where half of the width loses under 2 points on the easy task and over 2 on the hard, by their intervals.
 
-    "open" where an interval leaves one of the two undecided.
+    "not held" where an interval refutes one of the two, else "open".
     """
     fits = drawn(table, cells)
     easy, hard = (tasks(fits) * 2)[:2]
     loss = {name: gain(fits, name, 5, 0) for name in (easy, hard)}
-    enough, costs = loss[easy].high < ENOUGH, loss[hard].low > 0
+    enough, costs = loss[easy].high < ENOUGH, loss[hard].low > ENOUGH
     refuted = loss[easy].low > ENOUGH or loss[hard].high < ENOUGH
     told = (
         f"from half of the width to all of it the {easy} task gains {points(loss[easy])}, the {hard} task "
@@ -182,7 +182,7 @@ def _paying(fits: pd.DataFrame, task: str) -> str:
     told = ", ".join(f"{name}: {points(one)} for {ratio:.2f} times the work" for name, (one, ratio) in known.items())
     best = max(known, key=lambda name: known[name][0].value)
     apart = known[best][0].low > max((one.value for name, (one, _) in known.items() if name != best), default=-1)
-    more = f"{best} pays most" + ("" if apart else ", though the intervals do not tell which pays most")
+    more = f"{best} pays most" if apart else f"{best} gains most here, but the intervals do not tell which pays most"
     return f"Doubling layers of the quarter net on the {task} task: {told}; {more}. "
 
 

@@ -110,7 +110,7 @@ def test_verdict_and_caption_of_the_formula():
     assert "our reading of the family" in caption
 
 
-@pytest.mark.parametrize(("half", "state"), [(0.44, "held"), (0.5, "not held"), (None, "open")])
+@pytest.mark.parametrize(("half", "state"), [(0.44, "held"), (0.5, "not held"), (0.49, "not held"), (None, "open")])
 def test_states(half, state):
     tables = FAKE.tables(3)
     rows = (tables[""]["images.difficulty"] == "hard") & (tables[""]["model.widths"] == "w5")

@@ -19,7 +19,7 @@ def made():
 
 
 def test_half_of_the_channels_is_half_of_the_weights():
-    """Each convolution takes as many maps and gives half; the first takes 3 in any case, the last layer keeps all."""
+    """Each convolution takes as many maps and gives half, the first too; the last layer keeps all."""
     cells = EXPERIMENT.cells(EXPERIMENT.Config(scale="laptop", seeds=1, learning_rates=(0.1,), tasks=("hard",)))
     cells = cells.set_index("network")
     classes = 8
@@ -66,10 +66,30 @@ def test_cells_and_rows_say_the_same(made):
 def test_equal_work_is_interpolated_by_hand():
     """Plain: 0.38, 0.44, 0.50 at 1, 4, 16 times 10^5; a fourfold work is 0.06. DenseNets at 2, 6, 12 times 10^5."""
     tables = FAKE.tables(1)
-    gained = FIGURE.over_plain(FIGURE.drawn(tables[""], tables["cells"]), "hard")
+    gained = {
+        rate: one.value for rate, one in FIGURE.over_plain(FIGURE.drawn(tables[""], tables["cells"]), "hard").items()
+    }
     plain = {rate: 0.38 + 0.06 * np.log(work) / np.log(4) for rate, work in ((4, 2), (12, 6), (24, 12))}
     assert gained == pytest.approx({4: 0.45 - plain[4], 12: 0.52 - plain[12], 24: 0.6 - plain[24]})
     assert 48 not in gained  # more work than the largest plain network
+    assert "(growth rate 48: no plain network of its work)" in FIGURE.verdict(tables[""], tables["cells"]).sentence
+
+
+def test_a_densenet_is_compared_by_an_interval():
+    """Half way between two plain networks: the variance of a mean of theirs is half of one's, so 1 + 1/2 in all."""
+    tables = FAKE.tables(3)
+    fits, cells = tables[""], tables["cells"]
+    cells.loc[cells["network"] == "densenet-4", "multiply_adds"] = 200000  # between 1 and 4 times 10^5
+    found = FIGURE.over_plain(FIGURE.drawn(fits, cells), "hard")[4]
+    # All standard deviations are 0.002, of 10 networks with 3 seeds; t(0.975, 20) = 2.0860.
+    assert found.high - found.value == pytest.approx(2.0860 * 0.002 * np.sqrt(1.5 / 3), rel=1e-4)  # digits of t
+    noisy = (fits["images.difficulty"] == "hard") & (fits["model.widths"] == "densenet-12")
+    fits.loc[noisy, "test_accuracy"] += 0.2 * (fits["seed"] - 1)
+    assert FIGURE.verdict(fits, cells).state == "open"  # the means are as before
+
+
+def test_the_first_layer_is_halved_too():
+    assert "of all but the last, and DenseNets" in FIGURE.caption(*FAKE.tables(2).values())
 
 
 def test_verdict_and_caption_of_the_formula():

@@ -103,6 +103,22 @@ def test_verdict_and_caption_of_the_formula():
     assert set(FIGURE.drawn(tables[""], tables["cells"])["learning_rate"]) == {0.05}
 
 
+def test_the_bend_is_told_by_an_interval():
+    """9 - 3 points, held; with seeds of one network that scatter, means that differ as before tell nothing."""
+    tables = FAKE.tables(3)
+    hard = (tables[""]["images.difficulty"] == "hard") & (tables[""]["model.widths"] == "mobilenet-0.5")
+    fits = FIGURE.drawn(tables[""], tables["cells"])
+    found = FIGURE.bend(fits, "hard", "MobileNet")
+    assert found.value == pytest.approx(0.06)
+    # 1 + 4 + 1 variances of a mean of three; t(0.975, 18) = 2.1009.
+    assert found.high - found.value == pytest.approx(2.1009 * 0.002 * np.sqrt(6 / 3), rel=1e-4)  # digits of t
+    tables[""].loc[hard, "test_accuracy"] += 0.1 * (tables[""]["seed"] - 1)
+    tables[""].loc[hard, "test_accuracy"] -= 0.04  # now the first loss has the larger mean, by chance for all one knows
+    shallow = (tables[""]["images.difficulty"] == "hard") & (tables[""]["model.widths"] == "mobilenet-shallow")
+    tables[""].loc[shallow, "test_accuracy"] -= 0.2
+    assert FIGURE.verdict(tables[""], tables["cells"]).state == "open"
+
+
 def test_a_larger_network_that_fits_worse_is_an_optimisation_gap():
     tables = FAKE.tables(3)
     assert "optimisation gap" not in FIGURE.caption(*tables.values())

@@ -4,7 +4,7 @@ A table is a pandas frame with one row a fit; settings and measurements are colu
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -195,23 +195,29 @@ def labelled(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     return table.merge(cells, on="key", how="inner")
 
 
-def gain(fits: pd.DataFrame, task: str, before: Any, after: Any, *, by: str = "network") -> Interval:
-    """What the test accuracy gains from one network to another, with Student's 95 % interval over seeds.
+def contrast(fits: pd.DataFrame, task: str, shares: Mapping[Any, float], *, by: str = "network") -> Interval:
+    """A sum of mean test accuracies, each times its share, with Student's 95 % interval over seeds.
 
     The variance over seeds is pooled over all networks of the task, which the column `by` tells apart. The ends are NaN
-    where none has two seeds.
+    where none has two seeds; all is where a network was not measured.
     """
     networks = finished(fits[fits["task"] == task]).groupby(by)["test_accuracy"]
     means, counts = networks.mean(), networks.size()
-    if before not in means or after not in means:
+    if not set(shares) <= set(means.index):
         return NOTHING
-    value, n = float(means[after] - means[before]), int(min(counts[before], counts[after]))
+    value, n = float(sum(share * means[one] for one, share in shares.items())), int(min(counts[one] for one in shares))
     degrees = int((counts - 1).sum())
     if not degrees:
         return Interval(value, np.nan, np.nan, n)
     variance = (networks.var().fillna(0) * (counts - 1)).sum() / degrees
-    half = float(student.ppf(0.975, degrees) * np.sqrt(variance * (1 / counts[before] + 1 / counts[after])))
+    spread = np.sqrt(variance * sum(share**2 / counts[one] for one, share in shares.items()))
+    half = float(student.ppf(0.975, degrees) * spread)
     return Interval(value, value - half, value + half, n)
+
+
+def gain(fits: pd.DataFrame, task: str, before: Any, after: Any, *, by: str = "network") -> Interval:
+    """What the test accuracy gains from one network to another; see `contrast`."""
+    return contrast(fits, task, {after: 1.0, before: -1.0}, by=by)
 
 
 def points(found: Interval) -> str:
