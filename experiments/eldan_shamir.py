@@ -51,10 +51,10 @@ SCALES: dict[Scale, Sizes] = {
         (2, 3, 4, 6),
         (2, 3, 4, 6, 8, 12, 16, 24, 32),
         (4, 16, 64, 256, 512),
-        (8, 16, 32, 64, 128),
+        (8, 16, 32, 64),
         (3e-3, 1e-2),
         3,
-        2500,
+        5000,  # with half of them no network with two hidden layers comes under the floor of one
         65_536,
         50_000,
     ),

@@ -405,6 +405,12 @@ def test_program_key_is_blind_to_seed_rate_and_decay_alone():
         assert replace(fit(), **change).program_key != key
 
 
+def test_twins_differ_in_images_alone():
+    key = fit().twin_key
+    assert replace(fit(), images_args=(("difficulty", "easy"), ("image_size", 16))).twin_key == key
+    assert replace(fit(), num_steps=7).twin_key != key
+
+
 def test_rows_survive_the_table(tmp_path):
     assert fit() == replace(fit(), model_args=NETWORK[::-1])
     assert identity.key(fit()) == identity.key(replace(fit(), model_args=NETWORK[::-1]))

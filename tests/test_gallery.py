@@ -7,11 +7,15 @@ import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from matplotlib import pyplot as plt
+from playwright.sync_api import sync_playwright
 from pypdf import PdfReader
 from scripts import EXPERIMENTS, ROOT
 
@@ -249,6 +253,9 @@ def test_neurons_grow_with_dimension_and_accuracy_and_agree_with_the_bound():
 def test_a_script_cannot_be_closed_from_within():
     assert "</script" not in pages._json({"text": "</script><!-- "})
     assert json.loads(pages._json({"text": "</script>"})) == {"text": "</script>"}
+    assert (
+        pages._script('a = "</SCRIPT><!--"; b.replace(/</g, "")') == r'a = "\x3c/SCRIPT>\x3c!--"; b.replace(/</g, "")'
+    )
 
 
 def test_a_foreign_table_is_refused(tmp_path):
@@ -312,3 +319,93 @@ def test_the_page_holds_no_chart_code_of_its_own():
     assert not re.search(r"\b(canvas|createElementNS|getContext|d3\.)", script)
     tree = ast.parse((ROOT / "widththeory" / "gallery" / "live.py").read_text())
     assert any("vega-lite" in str(node.value) for node in ast.walk(tree) if isinstance(node, ast.Constant))
+
+
+# --- in a browser -----------------------------------------------------------------------------------------------------
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+SHOWN = """article => [...article.querySelectorAll("path, text, output, .reading")]
+    .map(one => (one.getAttribute("d") || "") + one.textContent).join("|")"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def opened(browser, tree, chapters, text, request):
+    """The page in a window, with all that its console said."""
+    look = {"width": 1280, "height": 900}, "light"
+    size, scheme = getattr(request, "param", look)
+    (tree / "figures" / "smoke" / "index.html").write_text(text)
+    (tree / "figures" / "smoke" / "widththeory.pdf").touch()
+    context = browser.new_context(viewport=size, color_scheme=scheme)
+    window = context.new_page()
+    window.said = []
+    window.on("console", lambda message: window.said.append(message.text))
+    window.on("pageerror", lambda error: window.said.append(str(error)))
+    window.on("request", lambda one: one.url.startswith(("file:", "data:", "blob:")) or window.said.append(one.url))
+    window.goto((tree / "figures" / "smoke" / "index.html").as_uri())
+    window.wait_for_function(
+        "document.querySelectorAll('.chart svg').length == document.querySelectorAll('.chart').length"
+    )
+    yield window
+    context.close()
+
+
+SIZES = [({"width": width, "height": 900}, scheme) for width in (390, 1280) for scheme in ("light", "dark")]
+
+
+@pytest.mark.parametrize("opened", SIZES, indirect=True, ids=["phone", "phone dark", "desktop", "desktop dark"])
+def test_the_page_is_silent_accessible_and_no_wider_than_the_window(opened):
+    found = Axe().run(opened)
+    assert found.violations_count == 0, found.generate_report()
+    assert opened.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert opened.said == []
+
+
+def test_sliders_move_the_charts_by_keyboard(opened):
+    for article in opened.query_selector_all("article.live"):
+        for slider in article.query_selector_all("input"):
+            if slider.get_attribute("max") == "0":
+                continue  # one choice
+            slider.focus()
+            before = article.evaluate(SHOWN)
+            opened.keyboard.press("Home")
+            opened.wait_for_timeout(200)
+            first = article.evaluate(SHOWN)
+            opened.keyboard.press("End")
+            opened.wait_for_timeout(200)
+            assert len({before, first, article.evaluate(SHOWN)}) >= 2
+    assert opened.said == []
+
+
+def test_the_fit_is_drawn_with_its_corners_and_numbers(opened):
+    article = opened.query_selector("article.live[data-claim=first]")
+    article.query_selector("input[data-name=width]").focus()
+    opened.keyboard.press("End")
+    opened.wait_for_timeout(200)
+    assert len(article.query_selector_all(".curve .mark-symbol path")) == 5  # width 4, see `tree`
+    assert [text.text_content() for text in article.query_selector_all(".bars .layer_1_marks text")] == [
+        "0.125",
+        "0.25",
+        "0",
+    ]
+    assert article.query_selector(".reading").text_content() == (
+        "4 affine pieces. Relative squared error: certified floor 0.125, best fit 0.25, explicit 0."
+    )
+
+
+def test_every_link_and_picture_is_there(opened, tree):
+    for address in opened.evaluate("[...document.links].map(link => link.href)"):
+        path, _, place = address.removeprefix("file://").partition("#")
+        assert Path(unquote(path)).exists(), address
+        assert not place or opened.query_selector(f"[id='{place}']"), address
+    opened.evaluate("document.querySelectorAll('img').forEach(image => image.loading = 'eager')")
+    opened.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth)")

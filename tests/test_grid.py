@@ -1,15 +1,16 @@
 """A grid is measured once, in fixed chunks, by whatever executor; a bad cell is found and the others are kept."""
 
 import concurrent.futures
+import dataclasses
 import io
 import json
 import multiprocessing
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import pytest
-from fake_fits import fake_measure, grid
+from fake_fits import FakeFit, fake_measure, grid
 
 from widththeory import grid as engine
 from widththeory import identity, provenance
@@ -106,6 +107,25 @@ def test_packing_is_complete_and_in_turns_of_one_chunk_a_program_longest_first()
     assert all(len({cell.program_key for cell in chunk.cells}) == 1 for chunk in chunks)
     assert {chunk.chunk_size for chunk in chunks} == {4}
     assert pack(settings[::-1], {}, chunk_size=4).chunks == chunks
+
+
+@dataclass(frozen=True)
+class Twin(FakeFit):
+    """Programs of one width are of the same code, whatever the target."""
+
+    @property
+    def twin_key(self):
+        return self.width
+
+
+def test_programs_of_the_same_code_take_turns_too():
+    """Two workers that compile it at the same time do so twice."""
+    cells = [Twin(**dataclasses.asdict(one)) for one in grid(widths=(3, 8, 5), seeds=5)]
+    chunks = pack(cells, {}, chunk_size=10).chunks
+    assert [chunk.cells[0].width for chunk in chunks] == [8, 5, 3] * 2
+    assert len({chunk.program for chunk in chunks}) == 6
+    whole = {chunk.keys for chunk in pack(grid(widths=(3, 8, 5), seeds=5), {}, chunk_size=10).chunks}
+    assert {len(keys) for keys in whole} == {len(chunk.keys) for chunk in chunks}
 
 
 def test_what_is_left_is_packed_as_in_the_first_run():

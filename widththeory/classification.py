@@ -156,6 +156,13 @@ class Classification:
         del values["seed"], values["learning_rate"], values["weight_decay"]
         return json.dumps(values, sort_keys=True)
 
+    @property
+    def twin_key(self) -> str:
+        """Equal for fits whose programs differ in the images alone: as a rule they are compiled to the same code."""
+        values = json.loads(self.program_key)
+        del values["images"], values["images_args"]
+        return json.dumps(values, sort_keys=True)
+
 
 def has_gpu() -> bool:
     """Whether JAX will find an NVIDIA GPU here, told without starting it."""

@@ -6,6 +6,7 @@ bit. When a grid grows, its new cells are packed among themselves: no old row is
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -78,7 +79,8 @@ def pack(
             `chunk_size`, else 16. The cells of a program are spread evenly over as few chunks as that allows.
         retry_failed: whether a failed cell counts as missing.
         memory: bytes of an accelerator to pack for. Settings that have `device_program_key` are put together by it, in
-            chunks of at most `device_chunk_size(memory)`.
+            chunks of at most `device_chunk_size(memory)`. Programs of settings with equal `twin_key`, where they have
+            one, compile to the same code, and so take turns as well.
 
     Raises:
         ValueError: an empty grid, or a chunk size less than 1.
@@ -91,12 +93,16 @@ def pack(
     for key, one in sorted(cells.items()):
         programs.setdefault(_program_key(one, memory), []).append(key)
     chunks: list[tuple[int, Chunk]] = []
+    twins: Counter[Any] = Counter()
     for program_key, keys in programs.items():
         whole, rest, size = _split(keys, cells, statuses, settled, _most(cells[keys[0]], chunk_size, memory))
         program = hashlib.sha256(repr(program_key).encode()).hexdigest()[:16]
         packed = whole + [rest[begin : begin + size] for begin in range(0, len(rest), size)]
         cost = float(cells[keys[0]].cost) * size
-        for turn, one in enumerate(packed):
+        twin_key = getattr(cells[keys[0]], "twin_key", program_key)
+        first = twins[twin_key]
+        twins[twin_key] += bool(packed)
+        for turn, one in enumerate(packed, first):
             chunks.append((turn, Chunk(tuple(cells[key] for key in one), tuple(one), program, size, cost)))
     # One chunk of each program first, so that workers compile different programs, and find them compiled from then on.
     chunks.sort(key=lambda item: (item[0], -item[1].cost, item[1].program))

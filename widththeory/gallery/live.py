@@ -13,6 +13,8 @@ DIMS = (2, 3, 4, 6, 8, 12, 16)
 FREQUENCIES = (1.0, 2.0, 3.0, 4.0, 5.0)
 RELATIVE_ERRORS = (0.9, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05, 0.02, 0.01)
 FUNCTION_COLUMNS = ("panel", "width", "depth", "x", "value", "error", "floor", "explicit")
+# Marks say nothing to a screen reader, which would read hundreds of points: the sentence under each chart does.
+_SILENT = {"aria": False}
 _FIT, _TARGET, _KNOWN = "#0072B2", "#888888", "#D55E00"
 
 
@@ -65,17 +67,19 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _chosen() -> list[dict[str, Any]]:
-    """What the sliders set."""
-    return [{"name": name, "value": value} for name, value in (("panel", ""), ("width", 0), ("depth", 0))]
+    """What the sliders set: `chosen_width`, as `width` is the chart's own."""
+    return [{"name": f"chosen_{name}", "value": value} for name, value in (("panel", ""), ("width", 0), ("depth", 0))]
 
 
-_SELECTED = "datum.panel == panel && datum.width == width && datum.depth == depth"
+_SELECTED = " && ".join(f"datum.{name} == chosen_{name}" for name in ("panel", "width", "depth"))
 
 
 def _curve_spec(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    # Of all curves: a size that was not fitted has none, and curves are compared at one scale.
+    ends = {name: [min(row[name] for row in rows), max(row[name] for row in rows)] for name in ("x", "value")}
     axes = {
-        "x": {"field": "x", "type": "quantitative", "title": "x"},
-        "y": {"field": "value", "type": "quantitative", "title": "f(x)"},
+        "x": {"field": "x", "type": "quantitative", "title": "x", "scale": {"domain": ends["x"]}},
+        "y": {"field": "value", "type": "quantitative", "title": "f(x)", "scale": {"domain": ends["value"]}},
     }
     fitted = {"transform": [{"filter": _SELECTED}]}
     return {
@@ -87,12 +91,16 @@ def _curve_spec(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "height": 260,
         "layer": [
             {
-                "transform": [{"filter": "datum.panel == panel && datum.depth == 0"}],
-                "mark": {"type": "line", "color": _TARGET, "strokeDash": [5, 3]},
+                "transform": [{"filter": "datum.panel == chosen_panel && datum.depth == 0"}],
+                "mark": {**_SILENT, "type": "line", "color": _TARGET, "strokeDash": [5, 3]},
                 "encoding": axes,
             },
-            {**fitted, "mark": {"type": "line", "color": _FIT}, "encoding": axes},
-            {**fitted, "mark": {"type": "point", "color": _FIT, "filled": True, "size": 30}, "encoding": axes},
+            {**fitted, "mark": {**_SILENT, "type": "line", "color": _FIT}, "encoding": axes},
+            {
+                **fitted,
+                "mark": {**_SILENT, "type": "point", "color": _FIT, "filled": True, "size": 30},
+                "encoding": axes,
+            },
         ],
     }
 
@@ -115,9 +123,9 @@ def _bar_spec(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "width": "container",
         "height": 100,
         "layer": [
-            {"mark": {"type": "bar", "clip": True}, "encoding": {"x": x, "y": y, "color": color}},
+            {"mark": {**_SILENT, "type": "bar", "clip": True}, "encoding": {"x": x, "y": y, "color": color}},
             {
-                "mark": {"type": "text", "align": "left", "dx": 4},
+                "mark": {**_SILENT, "type": "text", "align": "left", "dx": 4},
                 "encoding": {"x": x, "y": y, "text": {"field": "amount", "format": ".3~g"}},
             },
         ],
@@ -150,11 +158,11 @@ def separation() -> dict[str, Any]:
             "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
             "description": "Neurons that one hidden layer needs, against the relative squared error.",
             "data": {"values": rows},
-            "params": [{"name": "d", "value": 2}, {"name": "omega", "value": 1}],
-            "transform": [{"filter": "datum.d == d && datum.omega == omega"}],
+            "params": [{"name": "chosen_d", "value": 2}, {"name": "chosen_omega", "value": 1}],
+            "transform": [{"filter": "datum.d == chosen_d && datum.omega == chosen_omega"}],
             "width": "container",
             "height": 260,
-            "mark": {"type": "line", "color": _FIT, "point": {"color": _FIT, "size": 40}},
+            "mark": {**_SILENT, "type": "line", "color": _FIT, "point": {"color": _FIT, "size": 40}},
             "encoding": {"x": eps, "y": count, "tooltip": [{"field": "eps"}, {"field": "K", "format": ",.4~g"}]},
         },
     }

@@ -90,11 +90,15 @@ def licence() -> str:
 
 def _json(value: Any) -> str:
     """JSON that may stand inside a script element."""
-    return _script(json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)).replace("<!--", "<\\!--")
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def _script(text: str) -> str:
-    return text.replace("</", "<\\/")
+    """JavaScript that may stand inside a script element.
+
+    Only what ends or restarts one is escaped: any other `</` may be the end of a regular expression, as in /</g.
+    """
+    return re.sub(r"<(?=/script|!--|script)", r"\\x3c", text, flags=re.IGNORECASE)
 
 
 def summary(claims: Iterable[Claim]) -> str:

@@ -23,14 +23,16 @@
         input.setAttribute("aria-valuetext", text);
       }
       for (const view of views) {
-        for (const [name, value] of Object.entries(values)) view.signal(name, value);
+        for (const [name, value] of Object.entries(values)) view.signal(`chosen_${name}`, value);
         await view.runAsync();
       }
       article.querySelector(".reading").textContent = tell(values);
     };
     const draw = async () => {
       for (const view of views) view.finalize();
-      const made = specs.map((spec, index) => vegaEmbed(charts[index], spec, { actions: false, renderer: "svg", config: look() }));
+      const values = chosen();
+      const set = (spec) => ({ ...spec, params: spec.params.map((one) => ({ ...one, value: values[one.name.replace("chosen_", "")] })) });
+      const made = specs.map((spec, index) => vegaEmbed(charts[index], set(spec), { actions: false, renderer: "svg", config: look() }));
       views = (await Promise.all(made)).map((result) => result.view);
       await update();
     };
