@@ -212,11 +212,7 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     told += f" (growth rate {', '.join(map(str, left))}: no plain network of its work)" if gained and left else ""
     best = finished(fits[fits["task"] == task])["test_accuracy"]
     return Verdict(
-        "held"
-        if as_good and gained and all(one.low > 0 for one in gained.values())
-        else "not held"
-        if worse
-        else "open",
+        "held" if as_good and better else "not held" if worse else "open",
         told,
         f"least test error on the {task} task",
         floor=None,

@@ -106,9 +106,10 @@ def _layers(axes: Axes, layers: pd.Series) -> None:
 
 
 def step_times(fits: pd.DataFrame) -> pd.DataFrame:
-    """Median time of a step in milliseconds, of all finished fits of a network."""
-    good = finished(fits)
-    times = good.groupby(["network", *LABELS])["step_seconds"].median().mul(1000).rename("milliseconds")
+    """Median and quartiles of the time of a step in milliseconds, over all finished fits of a network."""
+    groups = finished(fits).groupby(["network", *LABELS])["step_seconds"]
+    times = groups.quantile([0.25, 0.5, 0.75]).mul(1000).unstack()
+    times.columns = pd.Index(["low", "milliseconds", "high"])
     return times.reset_index().sort_values("layers")
 
 
@@ -118,8 +119,9 @@ def _time(axes: Axes, fits: pd.DataFrame) -> None:
         rows = times[times["budget"] == budget]
         look = series(index)
         look = {**look, "linestyle": "none"} if (rows["family"] == "MobileNet").any() else look
-        axes.plot(rows["layers"], rows["milliseconds"], **look)
-    axes.set(ylabel="ms a network", ylim=(0, 1.15 * max(times["milliseconds"].max(), 1e-9)))
+        ends = [rows["milliseconds"] - rows["low"], rows["high"] - rows["milliseconds"]]
+        axes.errorbar(rows["layers"], rows["milliseconds"], ends, capsize=2, elinewidth=0.8, **look)
+    axes.set(ylabel="ms a network", ylim=(0, 1.15 * max(times["high"].max(), 1e-9)))
     _layers(axes, fits["layers"])
 
 
@@ -195,20 +197,23 @@ def ends(fits: pd.DataFrame) -> tuple[str, str] | None:
 
 def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     """Held where on the hard task the shallowest residual network loses under 2 points to the deepest, by its
-    interval, and takes less time a step; "not held" where either is refuted, else "open".
+    interval, and takes less time a step, by the quartiles; "not held" where either is refuted, else "open".
     """  # fmt: skip
     fits = drawn(table, cells)
     task, both = telling(fits), ends(fits)
     wide, deep = both or ("", "")
     found = gain(fits, task, deep, wide) if both else NOTHING
-    times = step_times(fits).set_index("network")["milliseconds"]
-    ratio = float(times[deep] / times[wide]) if {wide, deep} <= set(times.index) else np.nan
-    as_good, faster = found.low > -ENOUGH, ratio > 1
-    refuted = found.high < -ENOUGH or ratio <= 1
+    times = step_times(fits).set_index("network")[["low", "milliseconds", "high"]]
+    one, other = (times.loc[name] if name in times.index else times.iloc[0] * np.nan for name in (wide, deep))
+    ratio = float(other["milliseconds"] / one["milliseconds"])
+    as_good, faster = found.low > -ENOUGH, other["low"] > one["high"]
+    refuted = found.high < -ENOUGH or other["high"] < one["low"]
     told = "no two residual networks of equal work were fitted"
     if both:
         told = f"on the {task} task {wide} gains {points(found)} over {deep}"
-        told += f", which takes {ratio:.2f} times as long a step" if np.isfinite(ratio) else ""
+        if np.isfinite(ratio):
+            ends_of = (f"{row['milliseconds']:.3g} [{row['low']:.3g}, {row['high']:.3g}]" for row in (other, one))
+            told += f", which takes {ratio:.2f} times as long a step, {' against '.join(ends_of)} ms"
     best = finished(fits[fits["task"] == task])["test_accuracy"]
     return Verdict(
         "held" if as_good and faster else "not held" if refuted else "open",
@@ -219,6 +224,18 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
         construction=None,
         n=len(finished(fits)),
     )
+
+
+def mismatch(cells: pd.DataFrame) -> float:
+    """By how much costs that are called equal differ at most, as a share."""
+    worst = 0.0
+    for (_, budget), own in cells.groupby(["task", "budget"]):
+        top = own[own["network"] == budget]
+        for what in ("multiply_adds", "num_params"):
+            equal = own.loc[own["equal"] == what, what]
+            if len(top) and len(equal):
+                worst = max(worst, float((equal / top[what].iloc[0] - 1).abs().max()))
+    return worst
 
 
 def _mobile(fits: pd.DataFrame, task: str) -> str:
@@ -243,8 +260,9 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -
     thin, wide = known.loc["pre-act ResNet-1001"], known.loc["WRN-16-8"]
     return (
         "Residual networks (WRN-layers-factor) of as many multiply-adds as the shallowest; a narrow MobileNet, and "
-        "shallow ones of as many parameters or multiply-adds. Time: median over fits, on the device of the table. A "
-        "seed trains if its training accuracy comes at least half as far above chance as the best of the task; "
+        f"shallow ones of as many parameters or multiply-adds; all within {100 * mismatch(cells):.1f} %. Time: median "
+        "and quartiles over fits, on the device of the table. A seed trains if its training accuracy comes at least "
+        "half as far above chance as the best of the task; "
         f"{100 * shares.mean():.0f} % do over all networks and rates. {_setting(fits, everything)}Dotted: chance. "
         f"The claim, that at equal multiply-adds wide and shallow loses nothing (under {100 * ENOUGH:.0f} points) to "
         f"thin and deep and is faster, {HELD[found.state]}: {found.sentence}. {_mobile(fits, task)}Published, "

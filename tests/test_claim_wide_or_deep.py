@@ -106,6 +106,26 @@ def test_states(accuracy, seconds, state):
     assert FIGURE.verdict(tables[""], tables["cells"]).state == state
 
 
+def test_times_that_scatter_do_not_tell_which_is_faster():
+    """Medians as before, 19 ms against 7, but quartiles that overlap."""
+    tables = FAKE.tables(3)
+    deep = tables[""]["model.widths"] == "wrn-19-1"
+    tables[""].loc[deep, "step_seconds"] = 0.019 + 0.018 * (tables[""]["seed"] - 1)
+    times = FIGURE.step_times(FIGURE.drawn(tables[""], tables["cells"])).set_index("network").loc["wrn-19-1"]
+    # Of 1, 1, 19, 19, 37, 37, a seed in each task.
+    assert (times["low"], times["milliseconds"], times["high"]) == pytest.approx((5.5, 19, 32.5))
+    found = FIGURE.verdict(tables[""], tables["cells"])
+    assert found.state == "open"
+    assert "takes 2.71 times as long a step, 19 [5.5, 32.5] against 7 [7, 7] ms" in found.sentence
+
+
+def test_the_caption_says_how_equal_costs_are():
+    """MobileNets: 600,000 against 640,000 parameters' tenth, 650,000 against 640,000; WRN: 12 in 1,007."""
+    tables = FAKE.tables(1)
+    assert FIGURE.mismatch(tables["cells"]) == pytest.approx(4 / 64)
+    assert "all within 6.2 %" in FIGURE.caption(*tables.values())
+
+
 def test_slower_and_shallow_is_refuted():
     tables = FAKE.tables(3)
     tables[""].loc[tables[""]["model.widths"] == "wrn-19-1", "step_seconds"] = 0.001
