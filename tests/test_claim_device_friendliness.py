@@ -110,6 +110,11 @@ def test_the_verdict():
     noisy = table.copy()
     noisy.loc[deep, columns] *= np.array([0.2, 1.0, 3.0])
     assert FIGURE.verdict(noisy).state == "open"
+    growing, level = table.copy(), table.copy()
+    growing.loc[deep, columns] *= 40  # slower everywhere, and most at the largest batch
+    assert FIGURE.verdict(growing).state == "not held"
+    level.loc[deep, columns] *= np.array([1.0, 8.0, 64.0])  # slower everywhere; at which batch most cannot be told
+    assert FIGURE.verdict(level).state == "open"
     alone = table[table["model.widths"].isin([np.nan, "[64]"])]
     assert FIGURE.verdict(alone).state == "open"
 
