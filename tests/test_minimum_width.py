@@ -1,5 +1,6 @@
 """The atlas of minimum width: hand values of the sources, consistency of the whole table, and what must stay open."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -19,6 +20,10 @@ L1_SPACE = ("lp", "l1", "euclidean")
     ("setting", "activation", "dims", "lower", "upper"),
     [
         (L1_SPACE, "relu", (3, 1), 4, 4),  # Lu et al. alone would leave 4 to 7
+        (L1_SPACE, "relu", (3, 2), 4, 4),  # the bounds for L^p are for each p
+        (L1_SPACE, "relu", (2, 7), 7, 7),
+        (("lp", "l1", "cube"), "relu", (2, 5), 5, 5),
+        (("lp", "l1", "cube"), "sin", (3, 2), 3, 3),
         (LP_SPACE, "relu", (3, 2), 4, 4),
         (LP_SPACE, "relu", (2, 7), 7, 7),
         (LP, "relu", (3, 2), 3, 3),
@@ -41,7 +46,10 @@ L1_SPACE = ("lp", "l1", "euclidean")
         (CONTINUOUS, "tanh", (3, 1), 4, 5),
         (CONTINUOUS, "sin", (3, 1), 3, 5),
         (CONTINUOUS, "square", (3, 1), 3, 5),
-        (CONTINUOUS, "cube", (3, 1), 3, 6),
+        (CONTINUOUS, "leaky_relu", (4, 4), 5, 8),  # that 8 suffices for (4, 7) beats 2 n + 1 and n + m + 1
+        (CONTINUOUS, "leaky_relu", (4, 8), 9, 9),
+        (CONTINUOUS, "cube", (3, 1), 4, 6),  # x^3 is injective, so its level sets are unbounded
+        (("c1", "w1inf", "cube"), "hwang_c1", (8, 9), 16, 17),
         (("c1", "w1inf", "cube"), "hwang_c1", (8, 8), 16, 16),
         (("c1", "w1inf", "cube"), "hwang_c1", (16, 8), 24, 24),
     ],
@@ -62,6 +70,17 @@ def test_no_two_results_contradict_each_other(setting, activation):
                 assert answer.lower <= answer.upper, [
                     (e.result.source, e.side, e.value, input_dim, output_dim) for e in answer.binding
                 ]
+
+
+@pytest.mark.parametrize("setting", sorted({space: setting for setting, space in _SPACES.items()}.values()))
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_bounds_are_monotone_in_both_dimensions(setting, activation):
+    """A function of fewer variables is one of more, and one output can be left out: no entry may say otherwise."""
+    known = {dims: minimum_width(*setting, activation, *dims) for dims in itertools.product(range(1, 10), repeat=2)}
+    for (n, m), here in known.items():
+        for larger in (known.get((n + 1, m), here), known.get((n, m + 1), here)):
+            assert (here.lower or 0) <= (larger.lower or 0), (n, m)
+            assert larger.upper is None or (here.upper is not None and here.upper <= larger.upper), (n, m)
 
 
 def test_every_result_is_used_and_cited():

@@ -30,6 +30,8 @@ _IMPLIES: dict[Space, frozenset[Space]] = {
     "l1-euclidean": frozenset({"l1-euclidean", "l1-compact"}),
     "l1-compact": frozenset({"l1-compact"}),
 }
+# The papers show that networks are not dense in L^p for each single p from 1 on, and so for p = 1.
+_SINGLE: dict[Space, Space] = {"lp-compact": "l1-compact", "lp-euclidean": "l1-euclidean"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ def minimum_width(
 
     Each result of `minimum_width_results` gives its bounds for its own space and, by inclusion, for others: an upper
     bound holds in every space where density follows from density in its own, a lower bound in every space from which
-    density in its own follows. The best are returned. Where no result speaks, the bound is None and the status "open".
+    density in its own follows. The best are returned; both grow with n and m, as the least width does. Where no result
+    speaks, the bound is None and the status "open".
 
     Args:
         function_class: "continuous", "lp" (for all 1 <= p < infinity; norm "l1" for p = 1) or "c1" (differentiable).
@@ -112,7 +115,7 @@ def minimum_width(
     for result in RESULTS:
         if (
             result.lower is not None
-            and result.space in _IMPLIES[space]
+            and _SINGLE.get(result.space, result.space) in _IMPLIES[space]
             and _fits(activation, result.activation, "lower")
         ):
             value = result.lower(input_dim, output_dim)

@@ -1,8 +1,11 @@
 """The literature on minimum width as data: what each paper proves, for which space, activation and dimensions.
 
 A bound is a formula in the dimensions n = input_dim and m = output_dim, or None where the paper says nothing about
-them. Spaces are those of `minimum_width`. The provenance says how the statement was found: "read" in the paper itself,
-"abstract" in its abstract or in a later paper's account of it, "recalled" from memory.
+them. The least width grows with both: a function of fewer variables is one of more, and one output of a network can be
+left out. So a lower bound at one pair of dimensions is one at all larger pairs, an upper bound one at all smaller ones,
+and formulas for single pairs say so. Spaces are those of `minimum_width`. The provenance says how the statement was
+found: "read" in the paper itself, "abstract" in its abstract or in a later paper's account of it, "recalled" from
+memory.
 """
 
 from collections.abc import Callable
@@ -73,7 +76,7 @@ ACTIVATIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
         ("sin", _GENERAL | {"squashable"}, _GENERAL | {"squashable"}),
         ("hardswish", _GENERAL | {"squashable"}, _GENERAL | {"squashable"}),
         ("square", _ANY | {"continuous nonaffine", "polynomial", "polynomial with a strict extremum"}, _ANY),
-        ("cube", _ANY | {"continuous nonaffine", "polynomial"}, _ANY),
+        ("cube", _ANY | {"continuous nonaffine", "polynomial"}, _ANY | {"continuous monotone", "limit of injective"}),
         ("relu+step", _MONOTONE | {"relu", "relu-like", "relu+step"}, _ANY | {"relu+step"}),
         ("leaky_relu+floor", _MONOTONE | {"leaky relu", "squashable", "squashable+floor"}, _ANY | {"squashable+floor"}),
         (
@@ -91,8 +94,24 @@ def _scalar(formula: Callable[[int], int]) -> Formula:
     return lambda n, m: formula(n) if m == 1 else None
 
 
-def _at(values: dict[tuple[int, int], int]) -> Formula:
-    return lambda n, m: values.get((n, m))
+def _from(values: dict[tuple[int, int], int]) -> Formula:
+    """The best of lower bounds at some pairs of dimensions, for what is at least as large."""
+    return lambda n, m: max((value for (i, j), value in values.items() if i <= n and j <= m), default=None)
+
+
+def _up_to(values: dict[tuple[int, int], int]) -> Formula:
+    """The best of upper bounds at some pairs of dimensions, for what is at most as large."""
+    return lambda n, m: min((value for (i, j), value in values.items() if n <= i and m <= j), default=None)
+
+
+def _fours_below(n: int, m: int) -> int | None:
+    """4 k for the largest k >= 1 with 2 k <= n and 4 k - 1 <= m."""
+    return 4 * min(n // 2, (m + 1) // 4) or None
+
+
+def _fours_above(n: int, m: int) -> int:
+    """4 k for the least k with n <= 2 k and m <= 4 k - 1."""
+    return 4 * max(-(-n // 2), -(-(m + 1) // 4))
 
 
 RESULTS = (
@@ -101,7 +120,7 @@ RESULTS = (
         "n + 4 suffices for integrable functions on R^n, n does not",
         "l1-euclidean",
         "relu",
-        _scalar(lambda n: n + 1),
+        lambda n, m: n + 1,
         _scalar(lambda n: n + 4),
     ),
     Result(
@@ -109,7 +128,7 @@ RESULTS = (
         "n - 1 does not suffice for integrable functions on the cube",
         "l1-compact",
         "relu",
-        _scalar(lambda n: n),
+        lambda n, m: n,
     ),
     Result(
         "[haninsellke2017]",
@@ -183,8 +202,8 @@ RESULTS = (
         "3 is exact for curves in the plane, above max(n + 1, m)",
         "continuous",
         "relu",
-        _at({(1, 2): 3}),
-        _at({(1, 2): 3}),
+        _from({(1, 2): 3}),
+        _up_to({(1, 2): 3}),
         "recalled",
     ),
     Result(
@@ -265,16 +284,16 @@ RESULTS = (
         "4 is exact for (n, m) = (2, 2) and (2, 3)",
         "continuous",
         "leaky relu",
-        _at({(2, 2): 4, (2, 3): 4}),
-        _at({(2, 2): 4, (2, 3): 4}),
+        _from({(2, 2): 4, (2, 3): 4}),
+        _up_to({(2, 2): 4, (2, 3): 4}),
     ),
     Result(
         "[hwang2025]",
         "4 k is exact for (n, m) = (2 k, 4 k - 1)",
         "continuous",
         "leaky relu",
-        lambda n, m: 2 * n if n % 2 == 0 and m == 2 * n - 1 else None,
-        lambda n, m: 2 * n if n % 2 == 0 and m == 2 * n - 1 else None,
+        _fours_below,
+        _fours_above,
     ),
     Result(
         "[hwang2025c]",
@@ -288,7 +307,7 @@ RESULTS = (
         "that width is exact for (n, m) = (8, 8) and (16, 8), among others",
         "c1",
         "hwang c1",
-        _at({(8, 8): 16, (16, 8): 24}),
+        _from({(8, 8): 16, (16, 8): 24}),
     ),
     Result(
         "[shin2025]",
@@ -303,7 +322,7 @@ RESULTS = (
         "2 is necessary for n = m = 1 too, if the squashable activation is monotone",
         "lp-compact",
         "squashable monotone",
-        _at({(1, 1): 2}),
+        _from({(1, 1): 2}),
     ),
     Result(
         "[rochau2025]",
