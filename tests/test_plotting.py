@@ -13,7 +13,7 @@ import pytest
 from matplotlib import colors
 from matplotlib import pyplot as plt
 
-from widththeory import plotting
+from widththeory import plotting, verdicts
 
 
 @pytest.fixture(autouse=True)
@@ -172,3 +172,10 @@ def test_the_scale_is_on_the_picture():
     figure.canvas.draw()
     below = label.get_window_extent().y1
     assert all(axes.get_tightbbox().y0 >= below for axes in figure.axes)  # under everything else
+
+
+@pytest.mark.parametrize("state", verdicts.STATES)
+def test_a_picture_alone_says_what_became_of_the_claim_in_its_title(state):
+    figure, _ = drawing(fits(), scale="smoke")
+    plotting.say_scale(figure, "laptop", state)
+    assert figure.texts[-1].get_text() == f"claim {state}; scale: laptop"

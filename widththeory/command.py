@@ -174,9 +174,10 @@ def draw(
         with plotting.style():
             picture = given(figure)
             extent = f"{options.scale}{_missing(source, read[''])}"
-            plotting.say_scale(picture, extent)
+            found = given(verdict) if verdict else None
+            plotting.say_scale(picture, extent, found.state if found else "")
             text = f"{given(caption).strip()} Scale: {extent}."
-            conclusion = verdicts.write(claim, options.scale, extent, text, given(verdict)) if verdict else None
+            conclusion = verdicts.write(claim, options.scale, extent, text, found) if found else None
             plotting.save(picture, folder, claim, given(drawn) if drawn else read[""], text, conclusion)
         print(f"{claim}: {_shown(folder / claim)}.pdf")
 

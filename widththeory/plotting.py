@@ -101,13 +101,18 @@ def series(index: int) -> dict[str, Any]:
     }
 
 
-def say_scale(figure: Figure, scale: str) -> None:
-    """Write the scale, small and grey, in the corner under the axes: figures of different scales are never mistaken."""
+def say_scale(figure: Figure, scale: str, state: str = "") -> None:
+    """Write the scale, small and grey, in the corner under the axes: figures of different scales are never mistaken.
+
+    Before it, what became of the claim in the title, if the `state` of a verdict is given: a picture is often seen
+    without its caption.
+    """
     height = 0.11 / figure.get_figheight()
     layout = figure.get_layout_engine()
     if isinstance(layout, ConstrainedLayoutEngine):
         layout.set(rect=(0, height, 1, 1 - height))
-    figure.text(0.995, 0.005, f"scale: {scale}", ha="right", va="bottom", fontsize=6, color="0.35")
+    said = f"claim {state}; scale: {scale}" if state else f"scale: {scale}"
+    figure.text(0.995, 0.005, said, ha="right", va="bottom", fontsize=6, color="0.35")
 
 
 def number_ticks(axis: Axis, values: Iterable[int | float]) -> None:
@@ -210,7 +215,8 @@ def _settle(figure: Figure) -> None:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:
-        axes.set_position([round(number, 6) for number in axes.get_position().bounds])
+        left, bottom, width, height = axes.get_position().bounds
+        axes.set_position((round(left, 6), round(bottom, 6), round(width, 6), round(height, 6)))
 
 
 def _numbered_clips(svg: bytes) -> bytes:
