@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from widththeory import command, estimates
-from widththeory.estimates import Interval, finished, labelled, points, select_learning_rate, tasks
+from widththeory.estimates import Interval, finished, labelled, points, rates_note, select_learning_rate, tasks
 from widththeory.plotting import COLORS, LINES, MARKERS, TEXT_WIDTH
 from widththeory.verdicts import Verdict
 
@@ -193,7 +193,6 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame) -> str:
     n = f"{count.min()}" if count.min() == count.max() else f"{count.min()} to {count.max()}"
     everything = labelled(table, cells)
     lost = len(everything) - len(finished(everything))
-    rates = ", ".join(f"{rate:g}" for rate in sorted(everything["learning_rate"].unique()))
     held = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}[found.state]
     facts = fits.groupby("task")[["chance", "num_train", "num_test", "image_size", "num_steps"]].first()
     of_tasks = "; ".join(
@@ -206,8 +205,8 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame) -> str:
         f"the half net with layers doubled is our reading of the family. {of_tasks}. Top: test accuracy on the way, "
         "mean over seeds. Middle: at the end, mean and range over seeds; bars, multiply-adds an image. Dotted: chance. "
         "Bottom: gain by doubling widths, Student's 95 % interval, variance over seeds pooled over nets. "
-        f"n = {n} seeds a point, learning rate of {rates} by "
-        f"training loss{f'; {lost} of {len(everything)} fits failed or diverged' if lost else ''}. The claim, that "
+        f"n = {n} seeds a point, {rates_note(everything)}"
+        f"{f'; {lost} of {len(everything)} fits failed or diverged' if lost else ''}. The claim, that "
         f"half of the width is enough on the easy task (under {100 * ENOUGH:.0f} points lost) and not on the hard one, "
         f"{held}: {found.sentence}. {_paying(fits, (tasks(fits) * 2)[1])}"
     )

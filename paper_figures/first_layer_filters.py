@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from widththeory import command
-from widththeory.estimates import finished, select_learning_rate
+from widththeory.estimates import finished, rates_note, select_learning_rate
 from widththeory.plotting import TEXT_WIDTH, series
 from widththeory.verdicts import Verdict
 
@@ -300,7 +300,6 @@ def caption(
         f"{task} {'CReLU' if activation == 'crelu' else 'ReLU'} {value:.2f}"
         for (task, activation), value in reached.items()
     )
-    rates = ", ".join(f"{rate:g}" for rate in sorted(table["learning_rate"].unique()))
     held = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}[found.state]
     trained = shown[~shown["net"].isin(CONTROLS)]
     atoms = round((trained["above_noise"] * trained["num_filters"]).sum())
@@ -315,7 +314,7 @@ def caption(
         "better than 95 % of noise, with the bank of 8 orientations at 5 scales (as recalled). Last: mean cosine to "
         "the most opposite "
         f"filter, as in Shang et al. 2016, less that of noise. {f'From packages: {sources}. ' if sources else ''}Ours: "
-        f"residual networks, n = {count} seeds each, learning rate of {rates} by training loss, test accuracy "
+        f"residual networks, n = {count} seeds each, {rates_note(table)}, test accuracy "
         f"{accuracy}; the scale of their normalisation is taken as positive"
         f"{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. {absent}"
         "Mean cosine to the most opposite against noise [least, largest draw], and directions with 99 % of the energy: "

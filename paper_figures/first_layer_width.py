@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from widththeory import command
-from widththeory.estimates import Interval, finished, select_learning_rate
+from widththeory.estimates import Interval, finished, rates_note, select_learning_rate
 from widththeory.plotting import TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import Verdict
 
@@ -152,8 +152,8 @@ def _accuracy(axes: Axes, fits: pd.DataFrame, title: str, *, last: bool) -> None
     axes.set_yticks([tick for tick in axes.get_yticks() if tick < 1.01])
     for width, name in CLASSICS.items():
         axes.annotate(
-            name, (width, 0.03), rotation=90, fontsize=6, color="0.35", ha="right", va="bottom", xytext=(-0.5, 0),
-            textcoords="offset points",
+            f"{width} {name}", (width, fits["chance"].iloc[0]), rotation=90, fontsize=6, color="0.25", ha="right",
+            va="bottom", xytext=(-0.5, 3), textcoords="offset points",
         )  # fmt: skip
     axes.set_title(title)
 
@@ -221,7 +221,6 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame) -> str:
     count = finished(fits).groupby(CELL).size()
     n = f"{count.min()}" if count.min() == count.max() else f"{count.min()} to {count.max()}"
     lost = len(everything) - len(finished(everything))
-    rates = ", ".join(f"{rate:g}" for rate in sorted(everything["learning_rate"].unique()))
     held = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}[found.state]
     facts = fits.groupby("task")[["chance", "num_train", "num_test", "image_size", "num_steps", "batch_size"]].first()
     of_tasks = "; ".join(
@@ -233,7 +232,7 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame) -> str:
     classics = ", ".join(f"{width} {name}" for width, name in CLASSICS.items())
     return (
         f"allconv6 networks, 3x3 filters first; only their number changes. {of_tasks}. Points: mean and range over n = "
-        f"{n} seeds, learning rate of {rates} by training loss"
+        f"{n} seeds, {rates_note(everything)}"
         f"{f'; {lost} of {len(everything)} fits failed or diverged' if lost else ''}. Grey area: multiply-adds an "
         f"image; fine dots: chance; thin lines: classic first layers ({classics}), as recalled. Dashed: a patch has "
         f"{patch} numbers, fewer filters lose some linearly, as many keep all under CReLU; dotted: the {2 * patch} "

@@ -20,6 +20,7 @@ from widththeory.estimates import (
     gain,
     labelled,
     points,
+    rates_note,
     select_learning_rate,
     tasks,
     telling,
@@ -250,11 +251,10 @@ def _setting(fits: pd.DataFrame, everything: pd.DataFrame) -> str:
     )
     count = finished(fits).groupby(CELL).size()
     n = f"{count.min()}" if count.min() == count.max() else f"{count.min()} to {count.max()}"
-    rates = ", ".join(f"{rate:g}" for rate in sorted(everything["learning_rate"].unique()))
     lost = len(everything) - len(finished(everything))
     said = f"; {lost} of {len(everything)} fits failed or diverged" if lost else ""
     return (
-        f"Tasks: {of_tasks}. Means and ranges over n = {n} seeds, learning rate of {rates} by training loss{said}; "
+        f"Tasks: {of_tasks}. Means and ranges over n = {n} seeds, {rates_note(everything)}{said}; "
         "in brackets Student's 95 % interval, variance over seeds pooled over networks. "
     )
 

@@ -8,8 +8,10 @@ from widththeory.estimates import (
     PowerLaw,
     bootstrap_interval,
     cells_note,
+    contrast,
     finished,
     fit_power_law,
+    rates_note,
     select_learning_rate,
 )
 
@@ -91,6 +93,24 @@ def test_learning_rate_is_chosen_by_training_loss():
     overall = select_learning_rate(table, by=[])
     assert set(overall["learning_rate"]) == {0.01}  # medians 3.5 and 2.5
     assert len(overall) == 4
+
+
+def test_a_single_rate_was_not_chosen():
+    assert rates_note(fits(learning_rate=[0.2, 0.05, 0.2])) == "learning rate of 0.05, 0.2 by training loss"
+    assert rates_note(fits(learning_rate=[0.05, 0.05])) == "learning rate 0.05"
+
+
+def test_a_contrast_by_hand():
+    """Means 0.2, 0.6, 0.1 with variances 0.01, 0.01 of two networks; the third has one seed, and counts by its mean."""
+    values = {"a": (0.1, 0.2, 0.3), "b": (0.5, 0.6, 0.7), "c": (0.1,)}
+    rows = [("hard", name, value) for name, own in values.items() for value in own]
+    table = fits(**dict(zip(("task", "network", "test_accuracy"), zip(*rows, strict=True), strict=True)))
+    found = contrast(table, "hard", {"b": 2.0, "a": -1.0, "c": -1.0})
+    half = 2.7764 * 0.1 * np.sqrt(4 / 3 + 1 / 3 + 1)  # t(0.975, 4), Fisher and Yates, Table III
+    assert (found.value, found.n) == (pytest.approx(0.9), 1)
+    assert (found.low, found.high) == pytest.approx((0.9 - half, 0.9 + half), abs=1e-4)
+    assert contrast(table, "hard", {"b": 1.0, "d": -1.0}).n == 0
+    assert contrast(table, "easy", {"b": 1.0, "a": -1.0}).n == 0
 
 
 def test_a_rate_that_loses_cells_loses():

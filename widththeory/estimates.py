@@ -85,6 +85,12 @@ def cells_note(table: pd.DataFrame) -> str:
     return f"n = {done}" if done == len(table) else f"n = {done} of {len(table)}"
 
 
+def rates_note(table: pd.DataFrame, learning_rate: str = "learning_rate") -> str:
+    """ "learning rate of 0.05, 0.2 by training loss", or "learning rate 0.05" where there was nothing to choose."""
+    rates = [f"{rate:g}" for rate in sorted(table[learning_rate].unique())]
+    return f"learning rate of {', '.join(rates)} by training loss" if len(rates) > 1 else f"learning rate {rates[0]}"
+
+
 def select_learning_rate(
     table: pd.DataFrame, by: Sequence[str], *, loss: str = "train_mse", learning_rate: str = "learning_rate"
 ) -> pd.DataFrame:
