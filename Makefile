@@ -33,13 +33,6 @@ help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # Each claim has a make of its own: one that fails is named at the end, and the others are still made.
-define each
-@failed=; for claim in $(1); do \
-	$(MAKE) --silent --no-print-directory $(2)/$(SCALE)/$$claim.$(3) || failed="$$failed $$claim"; \
-done; \
-if test -n "$$failed"; then echo "$@: not made at scale $(SCALE):$$failed (the reasons are above)" >&2; exit 1; fi; \
-echo "$@: $(words $(1)) of $(words $(1)) up to date in $(2)/$(SCALE)"
-endef
 
 figures: .venv/requirements.txt ## Draw every figure and the gallery; below paper scale, first fit what is missing.
 	@status=0; $(MAKE) --silent --no-print-directory pictures || status=1; \
@@ -47,11 +40,23 @@ figures: .venv/requirements.txt ## Draw every figure and the gallery; below pape
 	test ! -f figures/$(SCALE)/summary.txt || \
 		{ cat figures/$(SCALE)/summary.txt; echo 'gallery: open figures/$(SCALE)/index.html'; }; exit $$status
 
+# While a figure is drawn, by one core, the fits of the next claim begin.
+lost := figures/$(SCALE)/.not-made
 pictures: .venv/requirements.txt
-	$(call each,$(pictured),figures,pdf)
+	@mkdir -p $(dir $(lost)); : >$(lost); for claim in $(pictured); do \
+		if $(MAKE) --silent --no-print-directory results/$(SCALE)/$$claim.csv; then \
+			wait; $(MAKE) --silent --no-print-directory figures/$(SCALE)/$$claim.pdf || echo $$claim >>$(lost) & \
+		else echo $$claim >>$(lost); fi; \
+	done; wait; failed=$$(sort $(lost) | tr '\n' ' '); rm $(lost); \
+	if test -n "$$failed"; then echo "$@: not made at scale $(SCALE): $$failed(the reasons are above)" >&2; exit 1; fi; \
+	echo "$@: $(words $(pictured)) of $(words $(pictured)) up to date in figures/$(SCALE)"
 
 results: .venv/requirements.txt ## Fit what is missing, at paper scale too, and write the tables.
-	$(call each,$(claims),results,stamp)
+	@failed=; for claim in $(claims); do \
+		$(MAKE) --silent --no-print-directory results/$(SCALE)/$$claim.stamp || failed="$$failed $$claim"; \
+	done; \
+	if test -n "$$failed"; then echo "$@: not made at scale $(SCALE):$$failed (the reasons are above)" >&2; exit 1; fi; \
+	echo "$@: $(words $(claims)) of $(words $(claims)) up to date in results/$(SCALE)"
 
 test: .venv/requirements-dev.txt .venv/requirements-docs.txt ## Run the tests.
 	$(python) -m pytest -n 2 --dist loadgroup

@@ -160,6 +160,14 @@ class Regression:
         values["target_args"] = [[name, value] for name, value in self.target_args if name != "seed"]
         return json.dumps(values, sort_keys=True)
 
+    @property
+    def twin_key(self) -> str:
+        """Equal for fits whose programs differ in what they are fitted to alone: they are compiled to the same code."""
+        values = json.loads(self.program_key)
+        del values["target"]
+        values["target_args"] = [[name, value] for name, value in self.target_args if name == "input_dim"]
+        return json.dumps(values, sort_keys=True)
+
 
 def _in_class(size: int, classes: tuple[int, ...]) -> int:
     """The smallest class that holds `size`."""
