@@ -1,7 +1,10 @@
 """Balls of the closed forms: against floats with their stated errors, exact integers, and other formulas."""
 
+import importlib
 import inspect
+import itertools
 import math
+import pkgutil
 from fractions import Fraction
 
 import flint
@@ -10,75 +13,123 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import widththeory.bounds
 from widththeory.bounds import (
-    affine_pieces,
     daniely_norm,
-    free_knot,
-    growing_box,
     kernel_direction,
-    level_set,
     linear_regions,
-    product_direction,
+    radial_projection,
     random_features,
+    ridge_sum,
     rigorous,
     rigorous_daniely,
     rigorous_directions,
     rigorous_features,
-    rigorous_free_knot,
     rigorous_gradient,
-    rigorous_level_set,
-    rigorous_products,
     rigorous_regions,
     rigorous_truncation,
-    rigorous_wave,
     sawtooth_gradient,
+    sliced_floor,
     spectral,
     truncation,
 )
 from widththeory.bounds.radial_law import RadialLaw
+from widththeory.bounds.sphere_projection import sphere_projection_floor
+from widththeory.bounds.square_sum import square_sum_floor
 from widththeory.network import Network
 from widththeory.typing import Certified
 
 arb, acb = flint.arb, flint.acb
 widths_lists = st.lists(st.integers(3, 12), min_size=1, max_size=4)
 
-BALLS = {
-    affine_pieces: rigorous,
-    daniely_norm: rigorous_daniely,
-    free_knot: rigorous_free_knot,
-    growing_box: rigorous_directions,
-    level_set: rigorous_level_set,
-    linear_regions: rigorous_regions,
-    product_direction: rigorous_products,
-    random_features: rigorous_features,
-    sawtooth_gradient: rigorous_gradient,
-    spectral: rigorous_wave,
-    truncation: rigorous_truncation,
+BOUNDS = [
+    importlib.import_module(f"widththeory.bounds.{info.name}")
+    for info in pkgutil.iter_modules(widththeory.bounds.__path__)
+    if not info.name.startswith("rigorous")
+]
+BALLS = [
+    importlib.import_module(f"widththeory.bounds.{info.name}")
+    for info in pkgutil.iter_modules(widththeory.bounds.__path__)
+    if info.name.startswith("rigorous")
+]
+# The floor itself is relative_floor times second_moment; the others know a function by its values in floats only.
+WITHOUT = {
+    spectral.floor,
+    kernel_direction.chord_distance,
+    kernel_direction.narrow_floor,
+    radial_projection.radial_projection_floor,
+    ridge_sum.best_ridge_error,
+    sliced_floor.sliced_floor,
 }
-# The floor itself is relative_floor times second_moment; chords find the least distance for any function, by values.
-WITHOUT = {spectral.floor}
 
 
-@pytest.mark.parametrize("module", BALLS, ids=lambda module: module.__name__.rpartition(".")[2])
-def test_every_certified_number_has_a_ball(module):
-    certified = [
-        name
+def certified_functions():
+    """Public functions of the modules of bounds that return a `Certified`."""
+    return [
+        function
+        for module in BOUNDS
         for name, function in vars(module).items()
         if inspect.isfunction(function)
         and function.__module__ == module.__name__
         and not name.startswith("_")
         and inspect.signature(function).return_annotation is Certified
-        and function not in WITHOUT
     ]
-    assert certified
-    assert [name for name in certified if not hasattr(BALLS[module], name)] == []
-    assert hasattr(rigorous_directions, kernel_direction.radial_floor.__name__)
+
+
+def test_every_certified_number_has_a_ball():
+    functions = certified_functions()
+    assert len(functions) > 30
+    assert set(functions) >= WITHOUT
+    own = {
+        name
+        for module in BALLS
+        for name, function in vars(module).items()
+        if inspect.isfunction(function) and function.__module__ == module.__name__
+    }
+    assert [function for function in functions if function not in WITHOUT and function.__name__ not in own] == []
 
 
 def covers(ball, number):
     """The ball and the certified number have a number in common, and the ball is the narrower one."""
     known = rigorous.to_ball(number)
     return ball.overlaps(known) and float(ball.rad()) <= max(number.error, 1e-14 * abs(number.value))
+
+
+# --- first layers narrower than the input ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dim", [1, 2, 5])
+def test_sums_of_squares(dim):
+    ball = rigorous_directions.square_sum_floor(dim)
+    assert covers(ball, square_sum_floor(dim))
+    # with fewer intervals of the mean the least of both factors is less, and a floor too
+    assert rigorous_directions.square_sum_floor(dim, num_means=50) <= ball.upper()
+    assert float(ball.rad()) < 1e-15 * float(ball.mid())
+
+
+@pytest.mark.parametrize(
+    ("dim", "frequency", "width"), [(3, 0.01, 2), (3, 1.0, 1), (3, 5.0, 2), (4, 7.0, 1), (8, 17.8, 7), (12, 40.0, 6)]
+)
+def test_projections_of_spheres(dim, frequency, width):
+    """A double series against Gauss-Jacobi quadrature of Bessel functions."""
+    ball = rigorous_daniely.sphere_projection_floor(dim, frequency, width)
+    assert covers(ball, sphere_projection_floor(dim, frequency, width))
+    assert float(ball.rad()) < 1e-15
+    assert ball.overlaps(rigorous_daniely.sphere_projection_floor(dim, arb(frequency), width, precision=32))
+
+
+def test_projections_that_see_less_of_a_sphere_miss_more():
+    balls = [rigorous_daniely.sphere_projection_floor(5, 6.0, width) for width in range(1, 5)]
+    assert all(more < less for less, more in itertools.pairwise(balls))
+    assert balls[-1] > 0
+    assert balls[0] < 1
+
+
+def test_linear_function_of_a_sphere_is_seen_in_proportion():
+    """For small w the sine is w <x, x'>, of which r of d coordinates are seen: 1 - r / d is missed."""
+    for dim, width in ((3, 1), (4, 3), (7, 2)):
+        ball = rigorous_daniely.sphere_projection_floor(dim, 1e-6, width)
+        assert abs(ball - arb(dim - width) / dim) < 1e-11  # of the order of w^2
 
 
 # --- regions ----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""`daniely_norm` as balls: Bessel functions by FLINT, and the degrees left out bounded by a geometric series."""
+"""`daniely_norm` and `sphere_projection` as balls: Bessel functions by FLINT, series with proven remainders."""
 
 import math
 from collections.abc import Iterator
@@ -100,6 +100,74 @@ def error_floor(
             distance = _distance(squared)
             best = best.max(distance * (distance - 2 * rational(norm_sum) / _root(dim, n)) / energies.whole)
         return best
+
+
+def sphere_projection_floor(
+    dim: int, frequency: int | float | flint.arb, width: int, *, precision: int = 64
+) -> flint.arb:
+    """`sphere_projection.sphere_projection_floor` as a ball: first hidden layers of width r < d, sin(w <x, x'>).
+
+    With a = r/2, b = (d - r)/2 and M_ij = E s^i (1 - s)^j = (a)_i (b)_j / (d/2)_(i+j) for s = |P x|^2, the mean of
+    phi_(d-r)(w |q| |q'|)^2 phi_r(2 w |P x| |P x'|) is the double series
+
+        sum_ij (-1)^(i+j) M_ij^2 w^(2i) / (i! (a)_i) (w/2)^(2j) c_j,    c_j = sum_k 1 / (k! (j-k)! (b)_k (b)_(j-k)),
+
+    and the floor is 1 - (sum over i >= 1, times -1/2) / ((1 - phi_d(2 w)) / 2).
+
+    Args:
+        dim: d, at least 3.
+        frequency: w, positive; a float is taken at its exact value, a ball as all its numbers.
+        width: r, between 1 and d - 1.
+        precision: bits.
+
+    Error:
+        The radius. Since M_ij <= 1 and a, b >= 1/2, both factors are at most t_n = (2 w)^(2n) / (2n)!, so that what is
+        beyond i, j <= N adds at most cosh(2 w) sum_(n > N) t_n.
+
+    Raises:
+        ValueError: an argument outside its range.
+
+    Source: derived for this project; the target is that of [daniely2017] Lemma 4.
+    """
+    check_positive_int("dim", dim, at_least=3)
+    if check_positive_int("width", width) >= dim:
+        raise ValueError(f"width must be below dim = {dim}, got {width}")
+    key, wanted = _key(frequency), _bits(precision)
+    # terms are as large as cosh(2 w)^2, and cancel
+    with flint.ctx.workprec(wanted + math.ceil(6 * float(_frequency(key).abs_upper()))):
+        w = _frequency(key)
+        a, b = Ball(width) / 2, Ball(dim - width) / 2
+        last, beyond = _cut((2 * w) ** 2, Ball(2) ** -wanted / (2 * w).cosh())
+        first, second, both = (_rising(z, 2 * last) for z in (a, b, a + b))
+        factorials = _rising(Ball(1), last)
+        halves = [1 / (factorials[k] * second[k]) for k in range(last + 1)]
+        known = Ball(0)
+        for j in range(last + 1):
+            square = sum((halves[k] * halves[j - k] for k in range(j + 1)), Ball(0)) * (w / 2) ** (2 * j)
+            for i in range(1, last + 1):
+                moment = first[i] * second[j] / both[i + j]
+                known += (-1) ** (i + j + 1) * square * moment**2 * w ** (2 * i) / (factorials[i] * first[i]) / 2
+        known += (2 * w).cosh() * beyond * Ball(0, 1)
+        whole = (1 - (-(w**2)).hypgeom_0f1(a + b)) / 2
+        return (1 - known / whole).max(Ball(0))
+
+
+def _cut(square: flint.arb, tolerance: flint.arb) -> tuple[int, flint.arb]:
+    """N, and a bound on what is left of cosh(sqrt(square)) after its terms n <= N, below the tolerance."""
+    last, term = 0, square / 2  # the first that is left out
+    while True:
+        shrink = square / ((2 * last + 3) * (2 * last + 4))  # falls with the terms
+        if shrink < 0.5 and 2 * term < tolerance:
+            return last, term / (1 - shrink)
+        last, term = last + 1, term * shrink
+
+
+def _rising(start: flint.arb, last: int) -> list[flint.arb]:
+    """start (start + 1) ... (start + n - 1) for n = 0, ..., last."""
+    found = [Ball(1)]
+    for n in range(last):
+        found.append(found[-1] * (start + n))
+    return found
 
 
 @dataclass(frozen=True)

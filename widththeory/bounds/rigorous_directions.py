@@ -1,19 +1,25 @@
-"""Floors for first layers narrower than the input as balls: radial functions, by proven integration.
+"""Floors for first layers narrower than the input as balls: radial functions, by proven integration; sums of squares.
 
 For a ball all directions are alike. On a chord of half-length h at distance r from the centre, r^2 + h^2 = 1, put
 t = h u. With p(s) the profile as a function of the squared radius s = r^2 + h^2 u^2, A_n the area of the unit sphere of
 R^n and all integrals over [0, 1],
 
     int (variance x length) = A_n int p(s^2)^2 s^(n-1) ds - 2 A_(n-1) int r^(n-2) h (int p(r^2 + h^2 u^2) du)^2 dr.
+
+The sum of squares on a cube has a closed form for every direction at once, which is elementary.
 """
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import TypeAlias
 
 from widththeory.bounds.rigorous import flint, rational
 from widththeory.typing import check_positive_int
 
 Profile: TypeAlias = Callable[[flint.acb, bool], flint.acb]
+
+# of the triangles tried for sums of squares; None is the weight 1
+_REACHES = (*(Fraction(k, 20) for k in (3, 4, 6, 9, 14, 20, 30, 40)), None)
 
 
 def radial_floor(profile: Profile, input_dim: int, norm: str = "l2", *, precision: int = 64) -> flint.arb:
@@ -122,3 +128,57 @@ def growing_box_floor(
     if rational(box_radius) < 2 * rational(radius):
         return flint.arb(0)
     return (l1_norm - 2 * outside).max(flint.arb(0))
+
+
+def square_sum_floor(input_dim: int, *, num_means: int = 4000, precision: int = 64) -> flint.arb:
+    """`square_sum.square_sum_floor` as a ball: x_1^2 + ... + x_n^2 on [-1, 1]^n, networks narrower than max(n, 2).
+
+    The distance (not squared). With v = 1 - t / 2 the integrals of that formula are of (1 - v)^2 v^p and (1 - v)^3 v^p.
+
+    Args:
+        input_dim: n, at least 1.
+        num_means: intervals of the mean m of the entries of a direction; on each, the least of both factors is taken.
+        precision: bits.
+
+    Error: the radius.
+
+    Raises:
+        ValueError: an argument out of its range.
+
+    Source:
+        Derived for this project; that a floor exists is [lu2017] Theorem 3, and that width max(n, 2) suffices
+        [kimminpark2024], both as recalled.
+    """
+    others = check_positive_int("input_dim", input_dim) - 1
+    check_positive_int("num_means", num_means)
+    with flint.ctx.workprec(check_positive_int("precision", precision, at_least=32) + 32):
+        if not others:
+            return rational(Fraction(9, 80)).sqrt()
+        least = flint.arb("inf")
+        for k in range(num_means):
+            power = 3 + others * Fraction(k + 1, num_means)
+            factor = rational(Fraction(4, 3) * (1 + others * Fraction(k, num_means) ** 2))
+            integral = flint.arb(0)
+            for reach in _REACHES:
+                integral = integral.max(_weighted(reach, power))
+            least = least.min(factor * integral)
+        return (flint.arb(2) ** input_dim * least).sqrt()
+
+
+def _weighted(reach: Fraction | None, power: Fraction) -> flint.arb:
+    """int_0^2 w t^2 (1 - t/2)^p dt / (2 int_0^1 w dt) for w(t) = (1 - t / reach)_+, or 1 for None."""
+    squared, cubed = (1, -2, 1), (1, -3, 3, -1)
+    if reach is None:
+        return 4 * _above(squared, Fraction(0), power)
+    end = 1 - reach / 2
+    integral = 8 * _above(squared, end, power) - rational(16 / reach) * _above(cubed, end, power)
+    return integral / rational(reach if reach <= 1 else 2 - 1 / reach)
+
+
+def _above(coefficients: tuple[int, ...], low: Fraction, power: Fraction) -> flint.arb:
+    """Integral of sum_j c_j v^(power + j) over [low, 1]."""
+    start, total = rational(low), flint.arb(0)
+    whole = start ** rational(power + 1) if low else flint.arb(0)
+    for j, coefficient in enumerate(coefficients):
+        total += coefficient * (1 - whole * start**j) / rational(power + 1 + j)
+    return total
