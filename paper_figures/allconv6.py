@@ -201,8 +201,9 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame) -> str:
         for name, row in facts.iterrows()
     )
     return (
-        f"Nine allconv6 networks, widths {', '.join(fits.sort_values('net')['widths'].unique())}; that nets 6 to 8 are "
-        f"the half net with layers doubled is our reading of the family. {of_tasks}. Top: test accuracy on the way, "
+        f"{fits['net'].nunique()} allconv6 networks, widths "
+        f"{', '.join(fits.sort_values('net')['widths'].unique())}; that nets 6 to 8 are the half net with layers "
+        f"doubled is our reading of the family. {of_tasks}. Top: test accuracy on the way, "
         "mean over seeds. Middle: at the end, mean and range over seeds; bars, multiply-adds an image. Dotted: chance. "
         "Bottom: gain by doubling widths, Student's 95 % interval, variance over seeds pooled over nets. "
         f"n = {n} seeds a point, {rates_note(everything)}"

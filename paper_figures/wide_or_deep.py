@@ -28,6 +28,7 @@ from widththeory.verdicts import Verdict
 CELL = ["task", "network"]
 LABELS = ["family", "layers", "budget", "equal"]
 ENOUGH = 0.02  # of the test images: a network that loses less is as good
+PUBLISHED_PASSES = 200  # over the training images of CIFAR-10, of the published WRNs
 HELD = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}
 
 
@@ -239,6 +240,35 @@ def mismatch(cells: pd.DataFrame) -> float:
     return worst
 
 
+def uneven(cells: pd.DataFrame) -> float:
+    """By how much the parameters of residual networks of one budget differ at most, as a share."""
+    groups = cells[cells["family"] == "WRN"].groupby(["task", "budget"])["num_params"]
+    return float((groups.max() / groups.min() - 1).max())
+
+
+def _shares(everything: pd.DataFrame) -> str:
+    """Which share of all fits trains, task by task."""
+    found = {task: trained(everything, task).stack().mean() for task in tasks(everything)}
+    return ", ".join(f"{100 * share:.0f} % do on the {task} task" for task, share in found.items())
+
+
+def _reached(fits: pd.DataFrame, everything: pd.DataFrame, published: pd.DataFrame) -> str:
+    """What networks of the published names reach on all of CIFAR-10, beside what is published."""
+    good = finished(fits[fits["task"] == "all"])
+    errors = published.set_index(published["network"].str.lower())["error"]
+    batch_size = everything["batch_size"].iloc[0] if "batch_size" in everything else np.nan
+    said = ""
+    for network, own in good[good["network"].isin(errors.index)].groupby("network"):
+        one = own.iloc[0]
+        passes = one["num_steps"] * batch_size / one["num_train"]
+        said += (
+            f" On all of CIFAR-10 {network} reaches {100 * own['test_accuracy'].mean():.1f} % (n = {len(own)}) in "
+            f"{passes:.0f} passes over the training images, published are {100 - errors[network]:.1f} % in "
+            f"{PUBLISHED_PASSES} (as recalled)."
+        )
+    return said
+
+
 def _mobile(fits: pd.DataFrame, task: str) -> str:
     """The narrow and deep MobileNet against the shallow ones, in words."""
     rows = fits[(fits["task"] == task) & (fits["family"] == "MobileNet")].drop_duplicates("network")
@@ -256,19 +286,20 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -
     """What is drawn, how many fits, and whether the claim held, computed from the tables."""
     fits, everything = drawn(table, cells), labelled(table, cells)
     found, task = verdict(table, cells), telling(fits)
-    shares = trained(everything, task).stack()
     known = published.set_index("network")
     thin, wide = known.loc["pre-act ResNet-1001"], known.loc["WRN-16-8"]
     return (
         "Residual networks (WRN-layers-factor) of as many multiply-adds as the shallowest; a narrow MobileNet, and "
-        f"shallow ones of as many parameters or multiply-adds; all within {100 * mismatch(cells):.1f} %. Time: median "
-        "and quartiles over fits, on the device of the table. A seed trains if its training accuracy comes at least "
-        "half as far above chance as the best of the task; "
-        f"{100 * shares.mean():.0f} % do over all networks and rates. {_setting(fits, everything)}Dotted: chance. "
+        f"shallow ones of as many parameters or multiply-adds; all within {100 * mismatch(cells):.1f} %, and "
+        f"parameters of residual ones within {100 * uneven(cells):.1f} %. Time: median and quartiles over fits, on the "
+        "device of the table. A seed trains if its training accuracy comes at least half as far above chance as the "
+        f"best of the task; over all networks and rates {_shares(everything)}. "
+        f"{_setting(fits, everything)}Dotted: chance. "
         f"The claim, that at equal multiply-adds wide and shallow loses nothing (under {100 * ENOUGH:.0f} points) to "
         f"thin and deep and is faster, {HELD[found.state]}: {found.sentence}. {_mobile(fits, task)}Published, "
         f"CIFAR-10: WRN-16-8 {wide['error']:g} % at {wide['num_params']:g} million parameters ({wide['origin']}), "
         f"pre-activation ResNet-1001 {thin['error']:g} % at {thin['num_params']:g}; sizes as recalled."
+        f"{_reached(fits, everything, published)}"
     )
 
 

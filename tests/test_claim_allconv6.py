@@ -105,6 +105,9 @@ def test_verdict_and_caption_of_the_formula():
     assert found.best_fit == pytest.approx(1 - 0.502)
     caption = FIGURE.caption(*tables.values())
     assert "holds: from half of the width" in caption
+    assert caption.startswith("9 allconv6 networks, widths ")
+    some = tables[""]["model.widths"].isin(["w0", "w5"])
+    assert FIGURE.caption(tables[""][some], tables["cells"]).startswith("2 allconv6 networks, widths ")
     assert "3-4: +9.0 points [+8.7, +9.3]" in caption
     assert "; 3-4 pays most. " in caption
     assert "our reading of the family" in caption
