@@ -476,6 +476,29 @@ def test_a_fit_that_is_killed_goes_on_with_the_same_bits(monkeypatch, tmp_path):
     assert not folder.exists()
 
 
+def test_turns_that_ended_before_a_kill_are_not_run_again(monkeypatch, tmp_path):
+    """Rows are written after the last turn of a call: if one takes long, those before it are kept until then."""
+    one, other = fit(compute_dtype="float32"), fit(compute_dtype="float32", seed=5)
+    whole = measure([one, other], 2)
+    monkeypatch.setenv("WIDTHTHEORY_SNAPSHOTS", str(tmp_path))
+    monkeypatch.setenv("WIDTHTHEORY_SNAPSHOT_SECONDS", "0")
+    trained, train = [], classify._Fit.train
+
+    def train_the_first(self, snapshots):
+        trained.append(self.chunk[0].seed)
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        train(self, snapshots)
+
+    monkeypatch.setattr(classify._Fit, "train", train_the_first)
+    with pytest.raises(KeyboardInterrupt):
+        measure([one, other], 2)
+    again = measure([one, other], 2)
+    assert trained == [one.seed, other.seed, other.seed]
+    assert [found.metrics | TIMES for found in again] == [found.metrics | TIMES for found in whole]
+    assert list(tmp_path.iterdir()) == []
+
+
 def _recording(method, steps):
     def go_on(self, step, arrays):
         steps.append(step)

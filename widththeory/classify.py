@@ -192,29 +192,35 @@ def _seconds() -> float:
     return time.process_time() if jax.default_backend() == "cpu" else time.perf_counter()
 
 
-def _measure_members(program: Program, members: list[Classification]) -> list[Measurement]:
-    began = _seconds()
+def _measure_members(
+    program: Program, members: list[Classification], turns: int
+) -> tuple[list[Measurement], Snapshots]:
+    """What members side by side gave, as one of so many turns, and their snapshots, to be removed after the last."""
+    began, clock = _seconds(), time.monotonic()
     chunk = members + [members[-1]] * (program.ensemble - len(members))
     fit, snapshots = _Fit(program, chunk), Snapshots(image_programs.identity(program, chunk))
     if found := snapshots.load(fit.arrays()):
         fit.go_on(*found)
     if fit.step < members[0].num_steps:
         fit.train(snapshots)
+        # Nothing of a call is written down before its last turn: of long ones each turn is kept until then.
+        if turns > 1 and turns * (time.monotonic() - clock) >= snapshots.interval:
+            snapshots.save(fit.step, fit.arrays())
     metrics = list(fit.results())[: len(members)]
     filters = np.asarray(first_kernel(fit.state.params)) if members[0].keep_weights else [None] * len(members)
-    snapshots.remove()
     seconds = (_seconds() - began) / len(members)
-    return [
+    found = [
         Measurement(settings, one | {"seconds": seconds}, None if kernel is None else save_filters(kernel))
         for settings, one, kernel in zip(members, metrics, filters, strict=False)
     ]
+    return found, snapshots
 
 
 def measure(settings: Sequence[Classification], chunk_size: int) -> list[Measurement]:
     """Run fits that share one `program_key`; where there is a GPU `chunk_size` at a time, the last filled up by copies.
 
-    On a CPU the fits of a chunk run in turn, and no result depends on `chunk_size`. A fit that is killed goes on from
-    its last snapshot, at most about a minute old, when it is asked for again.
+    On a CPU the fits of a chunk run in turn, and no result depends on `chunk_size`. Fits that are killed, in whichever
+    turn, go on from their last snapshots, at most about a minute old, when they are asked for again.
 
     Raises:
         ValueError: no fits, fits of different `program_key`, or `chunk_size` less than 1; DataError, which is one,
@@ -232,8 +238,10 @@ def measure(settings: Sequence[Classification], chunk_size: int) -> list[Measure
         image_programs.compiled_evaluate(program, _batch(program))  # before the clock of the first fit starts
         if settings[0].num_steps:
             image_programs.compiled_run(program, len(settings[0].data.train))
-        return [
-            measurement
-            for begin in range(0, len(settings), program.ensemble)
-            for measurement in _measure_members(program, list(settings[begin : begin + program.ensemble]))
+        begins = range(0, len(settings), program.ensemble)
+        done = [
+            _measure_members(program, list(settings[begin : begin + program.ensemble]), len(begins)) for begin in begins
         ]
+    for _, snapshots in done:
+        snapshots.remove()
+    return [measurement for found, _ in done for measurement in found]
