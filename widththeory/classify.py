@@ -199,8 +199,8 @@ def _measure_members(
     began, clock = _seconds(), time.monotonic()
     chunk = members + [members[-1]] * (program.ensemble - len(members))
     fit, snapshots = _Fit(program, chunk), Snapshots(image_programs.identity(program, chunk))
-    if found := snapshots.load(fit.arrays()):
-        fit.go_on(*found)
+    if kept := snapshots.load(fit.arrays()):
+        fit.go_on(*kept)
     if fit.step < members[0].num_steps:
         fit.train(snapshots)
         # Nothing of a call is written down before its last turn: of long ones each turn is kept until then.
