@@ -42,6 +42,26 @@ def test_size_and_error(example):
     assert gap <= example.error().bound
 
 
+@pytest.mark.parametrize("pieces", [2, 4, 6])
+def test_error_of_the_inner_product_is_attained_at_antipodes(pieces):
+    """x' = -x puts every sum x_i + x'_i at the knot 0, where the centred chord is h^2 / 16 = 1 / pieces^2 too low."""
+    point = [Fraction(n, 7) for n in (2, 3, 6)]
+    value = InnerProductSine(3, square_pieces=pieces).inner_product_network().exact([[*point, *(-x for x in point)]])
+    assert value[0, 0] == -1 - Fraction(3, pieces**2)
+
+
+@pytest.mark.parametrize(("dim", "order"), [(3, 1.0), (3, 2.0), (6, 1.0)])
+def test_error_is_sharp_up_to_a_third_and_falls_by_four(dim, order):
+    gaps = []
+    for factor in (1, 2, 4):
+        example = InnerProductSine(dim, order, square_pieces=16 * factor, sine_pieces=32 * factor)
+        points = example.sample(5000, np.random.default_rng(0))
+        gaps.append(np.abs(example.network()(points)[:, 0] - example.target(points)).max())
+        assert 2 / 3 * example.error().bound < gaps[-1] <= example.error().bound
+    # largest of 5000 points that lie differently in the pieces
+    np.testing.assert_allclose(np.divide(gaps[:-1], gaps[1:]), 4, rtol=0.1)
+
+
 def test_error_parts_fall_by_four():
     fine, finer = (InnerProductSine(4, square_pieces=10 * n, sine_pieces=20 * n).error().bound for n in (1, 2))
     assert fine / finer == pytest.approx(4, rel=1e-14)

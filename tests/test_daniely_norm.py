@@ -85,6 +85,13 @@ def test_less_error_needs_more_norm(dim, frequency, one, other):
     assert distances[1].upper >= distances[2].lower
 
 
+@given(st.integers(3, 30), st.floats(0.5, 60), st.floats(0, 1e3), st.floats(0, 1e3))
+def test_more_norm_allows_less_error(dim, frequency, norm_sum, more):
+    small, large = error_floor(dim, frequency, norm_sum), error_floor(dim, frequency, norm_sum + more)
+    assert large.lower <= small.upper
+    assert small.lower <= 1
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -94,6 +94,20 @@ def test_upper_bound_grows_with_every_width(dim, widths, position):
     assert expected_at_initialisation(dim, wider).value > expected_at_initialisation(dim, widths).value
 
 
+@given(DIMS, WIDTHS, st.integers(0, 3))
+def test_lower_bounds_grow_with_every_width(dim, extra, position):
+    """Not with the dimension or the depth: floors of n / d fall, and a last layer of d units has only 2^d cells."""
+    widths = [3 * dim + more for more in extra]
+    wider = list(widths)
+    wider[position % len(widths)] += 1
+    for bound in (montufar_lower, serra_lower):
+        assert bound(dim, wider).value >= bound(dim, widths).value
+    assert one_dimension(wider).value > one_dimension(widths).value
+    assert one_hidden_layer(dim, wider[0]).value >= one_hidden_layer(dim, widths[0]).value
+    assert one_hidden_layer(dim + 1, widths[0]).value > one_hidden_layer(dim, widths[0]).value
+    assert montufar_lower(2, (3, 2)).value < montufar_lower(2, (3,)).value
+
+
 @given(DIMS, st.lists(st.integers(1, 5), min_size=2, max_size=4))
 def test_one_layer_has_the_most_for_few_units_and_deep_nets_exceed_it_only_beyond_the_input_dimension(dim, widths):
     units = sum(widths)

@@ -56,6 +56,22 @@ def test_square_of_the_error_falls_with_the_square_of_the_pieces():
     assert coarse**2 == pytest.approx(2 * 9 / 16 * 1e-4 / 4, rel=1e-3)
 
 
+@pytest.mark.parametrize("dim", [1, 3, 10])
+def test_measured_error_is_half_of_the_bound_and_falls_with_the_pieces(dim):
+    rng, gaps = np.random.default_rng(3), []
+    for pieces in (16, 32):
+        example = BallIndicator(dim, pieces)
+        # within 3 e of the sphere only, where the error is; the law has density 1/2 in the norm
+        low, high = np.sqrt(1 - 3 * float(example.slack)), np.sqrt(1 + 3 * float(example.slack))
+        points = example.sample(20_000, rng)
+        points *= (rng.uniform(low, high, 20_000) / np.linalg.norm(points, axis=1))[:, None]
+        squares = (example.network()(points)[:, 0] - example.target(points)) ** 2
+        gaps.append(np.sqrt(squares.mean() * (high - low) / 2))
+        assert example.error().bound / 2 < gaps[-1] <= example.error().bound
+    # 20000 points have the mean to 1 %; the ramp is not quite symmetric for 16 pieces
+    assert gaps[0] / gaps[1] == pytest.approx(2, rel=0.1)
+
+
 def test_law():
     points = RadialControl(7).sample(20_000, np.random.default_rng(2))
     radii = RadialControl(7).target(points)
