@@ -80,7 +80,7 @@ def _sizes(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, network: pd.Data
     shown = network[network["sup_error"] >= SMALLEST]
     look = {**CONSTRUCTION, "linestyle": "-", "linewidth": 0.9, "label": "explicit, width 3, $m$ layers"}
     axes.plot(shown["num_params"], shown["sup_error"], **look)
-    axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="sup error", ylim=(SMALLEST, None))
+    axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="sup error", ylim=(SMALLEST / 30, None))
     axes.set_title("(a) error against size")
     axes.legend(loc="lower right", fontsize=7)
 

@@ -250,6 +250,10 @@ def test_neurons_grow_with_dimension_and_accuracy_and_agree_with_the_bound():
         assert rows[place] == pytest.approx(printed, rel=3e-3)
 
 
+def test_backticks_are_code_and_all_else_is_escaped():
+    assert pages.code("a < `b & c`, `d`") == "a &lt; <code>b &amp; c</code>, <code>d</code>"
+
+
 def test_a_script_cannot_be_closed_from_within():
     assert "</script" not in pages._json({"text": "</script><!-- "})
     assert json.loads(pages._json({"text": "</script>"})) == {"text": "</script>"}
@@ -407,5 +411,4 @@ def test_every_link_and_picture_is_there(opened, tree):
         path, _, place = address.removeprefix("file://").partition("#")
         assert Path(unquote(path)).exists(), address
         assert not place or opened.query_selector(f"[id='{place}']"), address
-    opened.evaluate("document.querySelectorAll('img').forEach(image => image.loading = 'eager')")
     opened.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth)")

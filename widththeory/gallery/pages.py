@@ -12,6 +12,7 @@ from typing import Any
 
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from widththeory.gallery import live
 from widththeory.gallery.claims import CHAPTERS, Claim
@@ -32,7 +33,7 @@ def render(chapters: dict[str, list[Claim]], root: Path, scale: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "identifier": identifier, "json": _json}
+    environment.filters |= {"number": number, "identifier": identifier, "json": _json, "code": code}
     environment.globals["picture"] = picture
     environment.globals["link"] = partial(link, folder=root / "figures" / scale)
     functions = {claim: live.functions(table) for claim, table in live.function_tables(root, scale).items()}
@@ -56,6 +57,11 @@ def number(value: float | None) -> str:
 def identifier(text: str) -> str:
     """A heading as the name of its place."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def code(text: str) -> Markup:
+    """Escaped, with what stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text)))
 
 
 def picture(claim: Claim) -> str | None:
