@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from scripts import load
 
-from widththeory import command
+from widththeory import command, plotting
+from widththeory.verdicts import Verdict
 
 EXPERIMENT = '''"""A claim in a sentence."""
 
@@ -111,6 +113,18 @@ def test_from_flags_to_table_to_picture(root):
     ]
     assert (root / "figures/laptop/claim.txt").read_text() == "n = 4 at laptop. Scale: laptop.\n"
     assert (root / "figures/laptop/claim.csv").read_text() == (root / "results/laptop/claim.csv").read_text()
+
+
+def test_the_picture_says_what_became_of_the_claim(root, monkeypatch):
+    run(root, "experiments/claim.py", "--out", "elsewhere")
+    module = load(root / "paper_figures/claim.py")
+    drawn = []
+    monkeypatch.setattr(plotting, "save", lambda figure, *rest: drawn.append(figure) or root)
+    verdict = Verdict("not held", "It did not.", "nothing", None, None, None, 3)
+    flags = ["--table", str(root / "elsewhere/claim.csv")]
+    command.draw(module.figure, module.caption, module.__file__, flags, verdict=lambda table: verdict)
+    (picture,) = drawn
+    assert [text.get_text() for text in picture.texts] == ["claim not held; scale: laptop"]
 
 
 def test_out_replaces_the_folder(root):

@@ -158,6 +158,8 @@ def test_wrong_layouts_are_said(tmp_path):
     assert "has no folder for class 'cow'" in refusal(tmp_path / "one", classes=("ant", "cow"))
     (tmp_path / "one" / "bee" / "folder.png").mkdir()
     assert "folder.png is not a file" in refusal(tmp_path / "one")
+    grow(tmp_path / "half" / "val")
+    assert refusal(tmp_path / "half").endswith("half has a folder val of classes, but no folder train beside it")
 
 
 def test_a_single_image_cannot_be_split(tmp_path):

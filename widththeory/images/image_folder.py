@@ -81,6 +81,8 @@ class ImageFolder:
             raise DataError(f"there is no folder {root}: it should hold one folder of images for each class")
         test_root = next((root / name for name in _TEST_FOLDERS if (root / name).is_dir()), None)
         train_root = root / "train" if (root / "train").is_dir() else root
+        if train_root == root and test_root is not None and any(path.is_dir() for path in test_root.iterdir()):
+            raise DataError(f"{root} has a folder {test_root.name} of classes, but no folder train beside it")
         names, train = _listed(train_root, self.classes, root)
         if train_root == root or test_root is None:
             train, test = self._split(names, train)
