@@ -327,17 +327,15 @@ def test_the_page_holds_no_chart_code_of_its_own():
 
 # --- in a browser -----------------------------------------------------------------------------------------------------
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = [path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path][:1]
 SHOWN = """article => [...article.querySelectorAll("path, text, output, .reading")]
     .map(one => (one.getAttribute("d") || "") + one.textContent).join("|")"""
 
 
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
+@pytest.fixture(scope="module", params=CHROMIUM, ids=["chromium"][: len(CHROMIUM)])
+def browser(request):
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        started = playwright.chromium.launch(executable_path=request.param, args=["--no-sandbox"])
         yield started
         started.close()
 

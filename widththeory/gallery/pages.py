@@ -61,7 +61,7 @@ def identifier(text: str) -> str:
 
 def code(text: str) -> Markup:
     """Escaped, with what stands between backticks as code."""
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text)))
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def picture(claim: Claim) -> str | None:
