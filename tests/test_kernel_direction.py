@@ -1,10 +1,13 @@
 """Floors for narrow first layers: hand values, quadrature by another route, and narrow networks that stay above."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate
+from scipy.special import beta
 
 from widththeory.bounds.kernel_direction import chord_distance, narrow_floor, radial_floor, sphere_area, turned
 from widththeory.network import Network
@@ -192,6 +195,17 @@ def test_turned_is_monotone(distance, angle, lipschitz, more, norm):
     assert turned(distance, angle, lipschitz + more, norm) <= proven + slack
     if proven > 0:
         assert turned(distance, angle + 0.05, lipschitz, norm) <= proven
+
+
+@pytest.mark.parametrize("input_dim", [2, 10, 40, 100])
+def test_radial_floor_of_a_small_ball_is_a_floor_still(input_dim):
+    """|x|^2: the variance on a chord of half-length h is 4 h^4 / 45, and the ball has volume 1e-41 in dimension 100."""
+    moment = beta((input_dim - 1) / 2, 3.5)  # twice the integral of r^(n-2) h^5
+    exact = math.sqrt(4 / 45 * sphere_area(input_dim - 1) * moment)
+    found = radial_floor(np.square, 2.0, input_dim)
+    assert found.lower <= exact <= found.upper
+    assert found.lower > 0.5 * exact
+    assert radial_floor(np.square, 2.0, input_dim, "l1").lower > 0
 
 
 @settings(max_examples=20)
