@@ -70,7 +70,7 @@ torture: .venv/requirements-dev.txt ## Kill, fill and share at random moments, m
 	$(python) tests/torture/torture.py
 
 bench: .venv/requirements-bench.txt ## Time the fit engine beside PyTorch; BENCH=--quick for a part of the grid.
-	for script in tests/bench/*.py; do $(python) $$script $(BENCH) || exit; done
+	@status=0; for script in tests/bench/*.py; do echo "$$script"; $(python) $$script $(BENCH) || status=1; done; exit $$status
 
 plan: .venv/requirements.txt ## List the fits that are missing, and the time they will take.
 	@$(python) -m widththeory plan --scale $(SCALE)

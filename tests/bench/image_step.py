@@ -232,7 +232,7 @@ def main() -> None:
         start = time.perf_counter()
         results[name] = run_way(name, options.quick)
         print(f"{name}: measured in {time.perf_counter() - start:.0f} s", file=sys.stderr)
-    report(results, multipliers)
+    sys.exit(not report(results, multipliers))
 
 
 if __name__ == "__main__":
