@@ -117,7 +117,7 @@ def _fours_above(n: int, m: int) -> int:
 RESULTS = (
     Result(
         "[lu2017] Theorems 1 and 2",
-        "n + 4 suffices for integrable functions on R^n, n does not",
+        "n + 4 suffices for scalar integrable functions on R^n; n does not, for scalar functions and so for every m",
         "l1-euclidean",
         "relu",
         lambda n, m: n + 1,
@@ -125,7 +125,7 @@ RESULTS = (
     ),
     Result(
         "[lu2017] Theorem 3",
-        "n - 1 does not suffice for integrable functions on the cube",
+        "n - 1 does not suffice for integrable functions on the cube, scalar ones and so for every m",
         "l1-compact",
         "relu",
         lambda n, m: n,
@@ -199,7 +199,7 @@ RESULTS = (
     ),
     Result(
         "[park2021] Theorem 2",
-        "3 is exact for curves in the plane, above max(n + 1, m)",
+        "3 is exact for curves in the plane, above max(n + 1, m), and so necessary for every n from m = 2 on",
         "continuous",
         "relu",
         _from({(1, 2): 3}),
@@ -281,7 +281,7 @@ RESULTS = (
     ),
     Result(
         "[hwang2025]",
-        "4 is exact for (n, m) = (2, 2) and (2, 3)",
+        "4 is exact for (n, m) = (2, 2) and (2, 3), so necessary above and sufficient below",
         "continuous",
         "leaky relu",
         _from({(2, 2): 4, (2, 3): 4}),
@@ -289,7 +289,7 @@ RESULTS = (
     ),
     Result(
         "[hwang2025]",
-        "4 k is exact for (n, m) = (2 k, 4 k - 1)",
+        "4 k is exact for (n, m) = (2 k, 4 k - 1), so necessary above and sufficient below",
         "continuous",
         "leaky relu",
         _fours_below,
