@@ -182,6 +182,29 @@ def test_floor_agrees_with_the_floating_one(dim, frequency, order):
         previous = ball
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_floor_is_the_weighted_integral_of_the_density(count):
+    """In the plane (2 / pi) arcsin(1 / rho) of the circle is in a tube, at most 1 / k from rho = 1 / sin(pi / 2k)."""
+    cosine = Cosine(2, 2.0)
+    wave = wave_of(cosine, precision=64)
+    ball = rigorous_wave.floor(wave, count)
+    assert ball.overlaps(rigorous.to_ball(spectral.floor(cosine.spectrum(), count)))
+    assert (ball / rigorous_wave.second_moment(wave)).overlaps(rigorous_wave.relative_floor(wave, count))
+    # rho = 1 / sin(a) takes away the root at rho = 1; 120 nodes are far more than S needs on [1, 6]
+    low, high = math.asin(1 / wave.end), math.pi / (2 * count)
+    nodes, weights = np.polynomial.legendre.leggauss(120)
+    angles = (low + high) / 2 + (high - low) / 2 * nodes
+    total = 0.0
+    for angle, weight in zip(angles, weights, strict=True):
+        density = float(rigorous_wave.spectral_density(wave, 1 / math.sin(angle)).mid())
+        total += weight * (1 - 2 * count * angle / math.pi) * density * math.cos(angle) / math.sin(angle) ** 2
+    total *= (high - low) / 2
+    # what lies beyond the last rho adds to the floor, at most what the ball leaves open twice over
+    beyond = 4 * float(ball.rad()) / (2 * count * low / math.pi)
+    assert total - 1e-12 <= float(ball.upper())
+    assert total + beyond + 1e-12 >= float(ball.lower())
+
+
 def test_a_larger_frequency_range_narrows_the_ball():
     cosine = Cosine(2, 2.0)
     near, far = wave_of(cosine, max_frequency=4.0, precision=64), wave_of(cosine, max_frequency=7.0, precision=64)
@@ -222,6 +245,7 @@ def test_bad_arguments():
         (lambda: rigorous_wave.Wave(2, 1.0, (1.0, 2.0), precision=3), "precision"),
         (lambda: rigorous_wave.Wave(2, 1.0, (1.0, 2.0), max_frequency=1.0), "max_frequency"),
         (lambda: rigorous_wave.relative_floor(wave, 0), "num_neurons"),
+        (lambda: rigorous_wave.floor(wave, 0), "num_neurons"),
         (lambda: rigorous_wave.neurons_needed(wave, 1.5), "relative_error"),
         (lambda: rigorous_wave.spectral_density(wave, 9.0), "rho"),
         (lambda: rigorous_law.cdf(wave.law, 0.0), "radius"),

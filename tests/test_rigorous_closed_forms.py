@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 import widththeory.bounds
 from widththeory.bounds import (
     daniely_norm,
-    kernel_direction,
     linear_regions,
     radial_projection,
     random_features,
@@ -30,7 +29,6 @@ from widththeory.bounds import (
     rigorous_truncation,
     sawtooth_gradient,
     sliced_floor,
-    spectral,
     truncation,
 )
 from widththeory.bounds.radial_law import RadialLaw
@@ -52,11 +50,8 @@ BALLS = [
     for info in pkgutil.iter_modules(widththeory.bounds.__path__)
     if info.name.startswith("rigorous")
 ]
-# The floor itself is relative_floor times second_moment; the others know a function by its values in floats only.
+# They know a function by its values in floats only.
 WITHOUT = {
-    spectral.floor,
-    kernel_direction.chord_distance,
-    kernel_direction.narrow_floor,
     radial_projection.radial_projection_floor,
     ridge_sum.best_ridge_error,
     sliced_floor.sliced_floor,

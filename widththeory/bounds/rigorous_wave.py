@@ -107,6 +107,23 @@ def spectral_density(wave: Wave, rho: float | Ball) -> Ball:
         return _prepared(wave).density(rho)
 
 
+def floor(wave: Wave, num_neurons: int) -> Ball:
+    """E_k as a ball: `spectral.floor`, with proof.
+
+    E (f - g)^2 is at least the lower end for every network f with one hidden layer of k = num_neurons neurons.
+
+    Error: the radius, as for `relative_floor`, which is this divided by `second_moment`.
+
+    Raises:
+        ValueError: num_neurons less than 1.
+
+    Source: [eldanshamir2016] Proposition 13 for the method; as a number derived for this project.
+    """
+    check_positive_int("num_neurons", num_neurons)
+    with flint.ctx.workprec(wave.precision):
+        return _prepared(wave).floor(num_neurons)
+
+
 def relative_floor(wave: Wave, num_neurons: int) -> Ball:
     """E_k / E g^2 as a ball: `spectral.relative_floor`, with proof.
 
@@ -123,10 +140,8 @@ def relative_floor(wave: Wave, num_neurons: int) -> Ball:
     Source:
         [eldanshamir2016] Proposition 13 for the method; as a number derived for this project.
     """
-    check_positive_int("num_neurons", num_neurons)
     with flint.ctx.workprec(wave.precision):
-        prepared = _prepared(wave)
-        return prepared.floor(num_neurons) / prepared.moment
+        return floor(wave, num_neurons) / second_moment(wave)
 
 
 def neurons_needed(wave: Wave, relative_error: float) -> tuple[int, int]:
