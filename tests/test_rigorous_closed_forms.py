@@ -50,10 +50,12 @@ BALLS = [
     for info in pkgutil.iter_modules(widththeory.bounds.__path__)
     if info.name.startswith("rigorous")
 ]
-# They know a function by its values in floats only.
 WITHOUT = {
+    # A quotient of two integrals inside a third: enclosures of the inner ones on wide balls are too slow so far.
     radial_projection.radial_projection_floor,
+    # Its Gram matrix integrates products of hats over the whole plane, with kinks along 2 k families of lines.
     ridge_sum.best_ridge_error,
+    # Without `across` its error is statistical; with it each line needs `rigorous_free_knot` on thousands of knots.
     sliced_floor.sliced_floor,
 }
 
