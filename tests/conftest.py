@@ -23,6 +23,7 @@ hypothesis.settings.register_profile("widththeory", derandomize=True, deadline=N
 hypothesis.settings.load_profile("widththeory")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Tests of one claim run in one worker, which computes its tables once."""
     for item in items:

@@ -1,6 +1,7 @@
 """Rules of the house, read from the source: layers, sources, docstrings, names, scripts, and what importing may do."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -237,6 +238,12 @@ def test_pins_are_within_the_ranges_of_the_package():
     pinned = {canonicalize_name(pin.name): next(iter(pin.specifier)).version for pin in pins("requirements.txt")}
     for requirement in map(Requirement, project["dependencies"]):
         assert pinned[canonicalize_name(requirement.name)] in requirement.specifier
+
+
+@pytest.mark.xdist_group("grouped")
+def test_workers_know_the_groups(request):
+    """Else each of them computes the tables of every claim, builds the documentation and starts the clusters."""
+    assert request.node.nodeid.endswith("@grouped") == ("PYTEST_XDIST_WORKER" in os.environ)
 
 
 def test_the_package_declares_what_it_imports():
