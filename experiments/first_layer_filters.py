@@ -1,4 +1,4 @@
-"""First layers of trained networks are Gabor atoms, and some come in opposite pairs; noise of their shape is neither.
+"""First layers of trained networks are Gabor atoms, closer to opposites of each other than noise of their shape is.
 
 Source:   Shang, Sohn, Almeida, Lee 2016, Section 2 (opposite phases, on AlexNet; the paper prints histograms only);
           Krizhevsky, Sutskever, Hinton 2012, Figure 3, as recalled. The bank of 8 orientations at 5 scales: Liu and

@@ -82,7 +82,7 @@ def figure(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, need
     _errors(panels[1, 1], fits, floor, network, CONTROL, f"(d) control $|x|$, $d={dims[CONTROL]}$")
     handles = {
         label: handle
-        for axes in (panels[1, 0], panels[0, 0])
+        for axes in (panels[1, 0], panels[0, 0], panels[1, 1])
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
     picture.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=7.5)

@@ -109,7 +109,7 @@ def figure(
     pictured = [net for net in pictured if not net.endswith("crelu")][:6]
     looks = {net: series(index) for index, net in enumerate(shown["net"])}
     picture = Figure(figsize=(TEXT_WIDTH, 6.3), layout="constrained")
-    picture.suptitle("Trained first layers are Gabor atoms, some in opposite pairs; noise of their shape is neither")
+    picture.suptitle("Trained first layers are Gabor atoms, closer to opposites of each other than noise is")
     parts: Any = picture.subfigures(3, 1, height_ratios=(0.85, 1.15, 1.3))
     top, middle, bottom = parts
     panels: Any = top.subplots(1, max(len(pictured), 1), squeeze=False)[0]

@@ -59,9 +59,7 @@ def figure(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) ->
     names, found = tasks(fits), summary(fits)
     columns = max(len(names), 2)
     picture = Figure(figsize=(TEXT_WIDTH, 6.6), layout="constrained")
-    picture.suptitle(
-        "CReLU with half of the channels halves the cost at no loss; a DenseNet beats plain nets", size=9.5
-    )
+    picture.suptitle("Does CReLU halve the cost at no loss, and does a DenseNet beat plain nets?", size=9.5)
     panels: Any = picture.subplots(3, columns, squeeze=False)
     for axes in panels[:2, len(names) :].ravel():
         axes.set_axis_off()

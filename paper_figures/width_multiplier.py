@@ -57,7 +57,9 @@ def figure(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) ->
     fits = drawn(table, cells)
     names, found = tasks(fits), summary(fits)
     picture = Figure(figsize=(TEXT_WIDTH, 4.9), layout="constrained")
-    picture.suptitle("Half of the width costs little accuracy, a quarter much more; narrow beats shallow", size=9.5)
+    picture.suptitle(
+        "Does half of the width cost little accuracy, a quarter much more, and does narrow beat shallow?", size=9.5
+    )
     panels: Any = picture.subplots(2, len(names) + 1, squeeze=False)
     for row, (cost, label) in enumerate(COSTS.items()):
         for column, name in enumerate(names):

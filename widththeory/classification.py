@@ -118,6 +118,12 @@ class Classification:
         """The images, loaded once a process."""
         return load_images(self.images, self.images_args)
 
+    def check_there(self) -> None:
+        """Raises DataError where the images are known not to be there; does not read them."""
+        source = _make("images", self.images, self.images_args, "load")
+        if hasattr(source, "check_there"):
+            source.check_there()
+
     @property
     def outline(self) -> Outline:
         """How many images there are and of which shape; published sets need not be there for it."""

@@ -75,7 +75,7 @@ def fit_table(
         measure: see `grid.run`.
 
     Raises:
-        ValueError: an empty grid, or a ledger or table that is not one of ours.
+        ValueError: an empty grid, a ledger or table that is not one of ours, or images that are not there.
         OSError: a folder that cannot be written.
     """
     path = command.results_file(script, flags.scale, flags.out)
@@ -92,9 +92,12 @@ def fit_table(
     with Ledger.open(path.with_suffix(".sqlite")) as ledger:
         if settings and path.is_file() and ledger.missing(claim, settings):
             ledger.import_csv(path, type(settings[0]), claim)
-        lacking = not settings or ledger.missing(claim, settings, retry_failed=flags.retry_failed)
+        lacking = ledger.missing(claim, settings, retry_failed=flags.retry_failed)
+        for one in lacking:  # what they need is said once, before a thousand rows say so
+            if hasattr(one, "check_there"):
+                one.check_there()
         # A cluster is not started for nothing.
-        engine = flags.engine if lacking else engines.POOL
+        engine = flags.engine if lacking or not settings else engines.POOL
         options = engines.Options(flags.jobs, flags.scheduler, path.with_suffix(".slurm"), flags.slurm)
         try:
             with engines.open_engine(engine, options) as executor:

@@ -65,6 +65,10 @@ class CIFAR10:
     def _source(self) -> str:
         return "CIFAR-10" if self.subset == "all" else f"CIFAR-10, {self.subset}"
 
+    def check_there(self) -> None:
+        """Raises DataError if the images are not there; does not read them."""
+        OFFICIAL.check_there()
+
     def load(self) -> Images:
         """Read the images. Raises DataError if they are not there, or damaged."""
         parts = [_images(content) for content in OFFICIAL.contents().values()]

@@ -51,6 +51,10 @@ class FashionMNIST:
         num_test = check_number(self.num_test, 10_000, "num_test")
         return Outline(num_train, num_test, self.image_size, 1, len(CLASS_NAMES), "Fashion-MNIST")
 
+    def check_there(self) -> None:
+        """Raises DataError if the images are not there; does not read them."""
+        OFFICIAL.check_there()
+
     def load(self) -> Images:
         """Read the images. Raises DataError if they are not there, or damaged."""
         files = OFFICIAL.contents()

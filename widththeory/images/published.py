@@ -36,17 +36,21 @@ class Published:
         """Names of the files that are not in the data folder."""
         return [name for name in self.files if not (data_folder() / name).is_file()]
 
-    def contents(self) -> dict[str, bytes]:
-        """The files, each with the SHA-256 it should have.
-
-        Raises: DataError: one is not there, and no official archive to make it from; or one is damaged.
-        """
+    def check_there(self) -> None:
+        """Raises: DataError: a file is not there, and no official archive to make it from."""
         self._take_official()
         if self.missing():
             raise DataError(
                 f"{self.title} is not in {data_folder()}: `python -m widththeory.images fetch {self.name}` fetches it; "
                 f"without network, {self.advice}"
             )
+
+    def contents(self) -> dict[str, bytes]:
+        """The files, each with the SHA-256 it should have.
+
+        Raises: DataError: one is not there, and no official archive to make it from; or one is damaged.
+        """
+        self.check_there()
         return {name: read_checked(data_folder() / name, sha256) for name, sha256 in self.files.items()}
 
     def fetch(self) -> str:
