@@ -4,6 +4,8 @@ Chapter:  what depth buys, 5
 Source:   Daniely 2017, Theorem 3 (the norm certificate), Lemma 4 (the sine), Corollary 6 (two hidden layers). The
           certificate as a number, `bounds.daniely_norm`, and the floor of narrow networks of any depth,
           `bounds.sphere_projection`, are derived for this project.
+Certain:  proven: the norm certificate and the explicit networks, for every weight. Measured: how far training follows,
+          at few seeds.
 Command:  python experiments/daniely.py                             (smoke: --scale smoke, seconds)
 Time:     about 30 seconds on 2 cores at laptop scale; --scale paper is made for a GPU.
 Result:   results/<scale>/daniely.csv, a row a fit, with the sum of its neurons' norms where it has one hidden layer;

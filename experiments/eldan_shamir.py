@@ -3,6 +3,8 @@
 Chapter:  what depth buys, 1
 Source:   Eldan, Shamir 2016, Theorem 1; its floor as a number for every width (`bounds.spectral`), and the explicit
           network with two hidden layers (`constructions.eldan_shamir`), derived for this project.
+Certain:  proven: the floor of one hidden layer and the explicit networks, for every weight. Measured: how far training
+          follows, at few seeds.
 Command:  python experiments/eldan_shamir.py                       (smoke: --scale smoke, seconds)
 Time:     about 2 minutes on 2 cores at laptop scale; --scale paper is made for a GPU.
 Result:   results/<scale>/eldan_shamir.csv, a row a fit; .floor.csv, the certified floor at every number of neurons and

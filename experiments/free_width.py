@@ -3,6 +3,7 @@
 Chapter:  how to use width well, 4
 Source:   Shang, Sohn, Almeida, Lee 2016 (CReLU with half of the channels); Huang, Liu, van der Maaten, Weinberger 2017
           (DenseNet, growth rate; numbers from their README).
+Certain:  measured: trained networks on two tasks with few seeds; the costs are computed.
 Command:  python experiments/free_width.py                  (smoke: --scale smoke, seconds)
 Time:     some 2 minutes on 2 cores at laptop scale (textures of 16 pixels); --scale paper is made for one GPU
           (CIFAR-10: python -m widththeory.images fetch cifar10 first). Some of it:

@@ -3,6 +3,7 @@
 Chapter:  how to use width well, 3
 Source:   Zagoruyko, Komodakis 2016 (WRN: few blocks, wide ones; errors from their README, sizes and further errors as
           recalled); He, Zhang, Ren, Sun 2016 (thin and deep); Howard et al. 2017 (narrow against shallow MobileNet).
+Certain:  measured: trained networks on two tasks with few seeds, times on the one device named.
 Command:  python experiments/wide_or_deep.py                (smoke: --scale smoke, seconds)
 Time:     some 2 minutes on 2 cores at laptop scale (textures of 16 pixels, two stages); --scale paper is made for one
           GPU (CIFAR-10: python -m widththeory.images fetch cifar10 first). Some of it:

@@ -111,7 +111,7 @@ def _errors(
     known = network[(network["target"] == target) & (network["input_dim"] == dim)].sort_values("width")
     known = known[(known["width"] <= widest) & (known["relative_error"] >= SMALLEST)]
     name = "explicit, 1 hidden layer" if target == CONTROL else "explicit, 2 hidden layers"
-    line = {**CONSTRUCTION, "label": name}
+    line = {**CONSTRUCTION, "label": name, "markerfacecolor": "white" if target == CONTROL else None}
     axes.plot(known["width"], known["relative_error"], **line)
     depths = sorted(cells["depth"].unique().tolist())
     for index, depth in enumerate(depths):
@@ -203,14 +203,18 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
         f"lie under it; {_level(level)}"
     )
     held = rival is not None and under.empty and level is not None
+    two = network[(network["target"] == BALL) & (network["input_dim"] == dim) & (network["width"] <= best["width"])]
+    explicit = two.sort_values("width").iloc[-1] if len(two) else None
     quantity = f"relative squared error, d = {dim}, one hidden layer of width {best['width']}"
+    if explicit is not None:
+        quantity += f"; construction with two, {explicit['num_neurons']} neurons"
     return Verdict(
         "held" if held else "not held",
         sentence,
         quantity,
         best["relative_floor"],
         best["relative"],
-        None,
+        None if explicit is None else explicit["relative_error"],
         len(measured),
     )
 

@@ -96,7 +96,8 @@ def figure(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) -> 
     grid = fits[fits["protocol"] == "grid"]
     dims = sorted(grid["target.input_dim"].unique())
     ks = sorted(grid["target.k"].unique())
-    picture = Figure(figsize=(TEXT_WIDTH, 6.9), layout="constrained")
+    picture = Figure(figsize=(TEXT_WIDTH, 7.1), layout="constrained")
+    picture.suptitle("What depth a narrower network needs: floor, trained networks, exact exchange", size=9.5)
     rows: Any = picture.subfigures(3, 1, height_ratios=(2.3, 2.9, 1.7))
     maps = rows[0].subplots(1, len(dims), squeeze=False)[0]
     curves = rows[1].subplots(1, len(dims), squeeze=False)[0]
@@ -161,7 +162,7 @@ def _needed(axes: Axes, grid: pd.DataFrame, floor: pd.DataFrame, dim: int, lette
         line = {**CONSTRUCTION, "color": look["color"], "marker": None}
         axes.plot(exact.index, exact, **{**line, "label": "exact exchange" if index == 0 else None})
         axes.plot([widths[0], int(k**1.5)], [k + 1] * 2, color=look["color"], linestyle=(0, (1, 1)), linewidth=0.9)
-        axes.plot([int(k**1.5)], [k + 1], color=look["color"], marker="x", linestyle="none", markersize=5)
+        axes.plot([int(k**1.5)], [k + 1], color=look["color"], marker="x", linestyle="none", markersize=6, zorder=5)
     known = floor.assign(relative=floor["relative_floor"] - TOLERANCE * floor["relative_floor_stderr"])
     least = depth_needed_floor(known, RELATIVE_ERROR)
     axes.plot(least.index, least, **{**FLOOR, "label": "floor"}, drawstyle="steps-mid")

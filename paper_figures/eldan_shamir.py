@@ -73,7 +73,8 @@ def telling_dim(fits: pd.DataFrame, floor: pd.DataFrame) -> int:
 def figure(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> Figure:
     """Four panels: one layer against its floor; one and two layers at one dimension; K(eps) against d; the control."""
     fits = drawn(table, floor)
-    picture = Figure(figsize=(TEXT_WIDTH, 5.2), layout="constrained")
+    picture = Figure(figsize=(TEXT_WIDTH, 5.4), layout="constrained")
+    picture.suptitle("A radial wave: exponentially many neurons in one hidden layer, few in two", size=9.5)
     panels = picture.subplots(2, 2)
     _one_layer(panels[0, 0], fits, floor)
     _two_layers(panels[0, 1], fits, floor, network)

@@ -240,7 +240,7 @@ def _by_layer(axes: Axes, layers: pd.DataFrame, shown: pd.DataFrame, looks: dict
         look = {**looks[net], "linestyle": "-" if own["num_layers"].max() > 1 else "none"}
         axes.plot(place, excess, markersize=3, linewidth=0.8, **{k: v for k, v in look.items()})
     axes.axhline(0, color="0.4", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="layer (first 0, last 1)", ylabel="cosine less noise's")
+    axes.set(xlabel="layer (first 0, last 1)", ylabel="cosine less noise's", xlim=(-0.08, 1.08))
     axes.set_title(f"({letter}) opposites, layer by layer", fontsize=8)
 
 

@@ -179,7 +179,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     rates = ", ".join(f"{rate:g}" for rate in sorted(table["learning_rate"].unique()))
     return (
         "x^2 on [0, 1] (Yarotsky 2017, as recalled), exact errors. Explicit networks of width 3 have sup error "
-        f"2^(-2m-2) (measured within {off:.0e}): with {deepest['num_params']:.0f} parameters "
+        f"2^(-2m-2) (measured{f' within {off:.0e}' if off else ' so'}): with {deepest['num_params']:.0f} parameters "
         f"{deepest['sup_error']:.1e}, {rival if beaten else 'not yet under every'} network with one layer of "
         f"{wide['width']:.0f} units, and one layer needs {needed} at least: the claim holds for explicit weights. "
         f"Training finds neither: {checked}; its L2 error over that of explicit weights is {median.min():.2g} "

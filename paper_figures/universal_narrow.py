@@ -163,16 +163,25 @@ def gaps(fits: pd.DataFrame) -> pd.DataFrame:
     return finished(fits[(fits["explicit"] < fits["l2"]) & fits["explicit"].notna()])
 
 
+def _explicit_sup(network: pd.DataFrame, target: str, dim: int, width: int, depth: int) -> float:
+    """Least sup error of explicit networks no wider and no deeper; NaN where there is none."""
+    rows = network[(network["target"] == target) & (network["input_dim"] == dim)]
+    return float(rows.loc[(rows["width"] <= width) & (rows["depth"] <= depth), "sup"].min())
+
+
 def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> Verdict:
     """Held where every promise is kept, exponents agree with those of the promises, and no fit is under a floor."""
     measured = compared(finished(table), floor, network)
     measured = measured[measured[[f"{norm}_floor" for norm in NORMS]].max(axis=1) > 0]
     under, found = under_floor(measured), slopes(network)
     good = under.empty and bool(found["kept"].all()) and bool(found["agrees"].all())
-    one = measured[measured["sup_floor"] > 0].sort_values(["sup_floor", *CELL]).iloc[-1]
+    # the highest floor, of a size that explicit weights fit in if there is one
+    floored = measured[measured["sup_floor"] > 0].sort_values(["sup_floor", *CELL])
+    explicit = [_explicit_sup(network, *cell) for cell in floored[CELL].itertuples(index=False)]
+    floored = floored.assign(explicit_sup=explicit)
+    both = floored[floored["explicit_sup"].notna()]
+    one = (floored if both.empty else both).iloc[-1]
     same = measured[(measured[CELL] == one[CELL]).all(axis=1)]
-    fitting = network[(network["target"] == one["target"]) & (network["input_dim"] == one["target.input_dim"])]
-    fitting = fitting[(fitting["width"] <= one["width"]) & (fitting["depth"] <= one["depth"])]
     kept, agreed = int(found["kept"].sum()), int(found["agrees"].sum())
     sentence = (
         f"{kept} of {len(found)} constructions keep their promise at every depth, and the errors of {agreed} fall with "
@@ -182,10 +191,11 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     return Verdict(
         "held" if good else "not held",
         sentence,
-        f"sup error on [0, 1] for the {name}, width {one['width']}, {one['depth']} hidden layers",
+        f"sup error on [0, 1] for the {name}, width {one['width']}, {one['depth']} hidden "
+        f"layer{'s' if one['depth'] > 1 else ''}",
         one["sup_floor"],
         same["sup"].min(),
-        fitting["sup"].min() if len(fitting) else None,
+        None if both.empty else one["explicit_sup"],
         len(measured),
     )
 

@@ -92,20 +92,23 @@ def _marks(axes: Axes, places: Any, groups: Any, **look: Any) -> None:
 def _cube(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> None:
     cells = finished(fits[fits["target"] == CUBE])
     axes.axvline(1, color="0.6", linewidth=0.8, linestyle=(0, (2, 2)))
+    dims = cells["target.input_dim"].nunique()
     for index, (dim, group) in enumerate(cells.groupby("target.input_dim")):
         look = series(index)
+        dodge = 1.035 ** (index - (dims - 1) / 2)  # all dimensions have networks of width n
         rows = floor[(floor["target"] == CUBE) & (floor["target.input_dim"] == dim) & (floor["l2_floor"] > 0)]
         ends = rows["width"].min() / dim, max(rows["width"].max() / dim, 1 - 1 / dim)
         pad = 1.1 if ends[0] == ends[1] else 1.0
         axes.plot([ends[0] / pad, ends[1] * pad], [rows["l2_floor"].max()] * 2, color=look["color"], linewidth=1.8)
         by = group.groupby("width")["relative"]
         places = by.median().index / dim
-        _marks(axes, places, by, **{**look, "linestyle": "none", "label": f"$n={dim:.0f}$"})
+        _marks(axes, places * dodge, by, **{**look, "linestyle": "none", "label": f"$n={dim:.0f}$"})
         star = network[(network["kind"] == "narrowest") & (network["input_dim"] == dim)]
         look = {"color": look["color"], "marker": "*", "markersize": 8, "markeredgecolor": "black"}
-        axes.plot(star["width"] / dim, star["relative"], linestyle="none", markeredgewidth=0.4, **look)
-    axes.plot([], [], color="0.3", linewidth=1.8, label="floor, width < $n$")
-    axes.plot([], [], color="0.3", marker="*", markersize=8, linestyle="none", label="explicit, width $n$")
+        axes.plot(star["width"] / dim * dodge, star["relative"], linestyle="none", markeredgewidth=0.4, **look)
+    axes.plot([], [], color="0.3", linewidth=1.8, label="floor, width < $w$")
+    least = r"explicit, $w=\max(n,2)$"
+    axes.plot([], [], color="0.3", marker="*", markersize=8, linestyle="none", label=least)
     axes.set_xscale("log", base=2)
     axes.set(yscale="log", xlabel="width$/n$", ylabel="squared $L_2$ error / variance")
     axes.set_xlim(0.7 * float((cells["width"] / cells["target.input_dim"]).min()), 6)

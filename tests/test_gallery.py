@@ -28,6 +28,7 @@ EXPERIMENT = '''"""{sentence}
 Chapter:  {chapter}, 1
 Source:   Telgarsky 2016, Theorem 1.1 (as recalled);
           Hanin, Sellke 2017.
+Certain:  proven: the floor. Measured: two fits; their costs are computed.
 Command:  python experiments/{name}.py
 """
 
@@ -135,6 +136,7 @@ def test_a_claim_says_what_its_docstring_does(chapters):
     assert first.sections["Source"] == "Telgarsky 2016, Theorem 1.1 (as recalled); Hanin, Sellke 2017."
     assert first.modules == {"bounds.affine_pieces", "constructions.telgarsky"}
     assert [entry.key for entry in first.bibliography] == ["telgarsky2016", "haninsellke2017"]
+    assert first.grounds == ["proven", "measured"]
     assert first.page is not None
     assert first.page.name == "telgarsky.md"
     assert first.seconds is None
@@ -144,6 +146,7 @@ def test_a_claim_says_what_its_docstring_does(chapters):
 def test_every_claim_of_the_repository_has_its_place(path):
     claim = claims.read_claim(path, "laptop")
     assert claim.chapter != claims.OTHER, "its docstring needs a line `Chapter:` with one of gallery.claims.CHAPTERS"
+    assert claim.grounds, "its docstring needs a line `Certain:` with some of gallery.claims.GROUNDS"
     assert claim.bibliography, f"no entry of references.bib is named by {claim.sections.get('Source')!r}"
 
 
@@ -215,7 +218,8 @@ def test_pictures_have_words_and_sliders_have_labels(page):
 
 def test_the_page_says_verdicts_and_numbers(page):
     words = " ".join(page.text.split())
-    assert words.count("0 of 3 lie under <it>.") == 2
+    assert words.count("0 of 3 lie under <it>.") == 4  # two claims, each in the table and in its section
+    assert "How sure Proven: the floor. Measured: two fits; their costs are computed." in words
     assert "Not drawn yet." in words
     assert "An error < 1 & more" in words
     assert "Certified floor 0.125 Best fit 0.25 Construction \u2013 n 3 Scale smoke, 1 of 2 cells" in words

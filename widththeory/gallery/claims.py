@@ -25,6 +25,14 @@ CHAPTERS = {
     "further claims": "Claims that belong to no chapter yet.",
 }
 OTHER = "further claims"
+# What a statement rests on; a line `Certain:` in an experiment's docstring says which part of its claim is which.
+GROUNDS = {
+    "proven": "a theorem, for every network of a size whatever its weights; data cannot refute it, and every row is "
+    "held against it, so that a row that breaks it is a bug",
+    "computed": "exact counts, or numbers with a stated error, of the networks at hand; nothing is said of others",
+    "measured": "trained networks, few seeds on few tasks, with intervals where a number is compared; other data, "
+    "longer training or another optimiser may give another answer",
+}
 _SECTION = re.compile(r"^(\w+):[ \t]+(.*(?:\n[ \t]+.*)*)", flags=re.MULTILINE)
 
 
@@ -59,6 +67,16 @@ class Claim:
         """Within its chapter; those that do not say come last."""
         place = self.sections.get("Chapter", "").partition(",")[2].strip()
         return int(place) if place.isdigit() else 99
+
+    @property
+    def certainty(self) -> str:
+        """Which part of it is proven, computed or measured, in words."""
+        return self.sections.get("Certain", "")
+
+    @property
+    def grounds(self) -> list[str]:
+        """Those of GROUNDS that it rests on."""
+        return [ground for ground in GROUNDS if re.search(rf"\b{ground}:", self.certainty, flags=re.IGNORECASE)]
 
     @property
     def command(self) -> str:

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from widththeory.gallery import live
-from widththeory.gallery.claims import CHAPTERS, Claim
+from widththeory.gallery.claims import CHAPTERS, GROUNDS, Claim
 
 LARGEST_SVG = 1_500_000  # bytes; a larger picture is shown as PNG, its SVG and PDF are linked
 
@@ -40,6 +40,7 @@ def render(chapters: dict[str, list[Claim]], root: Path, scale: str) -> str:
     return environment.get_template("index.html.j2").render(
         chapters=chapters,
         introductions=CHAPTERS,
+        grounds=GROUNDS,
         scale=scale,
         claims=[claim for claims in chapters.values() for claim in claims],
         data={"functions": functions, "separation": live.separation()},
@@ -50,8 +51,10 @@ def render(chapters: dict[str, list[Claim]], root: Path, scale: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three digits, or a dash."""
-    return "\u2013" if value is None else f"{value:.3g}"
+    """Three digits, counts of thousands in full, or a dash."""
+    if value is None:
+        return "\u2013"
+    return f"{value:,.0f}" if value >= 1000 and value.is_integer() else f"{value:.3g}"
 
 
 def identifier(text: str) -> str:

@@ -9,7 +9,7 @@ import matplotlib as mpl
 from fpdf import FPDF
 from pypdf import PdfReader, PdfWriter, Transformation
 
-from widththeory.gallery.claims import CHAPTERS, Claim
+from widththeory.gallery.claims import CHAPTERS, GROUNDS, Claim
 from widththeory.gallery.pages import number
 
 _MARGIN, _WIDTH, _HEIGHT = 51.0, 595.28, 841.89  # points
@@ -65,8 +65,10 @@ def _text(chapters: dict[str, list[Claim]], scale: str) -> tuple[bytes, list[_Pl
         10,
     )
     for chapter, claims in chapters.items():
-        held = ", ".join(f"{claim.name} ({claim.verdict.state if claim.verdict else 'not drawn'})" for claim in claims)
-        _write(paper, f"{chapter[0].upper()}{chapter[1:]}: {held}.", 10)
+        _write(paper, chapter[0].upper() + chapter[1:], 11, "B")
+        for claim in claims:
+            _write(paper, f"{claim.sentence}: {claim.verdict.state if claim.verdict else 'not drawn'}.", 10)
+    _write(paper, " ".join(f"{ground[0].upper()}{ground[1:]}: {meaning}." for ground, meaning in GROUNDS.items()), 9)
     places: list[_Place] = []
     for chapter, claims in chapters.items():
         paper.add_page()
@@ -100,6 +102,8 @@ def _claim(paper: FPDF, claim: Claim, places: list[_Place]) -> None:
     numbers = zip(("floor", "best fit", "construction"), (found.floor, found.best_fit, found.construction), strict=True)
     values = ", ".join(f"{name} {number(value)}" for name, value in numbers)
     _write(paper, f"{found.quantity}: {values}; n = {found.n}.", 9)
+    if claim.certainty:
+        _write(paper, f"How sure: {claim.certainty}", 9)
     _write(paper, f"Source: {claim.sections.get('Source', 'this project')}", 9)
     _write(paper, claim.command, 8, "I")
 
