@@ -32,15 +32,14 @@ help: ## Show this list.
 	@echo 'Targets (SCALE=smoke, laptop or paper; now $(SCALE)):'
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-# Each claim has a make of its own: one that fails is named at the end, and the others are still made.
-
 figures: .venv/requirements.txt ## Draw every figure and the gallery; below paper scale, first fit what is missing.
 	@status=0; $(MAKE) --silent --no-print-directory pictures || status=1; \
 	$(MAKE) --silent --no-print-directory figures/$(SCALE)/index.html || status=1; \
 	test ! -f figures/$(SCALE)/summary.txt || \
 		{ cat figures/$(SCALE)/summary.txt; echo 'gallery: open figures/$(SCALE)/index.html'; }; exit $$status
 
-# While a figure is drawn, by one core, the fits of the next claim begin.
+# Each claim has a make of its own: one that fails is named at the end, and the others are still made. While a figure is
+# drawn, by one core, the fits of the next claim begin.
 lost := figures/$(SCALE)/.not-made
 pictures: .venv/requirements.txt
 	@mkdir -p $(dir $(lost)); : >$(lost); for claim in $(pictured); do \

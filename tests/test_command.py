@@ -145,7 +145,8 @@ def test_help_tells_the_claim_and_the_flags(root):
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (["--seeds", "x"], "Error parsing --seeds: invalid literal for int() with base 10: 'x' (see --help)"),
+        (["--seeds", "x"], "--seeds must be an integer, got 'x' (see --help)"),
+        (["--seeds=1.5"], "--seeds must be an integer, got '1.5' (see --help)"),
         (["--seed", "3"], "Unrecognized options: --seed, 3 (see --help)"),
         (
             ["--scale", "huge"],

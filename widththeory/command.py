@@ -21,6 +21,7 @@ import contextlib
 import dis
 import inspect
 import io
+import itertools
 import os
 import re
 import sys
@@ -93,11 +94,17 @@ def parse(config: type[ConfigType], arguments: Sequence[str] | None = None, *, d
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(config, args=arguments, description=description)
+            return tyro.cli(config, args=arguments, description=_sections(description))
     except SystemExit as stop:
         if stop.code in (None, 0):
             raise
-        raise ValueError(_first_paragraph(said.getvalue())) from None
+        reason = _first_paragraph(said.getvalue())
+        raise ValueError(f"{_plainly(reason, sys.argv[1:] if arguments is None else arguments)} (see --help)") from None
+
+
+def _sections(description: str) -> str:
+    """Each section of a docstring as a paragraph of its own: tyro wraps paragraphs, and would join sections."""
+    return re.sub(r"\n(?=\w+: )", "\n\n", re.sub(r"\n[ \t]+(?=\S)", " ", description))
 
 
 def _first_paragraph(box: str) -> str:
@@ -110,7 +117,23 @@ def _first_paragraph(box: str) -> str:
         elif text:
             parts[-1].append(text)
     words = next(filter(None, parts[1:]), parts[0])  # before the frame there is at most its title
-    return f"{' '.join(words).rstrip('.')} (see --help)"
+    return " ".join(words).rstrip(".")
+
+
+def _plainly(reason: str, arguments: Sequence[str]) -> str:
+    """Tyro's reason, with the flag, what is allowed and what was given where it tells of a parser's exception."""
+    reason = re.sub(r"^Error parsing [A-Z]\w*: ", "", reason)  # what a config itself refuses is a sentence already
+    found = re.match(r"Error parsing (--[\w.-]+): ", reason)
+    if found is None:
+        return reason
+    flag, given = found[1], list[str]()
+    for index, word in enumerate(arguments):
+        name, equals, value = word.partition("=")
+        if name.replace("_", "-") == flag:
+            rest = itertools.takewhile(lambda word: not word.startswith("--"), arguments[index + 1 :])
+            given = [value] if equals else list(rest)
+    kind = "an integer" if "int()" in reason else "a number" if "float" in reason else "of the kind that --help tells"
+    return f"{flag} must be {kind}, got {' '.join(given)!r}"
 
 
 def run(main: Callable[[Any], None], arguments: Sequence[str] | None = None) -> None:

@@ -103,7 +103,7 @@ def status(study: Study) -> Iterator[str]:
     for claim in study.claims:
         path = study.table(claim).with_suffix(".sqlite")
         if not path.exists():
-            yield f"{claim}: no ledger at scale {study.scale}"
+            yield f"{claim}: nothing is measured at scale {study.scale} yet"
             continue
         yield from _status_of(claim, path)
 
