@@ -1,9 +1,11 @@
-"""Which layer's width pays, and where half of it is enough: nine allconv6 networks on an easy and a hard task.
+"""Half of every width is enough on an easy task, not on a hard one; and which layer's width pays.
 
 Chapter:  how to use width well, 1
 Source:   A family of this project, after Springenberg, Dosovitskiy, Brox, Riedmiller 2015, Section 2 (strides in place
           of poolings). Net 0 is the baseline; 1 has a quarter of every width; 2, 3, 4 are 1 with layers 1-2, 3-4, 5
           doubled; 5 has half of every width. That 6, 7, 8 are 5 with the same layers doubled is our reading.
+Tested:   from half of every width to all of it accuracy gains under 2 points on the easy task and over 2 on the hard
+          one, by 95 % intervals over seeds.
 Certain:  measured: trained networks on two tasks with few seeds; the costs are computed. Which layer pays may differ on
           other data.
 Command:  python experiments/allconv6.py                    (smoke: --scale smoke, seconds)

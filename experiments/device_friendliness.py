@@ -3,8 +3,10 @@
 Chapter:  how to use width well, 5
 Source:   Zagoruyko, Komodakis 2016, Section 3 (wide residual networks train several times faster than thin ones of
           equal accuracy; their times as recalled); Williams, Waterman, Patterson 2009 for the roofline.
-Certain:  measured: times on the one device named in the figure, with the spread over rounds. Another device has other
-          times.
+Tested:   the deepest network takes longer than the shallowest at every batch size, and the more so at the smallest, by
+          quartiles over rounds.
+Certain:  measured: times on the one device named in the caption, with their spread over rounds. Another device has
+          other times.
 Command:  python experiments/device_friendliness.py              (smoke: --scale smoke, seconds)
 Time:     under a minute on one core at laptop scale; a run times all in turn, in one process. --scale paper takes some
           ten minutes on a GPU, compiling; --platforms cpu or gpu for one of them.

@@ -1,10 +1,12 @@
-"""First layers of trained networks are Gabor atoms, closer to opposites of each other than noise of their shape is.
+"""First layers of trained networks are Gabor atoms, and hold opposites of each other more than noise does.
 
 Source:   Shang, Sohn, Almeida, Lee 2016, Section 2 (opposite phases, on AlexNet; the paper prints histograms only);
           Krizhevsky, Sutskever, Hinton 2012, Figure 3, as recalled. The bank of 8 orientations at 5 scales: Liu and
           Wechsler 2002, as recalled.
-Certain:  computed: on the weights of the networks named. Measured: ours, at few seeds. Two dozen layers are not all
-          networks.
+Tested:   in every trained first layer the median filter is a better Gabor atom than 95 % of noise, and under ReLU the
+          most opposite other filter is closer to the opposite, in the mean, than in every draw of noise.
+Certain:  measured: filters of ours at few seeds, and of the networks named where they are there. Computed: their Gabor
+          atoms. A few layers are not all networks.
 Chapter:  why width matters, 1
 Command:  python experiments/first_layer_filters.py         (smoke: --scale smoke, seconds)
 Time:     under a minute on 2 cores at laptop scale. Networks from packages are taken where they are in the data folder:

@@ -1,8 +1,10 @@
-"""Width that comes cheap: CReLU doubles channels without weights, dense connections without recomputing them.
+"""Width that comes cheap: CReLU with half of the channels loses nothing, DenseNets beat plain networks.
 
 Chapter:  how to use width well, 4
 Source:   Shang, Sohn, Almeida, Lee 2016 (CReLU with half of the channels); Huang, Liu, van der Maaten, Weinberger 2017
           (DenseNet, growth rate; numbers from their README).
+Tested:   on the hard task CReLU with half of the channels loses under 2 points at every width, and every DenseNet beats
+          the plain network of as many multiply-adds, by 95 % intervals over seeds; open while an interval allows both.
 Certain:  measured: trained networks on two tasks with few seeds; the costs are computed.
 Command:  python experiments/free_width.py                  (smoke: --scale smoke, seconds)
 Time:     some 2 minutes on 2 cores at laptop scale (textures of 16 pixels); --scale paper is made for one GPU

@@ -1,10 +1,11 @@
-"""Regions: their number is exponential in depth for explicit networks, and in no network above its ceiling.
+"""Depth makes exponentially many linear regions possible, and initialised and trained networks have few of them.
 
 Chapter:  what depth buys, 8
 Source:   Montufar, Pascanu, Cho, Bengio 2014 (lower bound, by folding networks); Serra, Tjandraatmadja, Ramalingam 2018
           (ceiling); Hanin, Rolnick 2019 (at initialisation N^d / d! for N neurons, whatever the depth).
-Certain:  proven: both bounds. Computed: exact counts of the networks at hand, of which initialised and trained ones are
-          few a size.
+Tested:   no network has more regions than its ceiling, and those of initialised and trained ones grow like the number
+          of neurons to the power of the number of inputs, within 1/2.
+Certain:  proven: both bounds. Computed: exact counts. Measured: how many trained networks have, few of each size.
 Command:  python experiments/regions.py                    (smoke: --scale smoke, seconds)
 Time:     less than half a minute on 2 cores at laptop scale; at paper scale an hour on 2 cores, minutes on a GPU.
 Result:   results/<scale>/regions.csv, a row a fit; .networks.csv, exact counts of all networks, explicit, initialised

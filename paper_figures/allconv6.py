@@ -153,8 +153,8 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     enough, costs = loss[easy].high < ENOUGH, loss[hard].low > ENOUGH
     refuted = loss[easy].low > ENOUGH or loss[hard].high < ENOUGH
     told = (
-        f"from half of the width to all of it the {easy} task gains {points(loss[easy])}, the {hard} task "
-        f"{points(loss[hard])}"
+        f"from half of every width to all of it accuracy changes by {points(loss[easy])} on the {easy} task and by "
+        f"{points(loss[hard])} on the {hard} one"
     )
     good = finished(fits[(fits["task"] == hard) & (fits["net"] == 0)])["test_accuracy"]
     return Verdict(

@@ -174,8 +174,9 @@ def _sure(rival: pd.Series | None, least: float) -> str:
     if rival is None:
         return "no explicit network of the widths tried is guaranteed to go under the floor of one hidden layer"
     return (
-        f"{rival['num_neurons']:.0f} neurons in two hidden layers guarantee {rival['relative_bound']:.2g} of the "
-        f"variance where as many in one cannot leave less than {least:.2g}"
+        f"{rival['num_neurons']:.0f} neurons in two hidden layers are guaranteed to leave at most "
+        f"{rival['relative_bound']:.2g} of the variance ({rival['relative_error']:.2g} measured) where as many in one "
+        f"cannot leave less than {least:.2g}"
     )
 
 
@@ -199,7 +200,7 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     best = widest.loc[widest["relative"].idxmin()]
     level = easy(network, floor, dim)
     sentence = (
-        f"in d = {dim} {_sure(rival, least)}; {len(under)} of {len(measured)} trained networks with a positive floor "
+        f"in d = {dim}, {_sure(rival, least)}; {len(under)} of {len(measured)} trained networks with a positive floor "
         f"lie under it; {_level(level)}"
     )
     held = rival is not None and under.empty and level is not None
@@ -242,7 +243,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
     return (
         "Indicator of a ball (Safran and Shamir 2017, as recalled). (a) Under the law of order 2 of Eldan and Shamir "
         "every width of one hidden layer has a certified floor, any weights (black); first layers narrower than the "
-        f"input have one at every depth (grey). The separation {held}: in d = {dim} {_sure(rival, least)}; "
+        f"input have one at every depth (grey). The separation {held}: in d = {dim}, {_sure(rival, least)}; "
         f"{checked}; {len(past)} of {len(deep)} trained networks with more layers go under the floor of one with as "
         "many neurons. (b) At "
         f"relative squared error {first['relative_error']:g} one hidden layer needs {first['one_layer']:.3g} neurons "

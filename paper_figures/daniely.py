@@ -200,8 +200,9 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
     one = cells[cells["depth"] == 1]
     best = one.loc[one["relative"].idxmin()]
     sentence = (
-        f"the norm that one hidden layer needs grows by {factor:.2f} times a dimension, the neurons that two need like "
-        f"d^{power:.1f}; {len(under)} of {len(floored)} trained networks with a positive floor lie under it"
+        f"the sum of the neurons' norms that one hidden layer needs grows by {factor:.2f} times with each dimension, "
+        f"the neurons that are enough in two like d^{power:.1f}; {len(under)} of {len(floored)} trained networks with "
+        "a positive floor lie under it"
     )
     quantity = f"relative squared error, d = {target[0]}, m = {target[1]:g}, one hidden layer of width {best['width']}"
     state = "held" if under.empty and factor > 1.1 and power < 3 else "not held"

@@ -241,9 +241,13 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
     grid, under = fits[fits["protocol"] == "grid"], under_floor(checked)
     told, falls = [], []
     for dim, cells in grid.groupby("target.input_dim"):
-        fitted = exponent(depth_needed(cells, RELATIVE_ERROR))
+        needed = depth_needed(cells, RELATIVE_ERROR)
+        fitted, never = exponent(needed), int(needed["depth"].isna().sum())
         if fitted is not None:
-            told.append(f"as width^{fitted.exponent:.2f} [{fitted.low:.2f}, {fitted.high:.2f}] for n = {dim}")
+            told.append(
+                f"as width^{fitted.exponent:.2f} [{fitted.low:.2f}, {fitted.high:.2f}] for n = {dim} (at {never} of "
+                f"{len(needed)} targets and widths no depth tried reaches it)"
+            )
             falls.append(fitted.high < 0)
     state = "not held" if len(under) or (falls and not all(falls)) else "held" if falls else "open"
     sentence = (
@@ -261,7 +265,8 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
         numbers["construction"] = 0.0 if tight["exchange_depth"] <= tight["depth"] else None
         quantity = (
             f"relative squared error, n = {tight['target.input_dim']}, k = {tight['target.k']}, "
-            f"width {tight['width']}, {tight['depth']} layers, where a fit is nearest to its floor"
+            f"width {tight['width']}, {tight['depth']} hidden layer{'s' if tight['depth'] > 1 else ''}, where a fit is "
+            "nearest to its floor"
         )
     return Verdict(state, sentence, quantity, **numbers, n=len(checked))
 

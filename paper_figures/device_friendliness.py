@@ -201,12 +201,12 @@ def verdict(table: pd.DataFrame) -> Verdict:
     falls, rises = falling(cells)
     told = []
     for (platform, work), own in cells.groupby(["platform", "work"]):
-        ratios = ", ".join(
-            f"{row.ratio:.2f} [{row.ratio_low:.2f}, {row.ratio_high:.2f}] ({row.batch_size})"
-            for row in own.itertuples()
-        )
+        ratios = ", ".join(f"{row.ratio:.2f} [{row.ratio_low:.2f}, {row.ratio_high:.2f}]" for row in own.itertuples())
         shape = f"{own['depth'].iloc[0]} layers of {own['width'].iloc[0]} channels"
-        told.append(f"{NAMES[platform]}, {WORK[work]}: {shape} take so many times as long (images a batch): {ratios}")
+        told.append(
+            f"{NAMES[platform]}, {WORK[work]}: {shape} take {ratios} times as long as the shallowest network at batch "
+            f"size {', '.join(map(str, own['batch_size']))}"
+        )
     state = (
         "open" if cells.empty else "held" if slower.all() and falls else "not held" if faster.any() or rises else "open"
     )

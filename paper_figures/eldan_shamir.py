@@ -194,7 +194,7 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     """Held where the separation is certified in some dimension and no fit lies under its floor."""
     fits, measured, separated = drawn(table, floor), _floored(table, floor), _separated(floor, network)
     under, dim = under_floor(measured), telling_dim(fits, floor)
-    past = past_one_layer(fits, floor)
+    past, two = past_one_layer(fits, floor), finished(fits[(fits["target"] == WAVE) & (fits["depth"] == 2)])
     here = finished(fits[(fits["target"] == WAVE) & (fits["target.input_dim"] == dim)])
     one = here[here["depth"] == 1]
     widest = one[one["num_neurons"] == one["num_neurons"].max()]
@@ -202,8 +202,8 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     dims = f"from d = {min(separated)} on" if separated else "in no dimension tried"
     sentence = (
         f"for 1 % error one hidden layer needs more neurons than the explicit network with two has {dims}; {len(past)} "
-        f"trained networks with two layers beat every network with one and as many neurons; {len(under)} of "
-        f"{len(measured)} trained networks lie under their floor"
+        f"of {len(two)} trained networks with two layers beat every network with one and as many neurons; {len(under)} "
+        f"of {len(measured)} trained networks lie under their floor"
     )
     quantity = f"relative squared error, d = {dim}: floor and best fit with one hidden layer"
     if len(widest):

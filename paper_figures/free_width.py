@@ -202,8 +202,11 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     as_good = bool(found) and all(one.low > -ENOUGH for one in found.values())
     better = bool(gained) and all(one.low > 0 for one in gained.values())
     worse = any(one.high < -ENOUGH for one in found.values()) or any(one.high < 0 for one in gained.values())
-    told = f"on the {task} task CReLU with half of the channels gains "
+    told = f"on the {task} task CReLU with half of the channels changes accuracy by "
     told += ", ".join(f"{points(one)} at width {size:g}" for size, one in found.items()) or "an unknown amount"
+    undecided = [f"{size:g}" for size, one in found.items() if one.low <= -ENOUGH <= one.high]
+    if undecided:
+        told += f" (at width {', '.join(undecided)} the intervals allow a loss of {100 * ENOUGH:g} points)"
     told += "; DenseNets gain "
     told += ", ".join(f"{points(one)} at growth rate {rate}" for rate, one in gained.items())
     told += " over plain networks of as many multiply-adds" if gained else "what cannot be compared at equal work"

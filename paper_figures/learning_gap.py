@@ -185,9 +185,9 @@ def verdict(table: pd.DataFrame, gradient: pd.DataFrame, pieces: pd.DataFrame, r
     missed = deepest["relative"] > REACHED
     most = int(deepest["target.num_folds"].max())
     told = (
-        f"the root mean square of what initial gradients see falls by {falls:.2f} times a fold; of {len(deepest)} "
-        f"trained networks of {most} layers {missed.sum()} leave more than half of the variance of {most} folds, which "
-        f"{most} layers of width 2 represent exactly; {defects} numbers contradict a bound"
+        f"with each fold the initial gradient sees {falls:.2f} times less of the target (root mean square); of "
+        f"{len(deepest)} trained networks of {most} layers {missed.sum()} leave more than half of the variance of "
+        f"{most} folds, which {most} layers of width 2 represent exactly; {defects or 'no'} numbers contradict a bound"
     )
     return Verdict(
         "held" if defects == 0 and falls > 1.5 and missed.all() else "not held",

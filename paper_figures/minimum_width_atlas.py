@@ -163,8 +163,8 @@ def verdict(table: pd.DataFrame, networks: pd.DataFrame) -> Verdict:
     best = networks.loc[networks["l2_error"].idxmin()]
     sentence = (
         f"the least width is known for {known['a']} of {num_cells} pairs of dimensions in L^p of the cube, and for "
-        f"{known['f']} for uniform approximation by ReLU networks; {crossing} lower bounds exceed an upper one, and "
-        f"{broken} of {len(networks)} explicit networks break their guarantee"
+        f"{known['f']} of {num_cells} for uniform approximation by ReLU networks; {crossing} lower bounds exceed an "
+        f"upper one, and {broken} of {len(networks)} explicit networks break their guarantee"
     )
     quantity = (
         f"L2 error of an explicit network of width {best['width']:.0f}, the least universal, with {best['depth']:.0f} "

@@ -193,8 +193,9 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, smo
     best = one.loc[one["relative"].idxmin()] if len(one) else None
     units = smooth[smooth["num_factors"] == smooth["num_factors"].max()].groupby("kind")["num_neurons"].first()
     sentence = (
-        f"smooth networks err by at most {kept:.3g} times the promise, with {units['shallow']} units in one hidden "
-        f"layer or {units['tree']} in a tree for n = {smooth['num_factors'].max()}; {len(under)} of {len(measured)} "
+        f"smooth networks {'keep' if kept < 1.05 else 'break'} their promise (errors of at most {kept:.3g} times the "
+        f"promised), with {units['shallow']} units in one hidden layer or {units['tree']} in a tree for "
+        f"n = {smooth['num_factors'].max()}; {len(under)} of {len(measured)} "
         f"trained ReLU networks lie under their floor; for n = {count} at width {widest} more layers divide the "
         f"trained error by {gain:.2g}"
     )

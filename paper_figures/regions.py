@@ -177,16 +177,17 @@ def verdict(table: pd.DataFrame, networks: pd.DataFrame) -> Verdict:
     size = plane[plane["width"] == width]
     size = size[size["depth"] == size.loc[size["state"] == "explicit", "depth"].max()]
     trained = size.loc[size["state"] == "trained", "regions"]
-    told = ", ".join(f"{law.exponent:.2f} ({state}, {input_dim} in)" for (input_dim, state), law in laws.items())
+    told = ", ".join(f"{law.exponent:.2f} ({state}, n = {input_dim})" for (input_dim, state), law in laws.items())
     sentence = (
-        f"{len(over)} of {len(networks)} networks have more regions than their ceiling; regions grow with the number "
-        f"of neurons to the power {told}"
+        f"{len(over)} of {len(networks)} networks have more regions than their ceiling; the number of regions grows "
+        f"with that of neurons to the power {told}"
     )
     state = "not held" if len(over) or (follow and not all(follow)) else "held" if follow else "open"
     return Verdict(
         state,
         sentence,
-        f"regions of width {width}, {size['depth'].iloc[0]} layers, two inputs: most of training, and explicit",
+        f"linear regions at width {width}, {size['depth'].iloc[0]} layers, two inputs (more is more): most of a "
+        "trained network, and explicit",
         None,
         float(trained.max()) if len(trained) else None,
         float(size.loc[size["state"] == "explicit", "regions"].max()),

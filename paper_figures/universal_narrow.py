@@ -184,14 +184,15 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     same = measured[(measured[CELL] == one[CELL]).all(axis=1)]
     kept, agreed = int(found["kept"].sum()), int(found["agrees"].sum())
     sentence = (
-        f"{kept} of {len(found)} constructions keep their promise at every depth, and the errors of {agreed} fall with "
-        f"the depth as promised; {len(under)} of {len(measured)} trained networks lie under their floor"
+        f"{kept} of {len(found)} constructions keep the error that their theorem promises at every depth, and the "
+        f"errors of {agreed} fall with the depth as promised; {len(under)} of {len(measured)} trained networks lie "
+        "under their floor"
     )
-    name = "distance to points" if one["target"] == DISTANCE else "x^2 / 2"
+    name = "the distance to points" if one["target"] == DISTANCE else "x^2 / 2"
     return Verdict(
         "held" if good else "not held",
         sentence,
-        f"sup error on [0, 1] for the {name}, width {one['width']}, {one['depth']} hidden "
+        f"sup error on [0, 1] for {name}, width {one['width']}, {one['depth']} hidden "
         f"layer{'s' if one['depth'] > 1 else ''}",
         one["sup_floor"],
         same["sup"].min(),

@@ -106,7 +106,7 @@ def verdict(table: pd.DataFrame, regions: pd.DataFrame, faces: pd.DataFrame) -> 
     return Verdict(
         "held" if folds and unfound else "not held",
         sentence,
-        "linear regions of the deep network: most of training, and explicit",
+        "linear regions of the deep network (more is more): most of a trained one, and explicit",
         None,
         float(found.max()),
         float(deep["linear_regions"]),

@@ -156,8 +156,8 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     refuted = narrow.high < 0 or more.high < 0
     told = (
         f"on the {task} task MobileNet loses {_lost(first)} from all of its width to half and {_lost(second)} from "
-        f"half to a quarter, a difference of {points(more)}; at 3/4 of the width it gains {points(narrow)} over the "
-        "shallow one"
+        f"half to a quarter, {_which(more, 'more', 'not more')} (by {points(more)}); at 3/4 of the width it is "
+        f"{_which(narrow, 'better', 'worse')} than the shallow one (by {points(narrow)})"
     )
     best = finished(fits[fits["task"] == task])["test_accuracy"]
     return Verdict(
@@ -169,6 +169,11 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
         construction=None,
         n=len(finished(fits)),
     )
+
+
+def _which(found: Interval, above: str, below: str) -> str:
+    """What the interval tells."""
+    return above if found.low > 0 else below if found.high < 0 else f"undecided whether {above}"
 
 
 def _lost(found: Interval) -> str:

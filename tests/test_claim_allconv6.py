@@ -101,10 +101,11 @@ def test_verdict_and_caption_of_the_formula():
     found = FIGURE.verdict(*tables.values())
     # 0.98 and 0.98 with equal seeds; 0.50 - 0.44; s = 0.002, t(0.975, 18) = 2.1009: half an interval is 0.0034.
     assert found.state == "held"
-    assert "easy task gains +0.0 points [-0.3, +0.3], the hard task +6.0 points [+5.7, +6.3]" in found.sentence
+    assert "by +0.0 points [-0.3, +0.3] on the easy task" in found.sentence
+    assert "by +6.0 points [+5.7, +6.3] on the hard one" in found.sentence
     assert found.best_fit == pytest.approx(1 - 0.502)
     caption = FIGURE.caption(*tables.values())
-    assert "holds: from half of the width" in caption
+    assert "holds: from half of every width" in caption
     assert caption.startswith("9 allconv6 networks, widths ")
     some = tables[""]["model.widths"].isin(["w0", "w5"])
     assert FIGURE.caption(tables[""][some], tables["cells"]).startswith("2 allconv6 networks, widths ")

@@ -209,7 +209,7 @@ def test_the_caption_counts():
     tables = FAKE.tables(2)
     caption = FIGURE.caption(*(tables[part] for part in ("", "floor", "network", "needed")))
     # d = 4: 6 / 128 against the floor of 512 units, the next tabulated above 130: 0.5 / 8
-    assert "holds: in d = 4 130 neurons in two hidden layers guarantee 0.047" in caption
+    assert "holds: in d = 4, 130 neurons in two hidden layers are guaranteed to leave at most 0.047" in caption
     assert "as many in one cannot leave less than 0.06" in caption
     # (0.5 / 0.1)^(d - 1)
     assert "one hidden layer needs 5 neurons in d = 2 and 7.8e+04 in d = 8, while 160 and 640 suffice in two" in caption

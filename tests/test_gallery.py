@@ -28,6 +28,7 @@ EXPERIMENT = '''"""{sentence}
 Chapter:  {chapter}, 1
 Source:   Telgarsky 2016, Theorem 1.1 (as recalled);
           Hanin, Sellke 2017.
+Tested:   no fit lies under 2^(-k) or x_1.
 Certain:  proven: the floor. Measured: two fits; their costs are computed.
 Command:  python experiments/{name}.py
 """
@@ -146,6 +147,7 @@ def test_a_claim_says_what_its_docstring_does(chapters):
 def test_every_claim_of_the_repository_has_its_place(path):
     claim = claims.read_claim(path, "laptop")
     assert claim.chapter != claims.OTHER, "its docstring needs a line `Chapter:` with one of gallery.claims.CHAPTERS"
+    assert claim.tested, "its docstring needs a line `Tested:` with the sentence that its verdict is about"
     assert claim.grounds, "its docstring needs a line `Certain:` with some of gallery.claims.GROUNDS"
     assert claim.bibliography, f"no entry of references.bib is named by {claim.sections.get('Source')!r}"
 
@@ -219,10 +221,11 @@ def test_pictures_have_words_and_sliders_have_labels(page):
 def test_the_page_says_verdicts_and_numbers(page):
     words = " ".join(page.text.split())
     assert words.count("0 of 3 lie under <it>.") == 4  # two claims, each in the table and in its section
+    assert words.count("Tested: no fit lies under 2 -k or x 1 .") == 3  # raised and lowered, not drawn too
     assert "How sure Proven: the floor. Measured: two fits; their costs are computed." in words
     assert "Not drawn yet." in words
     assert "An error < 1 & more" in words
-    assert "Certified floor 0.125 Best fit 0.25 Construction \u2013 n 3 Scale smoke, 1 of 2 cells" in words
+    assert "Certified floor 0.125 Best fit 0.25 Construction \u2013 Checked 3 Scale smoke, 1 of 2 cells" in words
     assert "@article" in words or "@inproceedings" in words
     assert ".venv/bin/python experiments/first.py --scale smoke" in words
 
@@ -256,6 +259,19 @@ def test_neurons_grow_with_dimension_and_accuracy_and_agree_with_the_bound():
 
 def test_backticks_are_code_and_all_else_is_escaped():
     assert pages.code("a < `b & c`, `d`") == "a &lt; <code>b &amp; c</code>, <code>d</code>"
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("x_1^2 + ... + x_n^2", "x<sub>1</sub><sup>2</sup> + ... + x<sub>n</sub><sup>2</sup>"),
+        ("2^(-2m-2) and 2^(k/L)", "2<sup>-2m-2</sup> and 2<sup>k/L</sup>"),
+        ("d^1.7. width^-0.28 [", "d<sup>1.7</sup>. width<sup>-0.28</sup> ["),
+        ("L^p, `x_1^2`, num_steps, a ^ b", "L<sup>p</sup>, <code>x_1^2</code>, num_steps, a ^ b"),
+    ],
+)
+def test_powers_are_raised_and_indices_lowered(text, html):
+    assert pages.code(text) == html
 
 
 def test_a_script_cannot_be_closed_from_within():
@@ -299,6 +315,20 @@ def test_the_paper_has_every_claim_and_is_the_same_again(tree, chapters):
         assert claim in words
     assert words.count("0 of 3 lie under <it>") == 2
     assert paper.build(claims.chapters(tree, "smoke"), "smoke") == made
+
+
+@pytest.mark.parametrize(("num_words", "num_pages"), [(10, 1), (200, 1), (1500, 3)])
+def test_a_tall_figure_shrinks_a_little_so_that_its_claim_stays_on_a_page(tree, num_words, num_pages):
+    """Seven by nine inches with 200 words would need two pages; with 1500 no figure that can be read makes room."""
+    root = tree.parent / f"tall_{num_words}"
+    shutil.copytree(tree, root, dirs_exist_ok=True)
+    figure = plt.figure(figsize=(7, 9))
+    verdict = Verdict("held", "It did", "error", None, None, None, 3)
+    conclusion = verdicts.write("first", "smoke", "smoke", "word " * num_words, verdict)
+    plotting.save(figure, root / "figures" / "smoke", "first", pd.DataFrame({"x": [1]}), "", conclusion)
+    plt.close(figure)
+    (root / "made.pdf").write_bytes(paper.build(claims.chapters(root, "smoke"), "smoke"))
+    assert len(PdfReader(root / "made.pdf").pages) == 3 + num_pages  # the title's, and two of other claims
 
 
 def test_the_table_has_a_line_a_claim(chapters):

@@ -1,6 +1,7 @@
 """What there is to show: each claim from its experiment's docstring, its figure's files and its ledger."""
 
 import ast
+import csv
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,15 +14,19 @@ from widththeory.verdicts import Verdict
 
 # In reading order. An experiment says with a line `Chapter: what depth buys, 3` where its claim stands.
 CHAPTERS = {
-    "why width matters": "A layer sees its input through its units. Trained first layers hold filters of every "
-    "orientation and scale, and many that nearly repeat or mirror each other.",
-    "how narrow is too narrow": "Below some width no depth helps: what a narrow network cannot tell apart in its first "
-    "layer is lost for all that follow.",
-    "what depth buys": "Some functions are cheap for deep networks and cost shallow ones exponentially many units, "
-    "whatever the weights. Finding those weights by training is another matter.",
-    "the exchange rate": "Depth can stand in for width. The price lies between what is certified from below and what "
-    "explicit weights reach from above; training is somewhere in between.",
-    "how to use width well": "In convolutional networks compute grows with the square of the width. Where does it pay?",
+    "why width matters": "A layer sees its input through its units: what its filters miss is lost for all that follow. "
+    "Nothing is proven here; which filters trained first layers hold, and how many mirror each other, is measured.",
+    "how narrow is too narrow": "Proven: for ReLU networks with n inputs and one output width max(n, 2) is enough for "
+    "any error in the mean over a cube, n + 1 over all of space or at every point; below n some functions keep an "
+    "error at every depth. How much depth such narrow networks take, and what a first layer of filters needs, is "
+    "computed and measured.",
+    "what depth buys": "Proven: some functions are cheap for deep networks and cost one hidden layer exponentially "
+    "many units, in the dimension or in the number of folds, whatever the weights. Whether training finds the cheap "
+    "weights is another matter, and measured.",
+    "the exchange rate": "Proven: a wide network of few layers can be made narrow, exactly, with polynomially more "
+    "layers. What training needs, between that and the certified floor, is measured.",
+    "how to use width well": "In convolutional networks compute grows with the square of the width. Nothing is proven "
+    "here; where width pays, and where it costs time, is measured on small networks.",
     "further claims": "Claims that belong to no chapter yet.",
 }
 OTHER = "further claims"
@@ -32,6 +37,16 @@ GROUNDS = {
     "computed": "exact counts, or numbers with a stated error, of the networks at hand; nothing is said of others",
     "measured": "trained networks, few seeds on few tasks, with intervals where a number is compared; other data, "
     "longer training or another optimiser may give another answer",
+}
+WORDS = {
+    "certified floor": "no network of that size has a smaller error, any weights",
+    "construction": "a network whose weights are written down, and its error",
+    "optimisation gap": "what a trained network lacks to a construction of its size",
+    "held, not held, open": "whether the tested sentence is true of the numbers; open where their intervals allow both",
+    "easy and hard task": "colour images in eight classes by the orientation of a wave, one grey wave an image (easy) "
+    "or two of the class among three others, in random colours and noise (hard); at paper scale four easy and four "
+    "hard classes of CIFAR-10",
+    "as recalled": "a statement quoted from memory, not read again",
 }
 _SECTION = re.compile(r"^(\w+):[ \t]+(.*(?:\n[ \t]+.*)*)", flags=re.MULTILINE)
 
@@ -77,6 +92,25 @@ class Claim:
     def grounds(self) -> list[str]:
         """Those of GROUNDS that it rests on."""
         return [ground for ground in GROUNDS if re.search(rf"\b{ground}:", self.certainty, flags=re.IGNORECASE)]
+
+    @property
+    def tested(self) -> str:
+        """The sentence that the verdict is about."""
+        return self.sections.get("Tested", "")
+
+    @cached_property
+    def training(self) -> str:
+        """Seeds and steps of the fits in its table; empty where there are none."""
+        path = self.root / "results" / self.scale / f"{self.name}.csv"
+        if not path.is_file():
+            return ""
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if float(row.get("num_steps") or 0) > 0]
+        if not rows:
+            return ""
+        seeds, steps = ({int(float(row[name])) for row in rows} for name in ("seed", "num_steps"))
+        spread = f"{min(steps):,}" if len(steps) == 1 else f"{min(steps):,} to {max(steps):,}"
+        return f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}, {spread} steps"
 
     @property
     def command(self) -> str:

@@ -147,10 +147,12 @@ def separation() -> dict[str, Any]:
     eps = {
         "field": "eps",
         "type": "quantitative",
-        "title": "relative squared error",
+        "title": "relative squared error \u03b5",
         "scale": {"type": "log", "domain": [0.01, 1]},
     }
-    count = {"field": "K", "type": "quantitative", "title": "neurons needed, K(eps)", "scale": {"type": "log"}}
+    count = {"field": "K", "type": "quantitative", "scale": {"type": "log"}}
+    # digits of 1e20 would be wider than the chart's margin
+    count |= {"title": "neurons needed, K(\u03b5)", "axis": {"format": ".0e", "minExtent": 46}}
     return {
         "choices": {"d": list(DIMS), "omega": list(FREQUENCIES)},
         "rows": rows,

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from widththeory.gallery import live
-from widththeory.gallery.claims import CHAPTERS, GROUNDS, Claim
+from widththeory.gallery.claims import CHAPTERS, GROUNDS, WORDS, Claim
 
 LARGEST_SVG = 1_500_000  # bytes; a larger picture is shown as PNG, its SVG and PDF are linked
 
@@ -41,6 +41,7 @@ def render(chapters: dict[str, list[Claim]], root: Path, scale: str) -> str:
         chapters=chapters,
         introductions=CHAPTERS,
         grounds=GROUNDS,
+        words=WORDS,
         scale=scale,
         claims=[claim for claims in chapters.values() for claim in claims],
         data={"functions": functions, "separation": live.separation()},
@@ -63,8 +64,16 @@ def identifier(text: str) -> str:
 
 
 def code(text: str) -> Markup:
-    """Escaped, with what stands between backticks as code."""
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+    """Escaped, with what stands between backticks as code, and powers and indices elsewhere raised and lowered."""
+    parts = re.split(r"`([^`]+)`", str(escape(text)))
+    return Markup("".join(f"<code>{part}</code>" if at % 2 else _raised(part) for at, part in enumerate(parts)))
+
+
+def _raised(text: str) -> str:
+    """x^2, 2^(k/L), d^1.7, width^-0.3 and x_1 as HTML has them."""
+    text = re.sub(r"(?<=[\w)])\^\(([^()]+)\)", r"<sup>\1</sup>", text)
+    text = re.sub(r"(?<=[\w)])\^(-?\d+(?:\.\d+)?|[A-Za-z])", r"<sup>\1</sup>", text)
+    return re.sub(r"\b([A-Za-z])_(\w)\b", r"\1<sub>\2</sub>", text)
 
 
 def picture(claim: Claim) -> str | None:

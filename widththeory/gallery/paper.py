@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 from fpdf import FPDF
+from fpdf.enums import MethodReturnValue
 from pypdf import PdfReader, PdfWriter, Transformation
 
 from widththeory.gallery.claims import CHAPTERS, GROUNDS, Claim
@@ -14,6 +15,7 @@ from widththeory.gallery.pages import number
 
 _MARGIN, _WIDTH, _HEIGHT = 51.0, 595.28, 841.89  # points
 _FONT = "stix"
+_SMALLEST = 0.7  # of a figure's full size, for which it is made smaller
 
 
 @dataclass(frozen=True)
@@ -89,23 +91,41 @@ def _claim(paper: FPDF, claim: Claim, places: list[_Place]) -> None:
         _write(paper, f"Not drawn yet: {claim.command}", 10)
         return
     found = claim.verdict
+    if claim.tested:
+        _write(paper, f"Tested: {claim.tested}", 10)
     _write(paper, f"{found.state[0].upper()}{found.state[1:]}: {found.sentence}.", 10.5)
+    numbers = zip(("floor", "best fit", "construction"), (found.floor, found.best_fit, found.construction), strict=True)
+    values = ", ".join(f"{name} {number(value)}" for name, value in numbers)
+    below = [
+        *([(f"How sure: {claim.certainty}", 10, "")] if claim.certainty else []),
+        (claim.caption.replace("`", ""), 9, ""),
+        (f"{found.quantity}: {values}; {found.n} checked.", 9, ""),
+        (f"Source: {claim.sections.get('Source', 'this project')}".replace("`", ""), 9, ""),
+        (claim.command, 8, "I"),
+    ]
     path = claim.file("pdf")
     if path is not None:
         box = PdfReader(path).pages[0].mediabox
-        size = min((_WIDTH - 2 * _MARGIN) / float(box.width), 1.0)
+        largest = min((_WIDTH - 2 * _MARGIN) / float(box.width), 1.0)
+        # a claim stays on its page where a somewhat smaller figure lets it
+        left = _HEIGHT - _MARGIN - paper.get_y() - 6 - sum(_height(paper, *text) for text in below)
+        size = min(largest, left / float(box.height))
+        if size < _SMALLEST * largest:
+            size = largest
         if paper.get_y() + float(box.height) * size > _HEIGHT - _MARGIN:
             paper.add_page()
         places.append(_Place(paper.page - 1, paper.get_y(), size, path))
         paper.set_y(paper.get_y() + float(box.height) * size + 6)
-    _write(paper, claim.caption, 9)
-    numbers = zip(("floor", "best fit", "construction"), (found.floor, found.best_fit, found.construction), strict=True)
-    values = ", ".join(f"{name} {number(value)}" for name, value in numbers)
-    _write(paper, f"{found.quantity}: {values}; n = {found.n}.", 9)
-    if claim.certainty:
-        _write(paper, f"How sure: {claim.certainty}", 9)
-    _write(paper, f"Source: {claim.sections.get('Source', 'this project')}", 9)
-    _write(paper, claim.command, 8, "I")
+    for text in below:
+        _write(paper, *text)
+
+
+def _height(paper: FPDF, text: str, size: int | float, style: str = "") -> float:
+    """Of what `_write` would write."""
+    paper.set_font(_FONT, style, size)
+    height = paper.multi_cell(0, 1.25 * size, text, align="L", dry_run=True, output=MethodReturnValue.HEIGHT)
+    assert isinstance(height, float)  # one kind was asked for
+    return height + 0.4 * size
 
 
 def _write(paper: FPDF, text: str, size: int | float, style: str = "") -> None:

@@ -47,15 +47,21 @@
       const { chart, choices, rows } = data.separation;
       await corner(article, [chart], choices, ({ d, omega }) => {
         const found = rows.filter((row) => row.d === d && row.omega === omega);
-        return "Needed: " + found.filter((row) => [0.5, 0.1, 0.01].includes(row.eps))
-          .map((row) => `${digits(row.K)} neurons for relative squared error ${row.eps}`).join(", ") + ".";
+        return "Needed: at least " + found.filter((row) => [0.5, 0.1, 0.01].includes(row.eps))
+          .map((row) => `${digits(row.K)} neuron${row.K === 1 ? "" : "s"} for relative squared error ${row.eps}`).join(", ") + ".";
       });
     } else {
       const { curve, bars, choices, numbers, sizes } = data.functions[claim];
       await corner(article, [curve, bars], choices, ({ panel, width, depth }) => {
         const same = (row) => row.panel === panel && row.width === width && row.depth === depth;
         const found = numbers.filter(same);
-        if (!found.length) return `No network of width ${width} with ${depth} hidden layers was fitted to this target.`;
+        if (!found.length) {
+          const here = sizes.filter(([target]) => target === panel);
+          const widths = here.filter(([, , layers]) => layers === depth).map(([, units]) => units);
+          const depths = [...new Set(here.map(([, , layers]) => layers))];
+          const known = widths.length ? `of that depth: widths ${widths.join(", ")}` : `to it: depths ${depths.join(", ")}`;
+          return `No network of width ${width} with ${depth} hidden layers was fitted to this target; fitted ${known}.`;
+        }
         const size = sizes.find(([p, w, l]) => p === panel && w === width && l === depth);
         return `${size[3]} affine pieces. Relative squared error: ` + found.map((row) => `${row.kind} ${digits(row.amount)}`).join(", ") + ".";
       });
