@@ -8,6 +8,7 @@ from fractions import Fraction
 import flint
 import numpy as np
 import pytest
+from balls import holds, meets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,14 +34,14 @@ def test_closed_forms_agree_with_the_rounded_ones(norm, widths):
         (affine_pieces.sawtooth_floor(8, widths, norm), rigorous.sawtooth_floor(8, widths, norm)),
         (affine_pieces.square_floor(widths, norm), rigorous.square_floor(widths, norm)),
     ):
-        assert ball.overlaps(rigorous.to_ball(floor))
+        assert meets(ball, rigorous.to_ball(floor))
         assert ball.rad() <= arb(2) ** -100  # 128 bits, values below 1
 
 
 def test_closed_forms_contain_the_exact_number():
     with flint.ctx.workprec(400):  # so that comparing does not round
-        assert (5000 * rigorous.square_floor((4, 4), "sup")).contains(arb(1))  # P = 25: 1 / (8 * 625)
-        assert (24 * rigorous.sawtooth_floor(3, (2,), "l2") ** 2).contains(arb(1))  # (1 - 2/4) / 12
+        assert holds(5000 * rigorous.square_floor((4, 4), "sup"), arb(1))  # P = 25: 1 / (8 * 625)
+        assert holds(24 * rigorous.sawtooth_floor(3, (2,), "l2") ** 2, arb(1))  # (1 - 2/4) / 12
     assert rigorous.sawtooth_floor(2, (9,), "sup") == 0
 
 
@@ -91,7 +92,7 @@ def test_distribution_function_is_the_integral_of_the_density(dim, order):
         integral = acb.integral(
             lambda t, _: t.bessel_j(acb(half)) ** 2 / t ** (1 + 2 * order), 0.5, 6.5, rel_tol=1e-15
         ).real / rigorous_law.normaliser(law)
-    assert difference.overlaps(integral)
+    assert meets(difference, integral)
     assert difference.rad() < 1e-22  # 80 bits
     assert integral.rad() < 1e-10
 
@@ -101,17 +102,29 @@ def test_tube_fraction_in_closed_form():
     with flint.ctx.workprec(100):
         for rho in (1.000001, 1.04, 1.06, 2.5, 40.0):
             rho = arb(rho)
-            assert rigorous_law.tube_fraction(rho, 3).overlaps(1 - (1 - rho**-2).sqrt())
-            assert rigorous_law.tube_fraction(rho, 2).overlaps(2 / arb.pi() * (1 / rho).asin())
+            assert meets(rigorous_law.tube_fraction(rho, 3), 1 - (1 - rho**-2).sqrt())
+            assert meets(rigorous_law.tube_fraction(rho, 2), 2 / arb.pi() * (1 / rho).asin())
             assert rigorous_law.tube_fraction(rho, 3).rad() < 1e-24
         wide = rigorous_law.tube_fraction(arb(2, 0.1), 6)
         for rho in (1.9, 2.0, 2.1):
-            assert wide.overlaps(rigorous_law.tube_fraction(arb(rho), 6))
+            assert meets(wide, rigorous_law.tube_fraction(arb(rho), 6))
     with pytest.raises(ValueError, match="above 1"):
         rigorous_law.tube_fraction(arb(1, 0.5), 3)
     assert float(rigorous_law.tube_fraction(arb(2.0), 16)) == pytest.approx(
         math.exp(spectral.log_tube_fraction(np.array([2.0]), 16)[0]), rel=1e-12
     )
+
+
+def test_a_ball_without_a_number_passes_no_comparison():
+    """In python-flint it overlaps and contains all others, and ** 2 makes one of a ball about zero itself."""
+    for compare in (meets, holds):
+        for pair in ((arb("nan"), arb(1)), (arb(1), arb("nan")), (arb(0, 1) + arb("inf"), arb(1))):
+            with pytest.raises(AssertionError, match="not finite"):
+                compare(*pair)
+    assert meets(arb(1, 0.5), arb(2, 0.75))
+    assert not meets(arb(1, 0.5), 2)
+    assert holds(arb(1, 1.5), 2)
+    assert not holds(arb(1, 0.5), arb(1, 1))
 
 
 @pytest.mark.parametrize("twice", [0, 1, 2, 5, 14])
@@ -121,7 +134,7 @@ def test_bessel_ball_covers_its_ends(twice):
         for middle in (0.3, 2.0, 17.5):
             ball = rigorous_law.bessel(order, arb(middle, 0.01))
             for point in (middle - 0.0099, middle, middle + 0.0099):
-                assert ball.overlaps(arb(point).bessel_j(order))
+                assert meets(ball, arb(point).bessel_j(order))
             assert ball.rad() < 0.01 * (1.001 + twice / 0.5)
 
 
@@ -171,12 +184,12 @@ def test_floor_agrees_with_the_floating_one(dim, frequency, order):
     cosine = Cosine(dim, frequency, order)
     wave, table = wave_of(cosine, precision=64), cosine.spectrum()
     moment = rigorous_wave.second_moment(wave)
-    assert moment.overlaps(rigorous.to_ball(cosine.second_moment()))
+    assert meets(moment, rigorous.to_ball(cosine.second_moment()))
     assert moment.rad() < 1e-12  # 64 bits
     previous = arb(1)
     for count in (1, 2, 6, 10**6):
         ball = rigorous_wave.relative_floor(wave, count)
-        assert ball.overlaps(rigorous.to_ball(spectral.relative_floor(table, count)))
+        assert meets(ball, rigorous.to_ball(spectral.relative_floor(table, count)))
         assert ball.rad() < 2e-5  # the mass beyond the largest rho: 1e-5 of the moment in the plane, less above
         assert not ball > previous
         previous = ball
@@ -188,8 +201,8 @@ def test_floor_is_the_weighted_integral_of_the_density(count):
     cosine = Cosine(2, 2.0)
     wave = wave_of(cosine, precision=64)
     ball = rigorous_wave.floor(wave, count)
-    assert ball.overlaps(rigorous.to_ball(spectral.floor(cosine.spectrum(), count)))
-    assert (ball / rigorous_wave.second_moment(wave)).overlaps(rigorous_wave.relative_floor(wave, count))
+    assert meets(ball, rigorous.to_ball(spectral.floor(cosine.spectrum(), count)))
+    assert meets(ball / rigorous_wave.second_moment(wave), rigorous_wave.relative_floor(wave, count))
     # rho = 1 / sin(a) takes away the root at rho = 1; 120 nodes are far more than S needs on [1, 6]
     low, high = math.asin(1 / wave.end), math.pi / (2 * count)
     nodes, weights = np.polynomial.legendre.leggauss(120)
@@ -205,12 +218,19 @@ def test_floor_is_the_weighted_integral_of_the_density(count):
     assert total + beyond + 1e-12 >= float(ball.lower())
 
 
+@pytest.mark.parametrize("dim", [2, 3, 4, 7])
+def test_no_mass_at_frequency_zero(dim):
+    """The transform is 0 up to its error there, a ball about zero itself."""
+    ball = rigorous_wave.spectral_density(rigorous_wave.Wave(dim, 2.0, (3.0, 4.0)), 0.0)
+    assert ball == 0
+
+
 def test_a_larger_frequency_range_narrows_the_ball():
     cosine = Cosine(2, 2.0)
     near, far = wave_of(cosine, max_frequency=4.0, precision=64), wave_of(cosine, max_frequency=7.0, precision=64)
     for count in (1, 3):
         wide, narrow = rigorous_wave.relative_floor(near, count), rigorous_wave.relative_floor(far, count)
-        assert wide.overlaps(narrow)
+        assert meets(wide, narrow)
         assert narrow.rad() < 0.2 * wide.rad()
 
 

@@ -7,6 +7,7 @@ import flint
 import mpmath
 import numpy as np
 import pytest
+from balls import holds, meets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,7 +34,7 @@ def test_chords_agree_with_the_floating_ones(name, norm, angle):
     ball = chord_distance(of_balls, angle, lipschitz, norm, 30)
     number = kernel_direction.chord_distance(of_points, angle, lipschitz, norm, 30)
     assert ball.is_finite()
-    assert ball.overlaps(rigorous.to_ball(number))
+    assert meets(ball, rigorous.to_ball(number))
     if number.error < number.value:  # else the ball is cut at zero
         assert float(ball.mid()) == pytest.approx(number.value, rel=1e-9)  # radii have 30 bits
         assert float(ball.rad()) == pytest.approx(number.error, rel=1e-8)
@@ -45,9 +46,9 @@ def test_axes_by_hand(quarter_turns):
     of_balls, _, lipschitz = CASES["square"]
     angle = quarter_turns * math.pi / 2
     squared = chord_distance(of_balls, angle, lipschitz, num_cells=100) ** 2
-    assert squared.contains(arb(16) / 45)
+    assert holds(squared, arb(16) / 45)
     assert float(squared.mid()) == pytest.approx(16 / 45, rel=1e-2)  # a radius of 0.1 squared, and midpoint sums
-    assert chord_distance(of_balls, angle, lipschitz, "l1", 100).contains(arb(1))
+    assert holds(chord_distance(of_balls, angle, lipschitz, "l1", 100), arb(1))
 
 
 @pytest.mark.parametrize("angle", [0.01, 0.4, 1.1, 2.5, 4.0])
@@ -71,7 +72,7 @@ def test_distance_agrees_with_integrals_by_mpmath(angle):
         gap, reach = abs(abs(cos) - abs(sin)), abs(cos) + abs(sin)
         exact = float(mpmath.sqrt(mpmath.quad(lowest, [-reach, -gap, gap, reach])))
     ball = chord_distance(PRODUCT[0], angle, PRODUCT[2], num_cells=150)
-    assert ball.contains(arb(exact, 1e-14))
+    assert holds(ball, arb(exact, 1e-14))
     assert float(ball.mid()) == pytest.approx(exact, rel=1e-3)  # midpoint sums are of second order in 1 / 150
     assert float(ball.rad()) < 0.06
 
@@ -80,13 +81,13 @@ def test_distance_agrees_with_integrals_by_mpmath(angle):
 def test_the_product_is_least_along_the_diagonals(norm):
     """x y = (t^2 - u^2) / 2 there: the square is int 2 h h^4 / 45 du = 16 / 135, and in L1 int 2 h h^2 / 8 du = 1/2."""
     exact = (arb(16) / 135).sqrt() if norm == "l2" else arb(0.5)
-    assert chord_distance(PRODUCT[0], math.pi / 4, PRODUCT[2], norm, 100).contains(exact)
+    assert holds(chord_distance(PRODUCT[0], math.pi / 4, PRODUCT[2], norm, 100), exact)
     ball = narrow_floor(PRODUCT[0], PRODUCT[2], norm, num_cells=60, num_angles=60, max_evaluations=90)
     number = kernel_direction.narrow_floor(
         PRODUCT[1], PRODUCT[2], norm, num_cells=60, num_angles=60, max_evaluations=90
     )
-    assert ball.contains(exact)
-    assert ball.overlaps(rigorous.to_ball(number))
+    assert holds(ball, exact)
+    assert meets(ball, rigorous.to_ball(number))
     assert ball > 0.3 * exact
     # directions are 22/7 apart in place of pi, 4e-4 more, of a bound that is taken at the worst of them
     assert float(ball.lower()) == pytest.approx(number.lower, rel=0.05)
@@ -98,14 +99,14 @@ def test_finer_grids_prove_more():
         narrow_floor(of_balls, lipschitz, num_cells=cells, num_angles=angles, max_evaluations=2 * angles)
         for cells, angles in ((12, 30), (48, 60))
     )
-    assert coarse.overlaps(fine)
+    assert meets(coarse, fine)
     assert fine.rad() < 0.5 * coarse.rad()
-    assert fine.contains(arb(0.168).sqrt())  # as in test_kernel_direction, to three digits
+    assert holds(fine, arb(0.168).sqrt())  # as in test_kernel_direction, to three digits
 
 
 def test_a_ridge_is_at_no_distance_from_its_direction():
     ball = narrow_floor(lambda p: p[1], 1.0, num_cells=20, num_angles=20, max_evaluations=20)
-    assert ball.contains(arb(0))
+    assert holds(ball, arb(0))
     assert ball.upper() < 0.2  # not NaN, which contains all; and 20 cells
     assert chord_distance(lambda p: p[1], 0, 1.0, num_cells=400).upper() < 0.02
 
@@ -121,7 +122,7 @@ def test_turning_agrees(distance, angle, lipschitz, norm):
 def test_coarse_precision_stays_honest():
     of_balls, _, lipschitz = CASES["tilted"]
     fine = chord_distance(of_balls, 0.3, lipschitz, "l1", 20)
-    assert chord_distance(of_balls, 0.3, lipschitz, "l1", 20, precision=32).contains(fine.mid())
+    assert holds(chord_distance(of_balls, 0.3, lipschitz, "l1", 20, precision=32), fine.mid())
 
 
 def test_bad_input_gets_one_sentence():

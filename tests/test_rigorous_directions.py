@@ -5,6 +5,7 @@ import math
 import flint
 import numpy as np
 import pytest
+from balls import meets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -42,17 +43,17 @@ def test_square_of_the_norm_in_closed_form(input_dim):
         return a.gamma() * b.gamma() / (2 * (a + b).gamma())
 
     squared = rigorous_directions.radial_floor(SQUARE, input_dim, precision=40) ** 2
-    assert squared.overlaps(area * 8 * moment(5) / 45)
+    assert meets(squared, area * 8 * moment(5) / 45)
     assert squared.rad() < 1e-9
     # |t^2 - h^2/4| over |t| <= h: 2 [h^3 (1/3 - 1/24) - h^3/8 + h^3/8 - h^3/24] = h^3 / 2
-    assert rigorous_directions.radial_floor(SQUARE, input_dim, "l1", precision=40).overlaps(area * moment(3) / 2)
+    assert meets(rigorous_directions.radial_floor(SQUARE, input_dim, "l1", precision=40), area * moment(3) / 2)
 
 
 @pytest.mark.parametrize("norm", ["l2", "l1"])
 def test_distance_to_the_origin_agrees_with_the_floating_one(norm):
     ball = rigorous_directions.radial_floor(NORM, 3, norm, precision=16)
     number = kernel_direction.radial_floor(lambda t: t, 1.0, 3, norm)
-    assert ball.overlaps(rigorous.to_ball(number))
+    assert meets(ball, rigorous.to_ball(number))
     # 16 bits, before a root; midpoint cells are far better than their error says
     assert ball.rad() < 0.01
     assert abs(ball.mid() - number.value) < 1e-3
@@ -66,13 +67,13 @@ def test_where_the_profile_turns_the_signed_integral_is_a_floor_only():
     number = kernel_direction.radial_floor(lambda t: np.cos(4 * t), 4.0, 3, "l1")
     assert 0 < ball < number.upper
     squared = rigorous_directions.radial_floor(cosine, 3, precision=20)
-    assert squared.overlaps(rigorous.to_ball(kernel_direction.radial_floor(lambda t: np.cos(4 * t), 4.0, 3)))
+    assert meets(squared, rigorous.to_ball(kernel_direction.radial_floor(lambda t: np.cos(4 * t), 4.0, 3)))
 
 
 def test_constants_leave_nothing_and_scaling_scales():
     assert rigorous_directions.radial_floor(lambda s, _: s * 0 + 2, 3, precision=20) < 1e-2
     one = rigorous_directions.radial_floor(SQUARE, 4, precision=20)
-    assert (3 * one).overlaps(rigorous_directions.radial_floor(lambda s, _: 3 * s, 4, precision=20))
+    assert meets(3 * one, rigorous_directions.radial_floor(lambda s, _: 3 * s, 4, precision=20))
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 9])
@@ -153,32 +154,32 @@ def test_extremum_floor_agrees(inside, one, other):
     low, high = min(one, other), max(one, other)
     ball = rigorous_level_set.extremum_floor(arb(inside), arb(low), arb(high))
     number = level_set.extremum_floor(Certified(inside, 0.0), Certified(low, 0.0), Certified(high, 0.0))
-    assert ball.overlaps(rigorous.to_ball(number))
+    assert meets(ball, rigorous.to_ball(number))
 
 
 def test_radial_oscillation_by_hand_and_by_the_floating_one():
     ball = rigorous_level_set.radial_oscillation(lambda t: t**2, 0, 1.5)
-    assert ball.overlaps(arb(1.125))  # (1.5^2 - 0) / 2
+    assert meets(ball, arb(1.125))  # (1.5^2 - 0) / 2
     assert ball.rad() < 1e-3
     ball = rigorous_level_set.radial_oscillation(lambda t: (3 * t).cos(), 0, 2.5)
-    assert ball.overlaps(arb(1))
+    assert meets(ball, arb(1))
     assert ball.rad() < 1e-8  # the extremes are flat
     number = level_set.radial_oscillation(lambda t: np.sin(5 * t) * t, 6.0, 0.25, 1.0)
     ball = rigorous_level_set.radial_oscillation(lambda t: (5 * t).sin() * t, 0.25, 1.0)
-    assert ball.overlaps(rigorous.to_ball(number))
+    assert meets(ball, rigorous.to_ball(number))
 
 
 def test_box_floor_by_hand_and_by_the_floating_one():
     """exp(-x^2 - 2 y^2) on [-1, 1]^2: 1 inside, at most 1/e on the boundary."""
     ball = rigorous_level_set.box_floor(lambda x: (-(x[0] ** 2) - 2 * x[1] ** 2).exp(), (-1, -1), (1, 1), (0, 0))
-    assert ball.overlaps((1 - arb(-1).exp()) / 2)
+    assert meets(ball, (1 - arb(-1).exp()) / 2)
     assert ball.rad() < 1e-6
     number = level_set.box_floor(
         lambda p: np.exp(-(p[:, 0] ** 2) - 2 * p[:, 1] ** 2), 2.0, (-1.0, -1.0), (1.0, 1.0), (0.0, 0.0)
     )
-    assert ball.overlaps(rigorous.to_ball(number))
+    assert meets(ball, rigorous.to_ball(number))
     more = rigorous_level_set.box_floor(lambda x: x[0] * x[1], (-1, -1), (1, 1), (0, 0), num_cuts=50)
-    assert more.overlaps(arb(0))  # a saddle: no extremum inside
+    assert meets(more, arb(0))  # a saddle: no extremum inside
 
 
 @settings(max_examples=20)
@@ -215,6 +216,7 @@ def test_the_largest_value_is_enclosed_at_every_budget(coefficients, num_cuts):
         (lambda: rigorous_level_set.radial_oscillation(lambda t: t, 2, 1), "low and high must be"),
         (lambda: rigorous_level_set.box_floor(lambda x: x[0], (0,), (1,), (1,)), "low < inside < high"),
         (lambda: rigorous_level_set.largest(lambda x: 1 / x[0], (0,), (0,), 3), "function must be finite"),
+        (lambda: rigorous_level_set.largest(lambda x: 1 / x[0], (-1,), (2,), 3), "on each part that num_cuts=3 leaves"),
     ],
 )
 def test_bad_input_gets_one_sentence(call, message):

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from balls import meets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -79,7 +80,7 @@ def test_enclosures_of_floats_and_of_rationals_overlap(norm, num_pieces):
     knots, values = teeth(3)
     ball = free_knot_floor(knots, values, num_pieces, norm, num_cells=32)
     floating = float_floor(Tabulated(np.array(knots, float), np.array(values, float)), num_pieces, norm, 128)
-    assert ball.overlaps(rigorous.to_ball(floating))
+    assert meets(ball, rigorous.to_ball(floating))
     assert not ball < 0
     squared = free_knot_enclosure(knots, values, num_pieces, norm, num_cells=32)
     assert squared.lower <= squared.upper

@@ -85,7 +85,9 @@ def test_plan_tells_memory_and_time(root, capsys):
 
 
 def test_status_tells_failures_pace_and_what_is_missing(root, capsys):
-    assert said(root, "status", capsys=capsys).startswith("claim: 4 of 4 cells done\ntheory: nothing is measured at scale smoke yet")
+    assert said(root, "status", capsys=capsys).startswith(
+        "claim: 4 of 4 cells done\ntheory: nothing is measured at scale smoke yet"
+    )
     path = root / "results/smoke/claim.sqlite"
     cells = grid(seeds=3)
     cells[0] = replace(cells[0], trouble="raise")

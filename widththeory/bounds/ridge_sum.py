@@ -38,8 +38,7 @@ def best_ridge_error(
 
     Error:
         Of the least error over these profiles: what |x| beyond 16 support_end could add, at most
-        1.05 k^2 (4/pi^2) int f_1^2 ds / (2 T^2) with T = 16 support_end, and the difference of two quadratures in the
-        angle.
+        1.05 k^2 (4/pi^2) int f_1^2 ds / (2 T^2) with T = 16 support_end, and the difference of two quadratures.
 
     Raises:
         ValueError: a law of another dimension or order, or an argument out of range.
@@ -56,8 +55,8 @@ def best_ridge_error(
         )
     num_knots, far = math.ceil(2 * support_end / spacing), 16.0 * support_end
 
-    def normal_equations(num_angles: int) -> tuple[Array, Array, float]:
-        t, weight = (part.ravel() for part in panel_nodes(panel_edges(far, 0.5, (float(support_end),)), 6))
+    def normal_equations(num_angles: int, num_radii: int) -> tuple[Array, Array, float]:
+        t, weight = (part.ravel() for part in panel_nodes(panel_edges(far, 0.5, (float(support_end),)), num_radii))
         angle, angle_weight = (part[0] for part in panel_nodes(np.array([0.0, math.pi / (2 * num_lines)]), num_angles))
         radius, turn = np.repeat(t, num_angles), np.tile(angle, len(t))
         mass = np.outer(weight * law.density(t), angle_weight * 2 * num_lines / math.pi).ravel()
@@ -75,11 +74,12 @@ def best_ridge_error(
         weighted = hats.multiply(mass[:, None]).tocsr()
         return (hats.T @ weighted).toarray(), weighted.T @ values, float(mass @ values**2)
 
-    # as many nodes as knots along the arc at three times the support, where profiles still matter
-    num_angles = math.ceil(3 * support_end * math.pi / (2 * num_lines) / spacing) + 8
-    gram, right, moment = normal_equations(num_angles)
+    # as many nodes as knots along the arc at 4.5 times the support, beyond where profiles matter
+    num_angles = math.ceil(4.5 * support_end * math.pi / (2 * num_lines) / spacing) + 12
+    gram, right, moment = normal_equations(num_angles, 10)
     heights = np.linalg.lstsq(gram, right, rcond=1e-13)[0]
-    gram_again, right_again, _ = normal_equations(num_angles + num_angles // 3)
+    # other nodes in both, as the first fit follows its own: its error there is too low, and at others too high
+    gram_again, right_again, _ = normal_equations(num_angles + num_angles // 3, 12)
     errors = [moment - 2 * b @ heights + heights @ a @ heights for a, b in ((gram, right), (gram_again, right_again))]
     # int f_1^2 ds over both half-lines, at most the trapezoid sum for a piecewise linear function
     energy = 2 * spacing * float(np.sum(heights**2))

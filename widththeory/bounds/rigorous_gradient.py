@@ -145,7 +145,7 @@ def spectral_norm(weight: Float[np.ndarray, "_ _"], *, precision: int = 128) -> 
         for disc in discs[1:]:
             top = top.max(disc)
         last, image = (matrix.transpose().tolist()[-1] for matrix in (basis, images))
-        least = sum((entry**2 for entry in image), Ball(0)) / sum((entry**2 for entry in last), Ball(0))
+        least = sum((x * x for x in image), Ball(0)) / sum((x * x for x in last), Ball(0))  # ** 2 of 0 +- r is NaN
         return least.sqrt().union(top.sqrt())
 
 

@@ -1,7 +1,8 @@
 """`level_set` as balls: extremes of functions of balls, by cutting intervals and boxes, without Lipschitz bounds.
 
 A function is given in ball arithmetic: `lambda x: x[0] ** 2 + x[1] ** 2` takes balls and returns a ball that holds all
-values there. No bound on its slope is asked for.
+values there. No bound on its slope is asked for. (In python-flint `** 2` of a ball about zero itself is not a number;
+such parts are cut first.)
 """
 
 import heapq
@@ -150,7 +151,7 @@ def largest(
         num_cuts: at least 1.
 
     Raises:
-        ValueError: num_cuts below 1, or a function that is not finite.
+        ValueError: num_cuts below 1, or a function that is not finite, on the box or on a part that is not cut.
 
     Source: derived for this project.
     """
@@ -185,4 +186,8 @@ def largest(
         value = function([a.union(b) for a, b in sides]).upper()
         above = value if above is None else above.max(value)
     assert above is not None
+    if not above.is_finite():
+        raise ValueError(
+            f"function must be finite on each part that num_cuts={num_cuts} leaves, got a ball that is not"
+        )
     return below.union(above)

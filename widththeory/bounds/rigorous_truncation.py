@@ -138,7 +138,8 @@ def outside_error(
     with flint.ctx.workprec(check_positive_int("precision", precision, at_least=32)):
         values = [rational(float(value)) for value in squared_errors]
         mean = sum(values, Ball(0)) / number
-        variance = sum(((value - mean) ** 2 for value in values), Ball(0)) / (number - 1)
+        gaps = [value - mean for value in values]
+        variance = sum((gap * gap for gap in gaps), Ball(0)) / (number - 1)  # ** 2 of a ball about zero itself is NaN
         logarithm = (4 / rational(failure_probability)).log()
         spread = (2 * variance * logarithm / number).nonnegative_part().sqrt()
         spread += 7 * rational(supremum) * logarithm / (3 * (number - 1))

@@ -251,7 +251,7 @@ class _Prepared:
         total = self._transform_error * SIGNED
         for t, amplitude in self._amplitudes:
             total += amplitude * bessel(self.low_order, rho * t)
-        return rho * total**2 / self.normaliser
+        return rho * (total * total) / self.normaliser  # ** 2 of a ball about zero itself is not a number
 
     def _density_bound(self, modulus: Ball, depth: Ball) -> Ball:
         """|S| where the argument's modulus and imaginary part are at most these: |H| <= C e^(T depth) int |g J t^-m|"""
