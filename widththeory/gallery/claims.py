@@ -32,8 +32,8 @@ CHAPTERS = {
 OTHER = "further claims"
 # What a statement rests on; a line `Certain:` in an experiment's docstring says which part of its claim is which.
 GROUNDS = {
-    "proven": "a theorem, for every network of a size whatever its weights; data cannot refute it, and every row is "
-    "held against it, so that a row that breaks it is a bug",
+    "proven": "a theorem, of the source named or derived in this project, for every network of a size whatever its "
+    "weights; data cannot refute it, and every row is held against it, so that a row that breaks it is a bug",
     "computed": "exact counts, or numbers with a stated error, of the networks at hand; nothing is said of others",
     "measured": "trained networks, few seeds on few tasks, with intervals where a number is compared; other data, "
     "longer training or another optimiser may give another answer",
