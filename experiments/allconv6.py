@@ -1,4 +1,4 @@
-"""Half of every width is enough on an easy task, not on a hard one; and which layer's width pays.
+"""Half of every width is enough on an easy task, not on a hard one.
 
 Chapter:  how to use width well, 1
 Source:   A family of this project, after Springenberg, Dosovitskiy, Brox, Riedmiller 2015, Section 2 (strides in place

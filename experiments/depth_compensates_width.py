@@ -1,4 +1,4 @@
-"""Depth compensates width: a narrower network reaches the same error at a depth that grows polynomially.
+"""Depth compensates width: the narrower the layers, the more of them the same error takes.
 
 Chapter:  the exchange rate, 1
 Source:   Lu, Pu, Wang, Hu, Wang 2017, Theorem 4 and Section 4 (random targets of width 2 k^2; table as recalled);

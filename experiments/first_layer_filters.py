@@ -1,10 +1,11 @@
-"""First layers of trained networks are Gabor atoms, and hold opposites of each other more than noise does.
+"""First layers of trained networks are Gabor atoms, with opposites of each other among them.
 
 Source:   Shang, Sohn, Almeida, Lee 2016, Section 2 (opposite phases, on AlexNet; the paper prints histograms only);
           Krizhevsky, Sutskever, Hinton 2012, Figure 3, as recalled. The bank of 8 orientations at 5 scales: Liu and
           Wechsler 2002, as recalled.
-Tested:   in every trained first layer the median filter is a better Gabor atom than 95 % of noise, and under ReLU the
-          most opposite other filter is closer to the opposite, in the mean, than in every draw of noise.
+Tested:   in every trained first layer the median filter has more of its energy in one Gabor atom than 95 % of random
+          filters of its shape, and under ReLU the cosine of a filter to its most opposite one is lower in the mean than
+          in every draw of random filters.
 Certain:  measured: filters of ours at few seeds, and of the networks named where they are there. Computed: their Gabor
           atoms. A few layers are not all networks.
 Chapter:  why width matters, 1

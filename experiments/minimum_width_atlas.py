@@ -5,7 +5,8 @@ Source:   Lu et al. 2017; Hanin, Sellke 2017; Johnson 2019; Kidger, Lyons 2020; 
           2023; Kim, Min, Park 2024; Hwang 2025; Shin et al. 2025; Rochau et al. 2025 (`bounds.minimum_width_results`).
 Tested:   in L^p the bounds meet for every pair of dimensions up to 8, for uniform approximation not for every pair, no
           lower bound exceeds an upper one, and explicit networks of the least width keep their guarantee.
-Certain:  proven: by the papers cited, some as recalled. Computed: the errors of the explicit networks.
+Certain:  proven: a table of theorems of the papers cited, some as recalled. Computed: the errors of the explicit
+          networks.
 Command:  python experiments/minimum_width_atlas.py                    (smoke: --scale smoke, seconds)
 Time:     a few seconds at smoke and laptop scale, a minute at paper scale; nothing is fitted.
 Result:   results/<scale>/minimum_width_atlas.csv, both bounds with their sources for each space, activation and pair of

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from widththeory import command
 from widththeory.estimates import finished, select_learning_rate
 from widththeory.plotting import COLORS, CONSTRUCTION, TEXT_WIDTH, number_ticks, series
-from widththeory.verdicts import Verdict
+from widththeory.verdicts import Verdict, floor_check
 
 BALL, PAPER, CONTROL = "ball_under_law.BallUnderLaw", "safran_shamir.BallIndicator", "radial_control.Norm"
 CELL = ["target", "target.input_dim", "depth", "width"]
@@ -199,10 +199,7 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     widest = one[one["width"] == one["width"].max()]
     best = widest.loc[widest["relative"].idxmin()]
     level = easy(network, floor, dim)
-    sentence = (
-        f"in d = {dim}, {_sure(rival, least)}; {len(under)} of {len(measured)} trained networks with a positive floor "
-        f"lie under it; {_level(level)}"
-    )
+    sentence = f"in d = {dim}, {_sure(rival, least)}; {_level(level)}"
     held = rival is not None and under.empty and level is not None
     two = network[(network["target"] == BALL) & (network["input_dim"] == dim) & (network["width"] <= best["width"])]
     explicit = two.sort_values("width").iloc[-1] if len(two) else None
@@ -217,6 +214,7 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
         best["relative"],
         None if explicit is None else explicit["relative_error"],
         len(measured),
+        check=floor_check(len(under), len(measured)),
     )
 
 

@@ -17,7 +17,7 @@ from widththeory import command
 from widththeory.bounds.daniely_norm import neuron_norm_needed, polynomial_distance_squared
 from widththeory.estimates import finished, select_learning_rate
 from widththeory.plotting import CONSTRUCTION, TEXT_WIDTH, number_ticks, series
-from widththeory.verdicts import Verdict
+from widththeory.verdicts import Verdict, floor_check
 
 TARGET = ["target.sphere_dim", "target.order"]
 CELL = [*TARGET, "depth", "width"]
@@ -201,13 +201,13 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
     best = one.loc[one["relative"].idxmin()]
     sentence = (
         f"the sum of the neurons' norms that one hidden layer needs grows by {factor:.2f} times with each dimension, "
-        f"the neurons that are enough in two like d^{power:.1f}; {len(under)} of {len(floored)} trained networks with "
-        "a positive floor lie under it"
+        f"the neurons that are enough in two like d^{power:.1f}"
     )
     quantity = f"relative squared error, d = {target[0]}, m = {target[1]:g}, one hidden layer of width {best['width']}"
     state = "held" if under.empty and factor > 1.1 and power < 3 else "not held"
     least = best["norm_floor"] if best["norm_floor"] > 0 else None
-    return Verdict(state, sentence, quantity, least, best["relative"], None, len(floored))
+    check = floor_check(len(under), len(floored))
+    return Verdict(state, sentence, quantity, least, best["relative"], None, len(floored), check)
 
 
 def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, needed: pd.DataFrame) -> str:

@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 from widththeory import command
 from widththeory.estimates import PowerLaw, cells_note, finished, fit_power_law
 from widththeory.plotting import COLORS, CONSTRUCTION, FLOOR, TEXT_WIDTH, series
-from widththeory.verdicts import Verdict
+from widththeory.verdicts import Verdict, floor_check
 
 TARGET = ["target.input_dim", "target.k", "target.seed"]
 TOLERANCE = 4  # standard errors of what was sampled, of errors and of floors, that count as chance
@@ -245,15 +245,14 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
         fitted, never = exponent(needed), int(needed["depth"].isna().sum())
         if fitted is not None:
             told.append(
-                f"as width^{fitted.exponent:.2f} [{fitted.low:.2f}, {fitted.high:.2f}] for n = {dim} (at {never} of "
-                f"{len(needed)} targets and widths no depth tried reaches it)"
+                f"as width^{fitted.exponent:.2f} [{fitted.low:.2f}, {fitted.high:.2f}] for n = {dim} ({never} of "
+                f"{len(needed)} pairs of a target and a width never reach it)"
             )
             falls.append(fitted.high < 0)
     state = "not held" if len(under) or (falls and not all(falls)) else "held" if falls else "open"
     sentence = (
         f"the depth that reaches relative error {RELATIVE_ERROR:g} falls "
-        f"{' and '.join(told) or 'at no measurable rate'}; {len(under)} of {len(checked)} trained "
-        "networks lie under their floor"
+        f"{' and '.join(told) or 'at no measurable rate'}"
     )
     # Where an exact network exists all error is an optimisation gap; the floor speaks elsewhere.
     narrow = grid[(grid["relative_floor"] > 0) & (grid["status"] == "done")]
@@ -268,7 +267,7 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
             f"width {tight['width']}, {tight['depth']} hidden layer{'s' if tight['depth'] > 1 else ''}, where a fit is "
             "nearest to its floor"
         )
-    return Verdict(state, sentence, quantity, **numbers, n=len(checked))
+    return Verdict(state, sentence, quantity, **numbers, n=len(checked), check=floor_check(len(under), len(checked)))
 
 
 def caption(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) -> str:

@@ -3,6 +3,7 @@
 Draws results/<scale>/eldan_shamir.csv with .floor.csv and .network.csv; see experiments/eldan_shamir.py.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from widththeory import command
 from widththeory.estimates import finished, select_learning_rate
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, TRAINED, series
-from widththeory.verdicts import Verdict
+from widththeory.verdicts import Verdict, floor_check
 
 WAVE, CONTROL = "eldan_shamir.Cosine", "radial_control.Norm"
 TOLERANCE = 4  # standard errors of a measured error that may lie under a floor before it counts as a defect
@@ -190,8 +191,18 @@ def _separated(floor: pd.DataFrame, network: pd.DataFrame) -> list[int]:
     return [dim for dim in explicit.index if dim > max(fewer, default=0)]
 
 
+def growth(floor: pd.DataFrame, network: pd.DataFrame) -> tuple[float, float]:
+    """By how much a dimension multiplies K(0.01), under the law of order 2; power of d of the explicit neurons."""
+    needed = floor[(floor["order"] == 2) & (floor["relative_error"] == 0.01)].set_index("input_dim")["num_neurons"]
+    explicit = network[network["target"] == WAVE].set_index("input_dim")["num_neurons"]
+    (first, last), (low, high) = ((dims.min(), dims.max()) for dims in (needed.index, explicit.index))
+    factor = (needed[last] / needed[first]) ** (1 / (last - first)) if last > first else math.nan
+    power = math.log(explicit[high] / explicit[low]) / math.log(high / low) if high > low else math.nan
+    return float(factor), power
+
+
 def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> Verdict:
-    """Held where the separation is certified in some dimension and no fit lies under its floor."""
+    """Held where the separation is certified from some dimension on, needs grow so, and no fit is under its floor."""
     fits, measured, separated = drawn(table, floor), _floored(table, floor), _separated(floor, network)
     under, dim = under_floor(measured), telling_dim(fits, floor)
     past, two = past_one_layer(fits, floor), finished(fits[(fits["target"] == WAVE) & (fits["depth"] == 2)])
@@ -200,10 +211,11 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     widest = one[one["num_neurons"] == one["num_neurons"].max()]
     explicit = network[(network["target"] == WAVE) & (network["input_dim"] == dim)]
     dims = f"from d = {min(separated)} on" if separated else "in no dimension tried"
+    factor, power = growth(floor, network)
     sentence = (
-        f"for 1 % error one hidden layer needs more neurons than the explicit network with two has {dims}; {len(past)} "
-        f"of {len(two)} trained networks with two layers beat every network with one and as many neurons; {len(under)} "
-        f"of {len(measured)} trained networks lie under their floor"
+        f"the neurons that one hidden layer needs for 1 % error grow by {factor:.2f} times with each dimension, those "
+        f"of the explicit network with two like d^{power:.1f}, which are fewer {dims}; {len(past)} of {len(two)} "
+        "trained networks with two layers beat every network with one and as many neurons"
     )
     quantity = f"relative squared error, d = {dim}: floor and best fit with one hidden layer"
     if len(widest):
@@ -211,13 +223,14 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     if len(explicit):
         quantity += f", construction with two, {explicit['num_neurons'].iloc[0]:.0f} neurons"
     return Verdict(
-        "held" if separated and under.empty else "not held",
+        "held" if separated and under.empty and factor > 1.5 and power < 3 else "not held",
         sentence,
         quantity,
         widest["floor"].iloc[0] if len(widest) else None,
         widest["relative"].min() if len(widest) else None,
         explicit["relative_error"].iloc[0] if len(explicit) else None,
         len(measured),
+        check=floor_check(len(under), len(measured)),
     )
 
 

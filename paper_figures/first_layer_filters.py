@@ -261,10 +261,10 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame, filters: pd.DataFrame, lay
     more = trained["goodness"] - trained["noise_goodness"]
     return Verdict(
         "open" if trained.empty else "held" if atoms.all() and pairs.all() else "not held",
-        f"in {int(atoms.sum())} of {len(trained)} first layers the median filter is a better Gabor atom than 95 % of "
-        f"noise ({trained['goodness'].min():.2f} to {trained['goodness'].max():.2f} of its energy lie in one atom, "
-        f"{more.min():.2f} to {more.max():.2f} more than for noise of its shape); in {int(pairs.sum())} of "
-        f"{len(plain)} under ReLU filters have closer opposites than in any draw of noise",
+        f"in {int(atoms.sum())} of {len(trained)} first layers the median filter is nearer to a Gabor atom than 95 % "
+        f"of random filters ({trained['goodness'].min():.2f} to {trained['goodness'].max():.2f} of its energy in one, "
+        f"{more.min():.2f} to {more.max():.2f} more than of a random one's); in {int(pairs.sum())} of {len(plain)} "
+        "under ReLU filters have closer opposites than in any draw of random ones",
         "share of the median filter's energy outside its Gabor atom, the least over networks",
         floor=None,
         best_fit=None if trained.empty else float(1 - trained["goodness"].max()),

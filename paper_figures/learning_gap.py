@@ -185,9 +185,9 @@ def verdict(table: pd.DataFrame, gradient: pd.DataFrame, pieces: pd.DataFrame, r
     missed = deepest["relative"] > REACHED
     most = int(deepest["target.num_folds"].max())
     told = (
-        f"with each fold the initial gradient sees {falls:.2f} times less of the target (root mean square); of "
+        f"the part of the initial gradient that the target makes falls {falls:.2f} times with each fold; of "
         f"{len(deepest)} trained networks of {most} layers {missed.sum()} leave more than half of the variance of "
-        f"{most} folds, which {most} layers of width 2 represent exactly; {defects or 'no'} numbers contradict a bound"
+        f"{most} folds, which {most} layers of width 2 represent exactly"
     )
     return Verdict(
         "held" if defects == 0 and falls > 1.5 and missed.all() else "not held",
@@ -197,6 +197,7 @@ def verdict(table: pd.DataFrame, gradient: pd.DataFrame, pieces: pd.DataFrame, r
         best_fit=deepest["relative"].min(),
         construction=0.0,
         n=len(deepest),
+        check=f"{defects} gradients or errors contradict their bound",
     )
 
 

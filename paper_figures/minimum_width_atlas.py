@@ -163,15 +163,19 @@ def verdict(table: pd.DataFrame, networks: pd.DataFrame) -> Verdict:
     best = networks.loc[networks["l2_error"].idxmin()]
     sentence = (
         f"the least width is known for {known['a']} of {num_cells} pairs of dimensions in L^p of the cube, and for "
-        f"{known['f']} of {num_cells} for uniform approximation by ReLU networks; {crossing} lower bounds exceed an "
-        f"upper one, and {broken} of {len(networks)} explicit networks break their guarantee"
+        f"{known['f']} of {num_cells} for uniform approximation by ReLU networks"
+    )
+    check = (
+        f"{crossing} lower bounds exceed an upper one, and {broken} of {len(networks)} explicit networks break their "
+        "guarantee"
     )
     quantity = (
         f"L2 error of an explicit network of width {best['width']:.0f}, the least universal, with {best['depth']:.0f} "
-        f"hidden layers, from {best['input_dim']:.0f} to {best['output_dim']:.0f} dimensions"
+        f"hidden layers, of {best['input_dim']:.0f} input and {best['output_dim']:.0f} output"
     )
     held = settled and not crossing and not broken
-    return Verdict("held" if held else "not held", sentence, quantity, None, None, best["l2_error"], len(networks))
+    state = "held" if held else "not held"
+    return Verdict(state, sentence, quantity, None, None, best["l2_error"], len(networks), check)
 
 
 def caption(table: pd.DataFrame, networks: pd.DataFrame) -> str:

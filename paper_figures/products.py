@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from widththeory import command
 from widththeory.estimates import finished, select_learning_rate
 from widththeory.plotting import CONSTRUCTION, TEXT_WIDTH, number_ticks, series
-from widththeory.verdicts import Verdict
+from widththeory.verdicts import Verdict, floor_check
 
 COUNT = "target.num_factors"
 CELL = [COUNT, "depth", "width"]
@@ -195,9 +195,8 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, smo
     sentence = (
         f"smooth networks {'keep' if kept < 1.05 else 'break'} their promise (errors of at most {kept:.3g} times the "
         f"promised), with {units['shallow']} units in one hidden layer or {units['tree']} in a tree for "
-        f"n = {smooth['num_factors'].max()}; {len(under)} of {len(measured)} "
-        f"trained ReLU networks lie under their floor; for n = {count} at width {widest} more layers divide the "
-        f"trained error by {gain:.2g}"
+        f"n = {smooth['num_factors'].max()}; for n = {count} at width {widest} more layers divide the error of trained "
+        f"ReLU networks by {gain:.2g}"
     )
     explicit = None if best is None or np.isnan(best["explicit"]) else best["explicit"]
     return Verdict(
@@ -208,6 +207,7 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, smo
         None if best is None else best["relative"],
         explicit,
         len(measured),
+        check=floor_check(len(under), len(measured)),
     )
 
 

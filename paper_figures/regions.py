@@ -179,8 +179,8 @@ def verdict(table: pd.DataFrame, networks: pd.DataFrame) -> Verdict:
     trained = size.loc[size["state"] == "trained", "regions"]
     told = ", ".join(f"{law.exponent:.2f} ({state}, n = {input_dim})" for (input_dim, state), law in laws.items())
     sentence = (
-        f"{len(over)} of {len(networks)} networks have more regions than their ceiling; the number of regions grows "
-        f"with that of neurons to the power {told}"
+        f"the number of regions grows with that of neurons to the power {told}; at width {width} explicit weights have "
+        f"{size.loc[size['state'] == 'explicit', 'regions'].max():,} in the plane"
     )
     state = "not held" if len(over) or (follow and not all(follow)) else "held" if follow else "open"
     return Verdict(
@@ -192,6 +192,7 @@ def verdict(table: pd.DataFrame, networks: pd.DataFrame) -> Verdict:
         float(trained.max()) if len(trained) else None,
         float(size.loc[size["state"] == "explicit", "regions"].max()),
         len(networks),
+        check=f"{len(over)} of {len(networks)} networks have more regions than their ceiling",
     )
 
 

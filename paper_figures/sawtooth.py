@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 from widththeory import command
 from widththeory.estimates import finished, select_learning_rate
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, TRAINED, number_ticks, series
-from widththeory.verdicts import Verdict
+from widththeory.verdicts import Verdict, floor_check
 
 CELL = ["target.num_folds", "depth", "width"]
 NORMS = ("l1", "l2", "sup")
@@ -165,10 +165,10 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame) -> Verdict:
         quantity = f"relative squared L2 error for {folds} folds, one hidden layer of width {best['width']}"
     told = (
         f"the width that the floor asks of one layer grows by {growth:.2f} times a fold, to {needed:.0f} at {last} "
-        f"folds, where {last} layers need width 2; {len(under)} of {len(measured)} trained networks with a positive "
-        "floor lie under it"
+        f"folds, where {last} layers need width 2"
     )
-    return Verdict("held" if under.empty and growth > 1.5 else "not held", told, quantity, **numbers, n=len(measured))
+    state, check = "held" if under.empty and growth > 1.5 else "not held", floor_check(len(under), len(measured))
+    return Verdict(state, told, quantity, **numbers, n=len(measured), check=check)
 
 
 def _floored(table: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:

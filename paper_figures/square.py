@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from widththeory import command
 from widththeory.estimates import finished, fit_power_law, select_learning_rate
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, TRAINED, number_ticks, series
-from widththeory.verdicts import Verdict
+from widththeory.verdicts import Verdict, floor_check
 
 CELL = ["depth", "width"]
 NORMS = ("sup", "l2", "l1")
@@ -142,8 +142,7 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     one = fits[(fits["depth"] == 1) & (fits["width"] == wide["width"])]
     sentence = (
         f"width 3 and {deepest['depth']:.0f} layers reach sup error {deepest['sup_error']:.1e} by explicit weights, "
-        f"where one layer of {wide['width']:.0f} units cannot go below {wide['sup_floor']:.1e}; "
-        f"{len(under)} of {len(measured)} trained networks lie under their floor"
+        f"where one layer of {wide['width']:.0f} units cannot go below {wide['sup_floor']:.1e}"
     )
     return Verdict(
         "held" if kept and beaten and under.empty else "not held",
@@ -153,6 +152,7 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
         one["sup"].min() if len(one) else None,
         wide["sup_explicit"],
         len(measured),
+        check=floor_check(len(under), len(measured)),
     )
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from widththeory import command
 from widththeory.estimates import finished, fit_power_law, select_learning_rate
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, number_ticks, series
-from widththeory.verdicts import Verdict
+from widththeory.verdicts import Verdict, floor_check
 
 CUBE, BOX = "narrow_targets.NarrowTarget", "pyramid.Pyramid"
 PLACE = ["target", "target.input_dim", "target.box_radius"]
@@ -213,8 +213,8 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     rows = floor[(floor["target"] == CUBE) & (floor["target.input_dim"] == dim)]
     sentence = (
         f"for n = {dim} every network narrower than n keeps {rows['l2_floor'].max():.2g} of the variance of "
-        f"x_1^2 + ... + x_n^2, where an explicit one of width {one['width']} leaves {one['relative']:.2g}; "
-        f"{len(under)} of {len(measured)} trained networks lie under their floor in L2, L1 or sup"
+        f"x_1^2 + ... + x_n^2, where an explicit one of width {one['width']} and {one['depth']:,} layers leaves "
+        f"{one['relative']:.2g}"
     )
     return Verdict(
         "held" if under.empty and bool(sure.all()) else "not held",
@@ -224,6 +224,7 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
         narrow["relative"].min() if len(narrow) else None,
         one["relative"],
         len(measured),
+        check=floor_check(len(under), len(measured)),
     )
 
 

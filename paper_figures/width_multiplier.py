@@ -157,8 +157,8 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     told = (
         f"on the {task} task MobileNet loses {_lost(first)} from all of its width to half and {_lost(second)} from "
         f"half to a quarter, {_which(more, 'more', 'not more')} (by {points(more)}); at 3/4 of the width it is "
-        f"{_which(narrow, 'better', 'worse')} than the shallow one (by {points(narrow)})"
-    )
+        f"{_which(narrow, 'better', 'worse')} than the shallow one (by {points(narrow)}). {_gap(fits, task)}"
+    ).rstrip(". ")
     best = finished(fits[fits["task"] == task])["test_accuracy"]
     return Verdict(
         "held" if more.low > 0 and narrow.low > 0 else "not held" if refuted else "open",

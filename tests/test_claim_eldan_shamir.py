@@ -141,3 +141,12 @@ def test_the_caption_counts_the_separation():
     past = len(FIGURE.past_one_layer(fits, tables["floor"]))
     assert 0 < past < 12
     assert f"{past} of 12 trained networks with two hidden layers beat every network with one hidden layer" in caption
+
+
+def test_growth_of_what_one_layer_needs_and_of_the_explicit_network():
+    floor = pd.DataFrame({"input_dim": [2, 4, 8, 2, 8], "order": [2, 2, 2, 0, 2], "num_neurons": [3, 27, 3**7, 1, 1]})
+    floor["relative_error"] = [0.01, 0.01, 0.01, 0.01, 0.5]
+    network = pd.DataFrame({"target": FIGURE.WAVE, "input_dim": [2, 8], "num_neurons": [8, 128]})
+    assert FIGURE.growth(floor, network) == pytest.approx((3, 2))
+    one = floor[floor["input_dim"] == 2]
+    assert np.isnan(FIGURE.growth(one, network)[0])

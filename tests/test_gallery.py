@@ -86,7 +86,7 @@ def tree(tmp_path_factory):
     for name, state in (("first", "held"), ("third", "not held")):
         figure, axes = plt.subplots(figsize=(6, 3))
         axes.plot([0, 1], [1, 0])
-        verdict = Verdict(state, "0 of 3 lie under <it>", "error at width 3", 0.125, 0.25, None, 3)
+        verdict = Verdict(state, "0 of 3 lie under <it>", "error at width 3", 0.125, 0.25, None, 3, "0 defects")
         conclusion = verdicts.write(name, "smoke", "smoke, 1 of 2 cells", "A caption of \u03c3. Scale: smoke.", verdict)
         plotting.save(figure, root / "figures" / "smoke", name, pd.DataFrame({"x": [1]}), "A caption.", conclusion)
         plt.close(figure)
@@ -95,6 +95,8 @@ def tree(tmp_path_factory):
         rows += [("k = 2", width, 1, x, error, error, 0.125, 0.0) for x in np.linspace(0, 1, width + 1)]
     table = pd.DataFrame(rows, columns=live.FUNCTION_COLUMNS)
     table.to_csv(root / "results" / "smoke" / "first.functions.csv", index=False)
+    fits = pd.DataFrame({"seed": [0, 1, 2, 0], "num_steps": [100.0, 100.0, 2500.0, 0.0]})
+    fits.to_csv(root / "results" / "smoke" / "first.csv", index=False)
     return root
 
 
@@ -138,6 +140,8 @@ def test_a_claim_says_what_its_docstring_does(chapters):
     assert first.modules == {"bounds.affine_pieces", "constructions.telgarsky"}
     assert [entry.key for entry in first.bibliography] == ["telgarsky2016", "haninsellke2017"]
     assert first.grounds == ["proven", "measured"]
+    assert first.provenance == ["as recalled"]
+    assert first.training == "3 seeds, 100 to 2,500 steps"  # what is not trained has no steps
     assert first.page is not None
     assert first.page.name == "telgarsky.md"
     assert first.seconds is None
@@ -222,10 +226,12 @@ def test_the_page_says_verdicts_and_numbers(page):
     words = " ".join(page.text.split())
     assert words.count("0 of 3 lie under <it>.") == 4  # two claims, each in the table and in its section
     assert words.count("Tested: no fit lies under 2 -k or x 1 .") == 3  # raised and lowered, not drawn too
+    # where the chapter is introduced, what did not hold is named
+    assert re.search(r"Further claims : [\w ,.]+ 1 not held An error < 1 & more", words)
     assert "How sure Proven: the floor. Measured: two fits; their costs are computed." in words
     assert "Not drawn yet." in words
     assert "An error < 1 & more" in words
-    assert "Certified floor 0.125 Best fit 0.25 Construction \u2013 Checked 3 Scale smoke, 1 of 2 cells" in words
+    assert "Certified floor 0.125 Best fit 0.25 Construction \u2013 Checked 3; 0 defects Scale smoke, 1 of 2" in words
     assert "@article" in words or "@inproceedings" in words
     assert ".venv/bin/python experiments/first.py --scale smoke" in words
 

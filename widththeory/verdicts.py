@@ -22,6 +22,7 @@ class Verdict:
         construction: what explicit weights reach, of that size unless `quantity` says of which other; then it may lie
             below the floor, which is what a separation is. None where none are known.
         n: fits, or exact counts, that the sentence rests on.
+        check: what else was held against theorems, and must be so if programs are right; empty where nothing was.
 
     Raises:
         ValueError: an unknown state, an empty sentence or quantity, a number that is not finite, or n below 0.
@@ -34,6 +35,7 @@ class Verdict:
     best_fit: float | None
     construction: float | None
     n: int
+    check: str = ""
 
     def __post_init__(self) -> None:
         if self.state not in STATES:
@@ -54,6 +56,11 @@ class Verdict:
     def fields(self) -> dict[str, Any]:
         """The fields by name, as JSON has them."""
         return dataclasses.asdict(self)
+
+
+def floor_check(num_under: int, num_measured: int) -> str:
+    """The sentence on trained networks and their floors: one below is a defect, no finding."""
+    return f"{num_under} of {num_measured} trained networks with a positive floor lie under it"
 
 
 def write(claim: str, scale: str, extent: str, caption: str, verdict: Verdict) -> str:

@@ -39,6 +39,13 @@ GROUNDS = {
     "longer training or another optimiser may give another answer",
 }
 WORDS = {
+    "fold": "one of the compositions of the tent map that make a sawtooth: k folds have 2^(k - 1) teeth",
+    "law": "the distribution of the inputs, under which errors are mean squares",
+    "universal width": "a width at which networks, however deep, approximate every function of the class",
+    "L^p and sup": "errors in the mean of a power, and at the worst point",
+    "share of the variance": "a squared error over that of the best constant: 1 is learning nothing",
+    "Gabor atom": "a wave under a Gaussian window",
+    "CReLU": "ReLU of a channel and of its negative, two channels for the weights of one",
     "certified floor": "no network of that size has a smaller error, any weights",
     "construction": "a network whose weights are written down, and its error",
     "optimisation gap": "what a trained network lacks to a construction of its size",
@@ -46,7 +53,8 @@ WORDS = {
     "easy and hard task": "colour images in eight classes by the orientation of a wave, one grey wave an image (easy) "
     "or two of the class among three others, in random colours and noise (hard); at paper scale four easy and four "
     "hard classes of CIFAR-10",
-    "as recalled": "a statement quoted from memory, not read again",
+    "as recalled": "a statement quoted from memory, not read again, where the source was not at hand",
+    "derived": "proven in this project, in the module that the theorem's page names, and tested by a second route",
 }
 _SECTION = re.compile(r"^(\w+):[ \t]+(.*(?:\n[ \t]+.*)*)", flags=re.MULTILINE)
 
@@ -92,6 +100,12 @@ class Claim:
     def grounds(self) -> list[str]:
         """Those of GROUNDS that it rests on."""
         return [ground for ground in GROUNDS if re.search(rf"\b{ground}:", self.certainty, flags=re.IGNORECASE)]
+
+    @property
+    def provenance(self) -> list[str]:
+        """What else than reading its theorems rest on, by its source."""
+        source = self.sections.get("Source", "")
+        return [word for word, sign in (("as recalled", "recalled"), ("derived", "derived")) if sign in source]
 
     @property
     def tested(self) -> str:

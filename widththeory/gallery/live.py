@@ -75,8 +75,11 @@ _SELECTED = " && ".join(f"datum.{name} == chosen_{name}" for name in ("panel", "
 
 
 def _curve_spec(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    # Of all curves: a size that was not fitted has none, and curves are compared at one scale.
-    ends = {name: [min(row[name] for row in rows), max(row[name] for row in rows)] for name in ("x", "value")}
+    # Of all targets, and half as much around: curves are compared at one scale, and a fit that leaves it is bad anyway.
+    targets = [row for row in rows if row["depth"] == 0]
+    ends = {name: [min(row[name] for row in targets), max(row[name] for row in targets)] for name in ("x", "value")}
+    margin = (ends["value"][1] - ends["value"][0]) / 4
+    ends["value"] = [ends["value"][0] - margin, ends["value"][1] + margin]
     axes = {
         "x": {"field": "x", "type": "quantitative", "title": "x", "scale": {"domain": ends["x"]}},
         "y": {"field": "value", "type": "quantitative", "title": "f(x)", "scale": {"domain": ends["value"]}},
@@ -95,10 +98,10 @@ def _curve_spec(rows: list[dict[str, Any]]) -> dict[str, Any]:
                 "mark": {**_SILENT, "type": "line", "color": _TARGET, "strokeDash": [5, 3]},
                 "encoding": axes,
             },
-            {**fitted, "mark": {**_SILENT, "type": "line", "color": _FIT}, "encoding": axes},
+            {**fitted, "mark": {**_SILENT, "type": "line", "color": _FIT, "clip": True}, "encoding": axes},
             {
                 **fitted,
-                "mark": {**_SILENT, "type": "point", "color": _FIT, "filled": True, "size": 30},
+                "mark": {**_SILENT, "type": "point", "color": _FIT, "filled": True, "size": 30, "clip": True},
                 "encoding": axes,
             },
         ],
@@ -108,7 +111,12 @@ def _curve_spec(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _bar_spec(rows: list[dict[str, Any]]) -> dict[str, Any]:
     order = ["certified floor", "best fit", "explicit"]
     y = {"field": "kind", "type": "nominal", "title": None, "sort": order, "scale": {"domain": order}}
-    x = {"field": "amount", "type": "quantitative", "title": "relative squared L2 error", "scale": {"domain": [0, 1]}}
+    x = {
+        "field": "amount",
+        "type": "quantitative",
+        "title": "relative squared L2 error",
+        "scale": {"domain": [0, 1.1]},  # with room for the number beside a bar of 1
+    }
     color = {
         "field": "kind",
         "legend": None,

@@ -99,7 +99,7 @@ def _claim(paper: FPDF, claim: Claim, places: list[_Place]) -> None:
     below = [
         *([(f"How sure: {claim.certainty}", 10, "")] if claim.certainty else []),
         (claim.caption.replace("`", ""), 9, ""),
-        (f"{found.quantity}: {values}; {found.n} checked.", 9, ""),
+        (f"{found.quantity}: {values}; {found.n} checked{'; ' * bool(found.check)}{found.check}.", 9, ""),
         (f"Source: {claim.sections.get('Source', 'this project')}".replace("`", ""), 9, ""),
         (claim.command, 8, "I"),
     ]
