@@ -3,8 +3,9 @@
 Chapter:  how to use width well, 4
 Source:   Shang, Sohn, Almeida, Lee 2016 (CReLU with half of the channels); Huang, Liu, van der Maaten, Weinberger 2017
           (DenseNet, growth rate; numbers from their README).
-Tested:   on the hard task CReLU with half of the channels loses under 2 points at every width, and every DenseNet beats
-          the plain network of as many multiply-adds, by 95 % intervals over seeds; open while an interval allows both.
+Tested:   on the hard task CReLU with half of the channels loses under 2 points at every width, and every DenseNet that
+          has a plain network of as many multiply-adds beats it, by 95 % intervals over seeds; open while an interval
+          allows both.
 Certain:  measured: trained networks on two tasks with few seeds; the costs are computed.
 Command:  python experiments/free_width.py                  (smoke: --scale smoke, seconds)
 Time:     some 2 minutes on 2 cores at laptop scale (textures of 16 pixels); --scale paper is made for one GPU

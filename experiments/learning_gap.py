@@ -4,8 +4,9 @@ Chapter:  what depth buys, 9
 Source:   Malach, Yehudai, Shalev-Shwartz, Shamir 2021 (what shallow networks cannot approximate, gradient descent does
           not learn at any depth); Telgarsky 2016 (the explicit network, width 2 and depth k). The bound on the gradient
           is derived for this project, `bounds.sawtooth_gradient`.
-Tested:   with each fold the part of the initial gradient that the target makes falls over 1.5 times, every trained
-          network of the most folds misses over half of the variance, and nothing contradicts a bound.
+Tested:   the part of the initial gradient that the target makes falls over 1.5 times with each fold on average (a fit,
+          widest networks), every trained network of the most folds misses over half of the variance, and nothing
+          contradicts a bound.
 Certain:  proven: the bound on the gradient at the start, and the explicit weights. Measured: that training does not
           find them; another optimiser than Adam might.
 Command:  python experiments/learning_gap.py                   (smoke: --scale smoke, seconds)

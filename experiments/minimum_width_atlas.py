@@ -1,10 +1,11 @@
-"""The least universal width is settled in L^p, and open for uniform approximation by most activations.
+"""The least universal width of ReLU networks is settled in L^p, and not for uniform approximation.
 
 Chapter:  how narrow is too narrow, 2
 Source:   Lu et al. 2017; Hanin, Sellke 2017; Johnson 2019; Kidger, Lyons 2020; Park et al. 2021; Cai 2023; Li et al.
           2023; Kim, Min, Park 2024; Hwang 2025; Shin et al. 2025; Rochau et al. 2025 (`bounds.minimum_width_results`).
-Tested:   in L^p the bounds meet for every pair of dimensions up to 8, for uniform approximation not for every pair, no
-          lower bound exceeds an upper one, and explicit networks of the least width keep their guarantee.
+Tested:   for ReLU networks the bounds meet in L^p of the cube and of R^n for every pair of dimensions up to 8, but not
+          for every pair in uniform approximation by leaky ReLU, ReLU or tanh; no lower bound exceeds an upper one, and
+          explicit networks of the least width keep their guarantee.
 Certain:  proven: a table of theorems of the papers cited, some as recalled. Computed: the errors of the explicit
           networks.
 Command:  python experiments/minimum_width_atlas.py                    (smoke: --scale smoke, seconds)

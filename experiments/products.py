@@ -4,12 +4,11 @@ Chapter:  what depth buys, 6
 Source:   Rolnick, Tegmark 2018, as recalled, for smooth units near 0; Yarotsky 2017, as recalled, for the product of
           two by ReLU. ReLU networks with one hidden layer by polarisation, and all floors on the cube, are derived for
           this project: `constructions.relu_product`, `bounds.product_direction`, `bounds.affine_pieces`.
-Tested:   smooth networks err by at most 1.05 times what is promised, the deepest trained ReLU networks of the largest
-          width have a smaller median error for most factors than those with one hidden layer, and no trained network
+Tested:   smooth networks err by at most 1.05 times what is promised; for the most factors and the largest width the
+          deepest trained ReLU networks have a smaller median error than those with one hidden layer; no trained network
           lies under its floor.
-Certain:  proven: the count of 2^n for smooth units and errors that vanish near 0, which says nothing about ReLU
-          networks on the cube; floors and explicit networks there, for every weight. Measured: how far training
-          follows, at few seeds.
+Certain:  proven: the count of 2^n, for smooth units and errors that vanish near 0, which says nothing about ReLU
+          networks on the cube; floors there, for every weight. Measured: how far training follows, at few seeds.
 Command:  python experiments/products.py                            (smoke: --scale smoke, seconds)
 Time:     about 20 seconds on 2 cores at laptop scale; --scale paper is made for a GPU.
 Result:   results/<scale>/products.csv, a row a fit, exact where n = 2; .floor.csv, a row a number of factors, depth and

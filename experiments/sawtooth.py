@@ -4,8 +4,9 @@ Chapter:  what depth buys, 2
 Source:   Telgarsky 2015; Telgarsky 2016, Theorem 1.1. The floors of every width and depth are derived for this project:
           `bounds.affine_pieces`, and the best piecewise-affine approximation, certified, by `bounds.free_knot`.
 Tested:   the width that the floor asks of one hidden layer for relative error 1/2 grows by over 1.5 times with each
-          fold, and no trained network lies under its floor.
-Certain:  proven: floors and explicit networks, for every weight. Measured: how far training follows, at few seeds.
+          fold on average, and no trained network lies under its floor.
+Certain:  proven: floors, for every weight; explicit networks, by their guarantee. Measured: how far training follows,
+          at few seeds.
 Command:  python experiments/sawtooth.py                            (smoke: --scale smoke, seconds)
 Time:     about 30 seconds on 2 cores at laptop scale; --scale paper is made for a cluster.
 Result:   results/<scale>/sawtooth.csv, a row a fit, its errors exact in L1, L2 and sup; .floor.csv, a row a number of

@@ -5,7 +5,8 @@ Source:   Yarotsky 2017, Proposition 2, as recalled (width 3, m layers, sup erro
           (`constructions.folded_square`) and the floors (`bounds.affine_pieces`) are derived for this project.
 Tested:   explicit networks of width 3 have sup error 2^(-2m-2) at m layers, the deepest goes under the floor of the
           widest single layer tried, and no trained network lies under its floor.
-Certain:  proven: floors and explicit networks, for every weight. Measured: how far training follows, at few seeds.
+Certain:  proven: floors, for every weight; explicit networks, by their guarantee. Measured: how far training follows,
+          at few seeds.
 Command:  python experiments/square.py                              (smoke: --scale smoke, seconds)
 Time:     about 20 seconds on 2 cores at laptop scale; --scale paper is made for a cluster.
 Result:   results/<scale>/square.csv, a row a fit, its errors exact in L1, L2 and sup; .floor.csv, a row a width and

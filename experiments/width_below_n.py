@@ -5,10 +5,10 @@ Source:   Lu et al. 2017, Theorems 1, 2 and 3, as recalled; Kim, Min, Park 2024 
           the least widths max(n, 2) in L^p of the cube and n + 1 in L^p of R^n; Hanin, Sellke 2017 and Johnson 2019, as
           recalled, for the sup norm. The floors themselves are derived for this project: `bounds.square_sum`,
           `bounds.kernel_direction`, `bounds.growing_box`, `bounds.level_set`.
-Tested:   for every n explicit networks of width max(n, 2) lie under the floor of all narrower ones in the mean square
-          on the cube, and no trained network lies under its floor.
-Certain:  proven: floors of narrow networks at every depth, and explicit networks from width n on. Measured: how far
-          training follows, at few seeds.
+Tested:   for every n that has one the explicit network of width max(n, 2) lies under the floor of all narrower ones in
+          the mean square on the cube, by 4 standard errors of its sample, and no trained network lies under its floor.
+Certain:  proven: floors of narrow networks at every depth. Computed: errors of explicit networks of width max(n, 2), on
+          a sample. Measured: how far training follows, at few seeds.
 Command:  python experiments/width_below_n.py                       (smoke: --scale smoke, seconds)
 Time:     about a minute on 2 cores at laptop scale; --scale paper is made for a cluster.
 Result:   results/<scale>/width_below_n.csv, a row a fit; .floor.csv, a row a target and width: certified floors in L2,

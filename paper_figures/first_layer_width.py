@@ -175,9 +175,10 @@ def told(found: Interval) -> str:
 
 
 def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
-    """Held where, by the intervals, the easy task's accuracy saturates below 24 filters and the hard one's below 96.
+    """Held where, by intervals, the easy task's accuracy saturates below 24 filters, the hard one's below 96 and later.
 
-    "not held" where one of them saturates there or above, "open" where an interval leaves it undecided.
+    "not held" where one of them saturates there or above, or the hard one's earlier, "open" where an interval leaves it
+    undecided.
     """
     fits = drawn(table, cells)
     fits = fits[fits["activation"] == fits["activation"].max()]
@@ -186,18 +187,19 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     found = {name: saturation(fits[fits["task"] == name]) for name in (easy, hard)}
     below = all(found[name].high < limit for name, limit in limits.items())
     above = any(found[name].low >= limit for name, limit in limits.items())
+    later, earlier = found[easy].high < found[hard].low, found[easy].low > found[hard].high
     losses = {name: saturation(fits[fits["task"] == name], "test_loss") for name in (easy, hard)}
     good = finished(fits[fits["task"] == hard])
     widest = good.loc[good["width"] == good["width"].max(), "test_accuracy"]
     return Verdict(
-        "held" if below else "not held" if above else "open",
+        "held" if below and later else "not held" if above or earlier else "open",
         f"accuracy saturates at {told(found[easy])} filters on the {easy} task and at {told(found[hard])} on the "
         f"{hard} one; cross-entropy at {told(losses[easy])} and {told(losses[hard])}",
         f"test error on the {hard} task with the widest first layer, mean over seeds",
         floor=None,
         best_fit=None if widest.empty else float(1 - widest.mean()),
         construction=None,
-        n=len(good),
+        n=len(finished(fits)),
     )
 
 

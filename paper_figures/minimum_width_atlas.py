@@ -159,7 +159,7 @@ def verdict(table: pd.DataFrame, networks: pd.DataFrame) -> Verdict:
     """Held where L^p is settled, uniform approximation is not, no bounds cross, and the networks keep their promise."""
     shown, known, num_cells = drawn(table), _known(table), len(cells_of(table, PANELS[0][0]))
     crossing, broken = int((shown["lower"] > shown["upper"]).sum()), int((_margin(networks) < 0).sum())
-    settled = min(known["a"], known["b"]) == num_cells and min(known[letter] for letter in "efg") < num_cells
+    settled = min(known["a"], known["b"]) == num_cells and max(known[letter] for letter in "efg") < num_cells
     best = networks.loc[networks["l2_error"].idxmin()]
     sentence = (
         f"the least width is known for {known['a']} of {num_cells} pairs of dimensions in L^p of the cube, and for "

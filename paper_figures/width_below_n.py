@@ -74,7 +74,7 @@ def figure(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, grow
     """Four panels, a theorem each."""
     fits = drawn(table, floor)
     picture = Figure(figsize=(TEXT_WIDTH, 5.3), layout="constrained")
-    picture.suptitle("Below width $n$ no depth helps; from there on (in sup from $n+1$) it does", size=9.5)
+    picture.suptitle("Below width $n$ no depth helps; at width max$(n,2)$, in sup $n+1$, it does", size=9.5)
     panels: Any = picture.subplots(2, 2)
     _cube(panels[0, 0], fits, floor, network)
     _boxes(panels[0, 1], fits, growth)

@@ -150,3 +150,13 @@ def test_growth_of_what_one_layer_needs_and_of_the_explicit_network():
     assert FIGURE.growth(floor, network) == pytest.approx((3, 2))
     one = floor[floor["input_dim"] == 2]
     assert np.isnan(FIGURE.growth(one, network)[0])
+
+
+def test_separated_at_an_error_that_the_explicit_network_guarantees():
+    """Guarantees of 0.03, 0.2 and 0.6: needs are read at 0.1 and 0.25, and nowhere, whatever 1 % takes."""
+    rows = [(4, 0.01, 90), (4, 0.1, 40), (6, 0.01, 900), (6, 0.25, 60), (8, 0.01, 9000), (8, 0.5, 500)]
+    floor = pd.DataFrame(rows, columns=["input_dim", "relative_error", "num_neurons"]).assign(order=2)
+    network = pd.DataFrame({"input_dim": [4, 6], "num_neurons": [50, 50], "relative_bound": [0.03, 0.2]})
+    assert FIGURE._separated(floor, network.assign(target=FIGURE.WAVE)) == [6]
+    last = pd.DataFrame({"input_dim": [8], "num_neurons": [50], "relative_bound": [0.6]})
+    assert FIGURE._separated(floor, pd.concat([network, last]).assign(target=FIGURE.WAVE)) == []

@@ -1,8 +1,10 @@
 """What a person sees who types a command: files in their place, one sentence when something is wrong."""
 
+import re
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -164,6 +166,31 @@ def test_wrong_input_is_one_sentence(root, flags, sentence):
     assert sentence in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
+
+
+@dataclass(frozen=True)
+class Nested:
+    hours: float = 1.0
+
+
+@dataclass(frozen=True)
+class Many:
+    rates: tuple[float, ...] | None = None
+    widths: tuple[int, ...] = ()
+    slurm: Nested = Nested()
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--rates", "0.1", "z"], "--rates must be numbers, got '0.1 z' (see --help)"),
+        (["--widths", "1.5"], "--widths must be integers, got '1.5' (see --help)"),
+        (["--slurm.hours=x"], "--slurm.hours must be a number, got 'x' (see --help)"),
+    ],
+)
+def test_wrong_flags_are_told_with_what_is_allowed(flags, sentence):
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        command.parse(Many, flags)
 
 
 @pytest.mark.parametrize(("trouble", "said"), [("numpy", "could not be broadcast"), ("defect", "KeyError: 'missing'")])

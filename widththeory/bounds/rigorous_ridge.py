@@ -18,6 +18,7 @@ and K = y - c arctan(y / c); hats are its second differences. Panels stay clear 
 """
 
 import math
+from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
 
@@ -56,7 +57,7 @@ def best_ridge_error(wave: Wave, num_lines: int, *, spacing: int | float = 0.1) 
         raise ValueError(f"wave must have input_dim 2 and order 0, got {wave.input_dim} and {wave.order}")
     if not 0 < spacing < wave.window[1]:
         raise ValueError(f"spacing must be positive and below the window's end {wave.window[1]!r}, got {spacing!r}")
-    num_knots = math.ceil(2 * wave.window[1] / spacing)
+    num_knots = math.ceil(Fraction(2 * wave.window[1]) / Fraction(spacing))  # a float quotient may round to less
     moment = second_moment(wave)
     with flint.ctx.workprec(wave.precision + _GUARD):
         step = rational(spacing)

@@ -1,11 +1,12 @@
 """The floor by slicing as a ball: every line in rationals, and what lies between and beside the knots bounded.
 
 On a line, f differs from its interpolant with steps h by at most L h / sqrt(12) a root of length in L2 where f has
-Lipschitz constant L (in a cell, |f - interpolant| is below the smaller of two lines that reach at most L h / 2), and by
-at most C h^2 / sqrt(120) where |f''| <= C (below C / 2 times the product of the distances to the ends). The length is
-2. The floor F of a line changes by no more than its function in L2, so that F lies within this, and the roots of the
-two ends of `rigorous_free_knot`, which has no rounding. Between the lines F changes by at most `across` times the
-distance; the integral of its square has closed forms at both ends.
+Lipschitz constant L (between two zeros of the difference, at distance c in a cell, it is below the smaller of two
+lines that reach at most L c / 2, whose square integrates to at most L^2 c^3 / 12, and the sum of c^3 is at most h^3),
+and by at most C h^2 / sqrt(120) where |f''| <= C (below C / 2 times the product of the distances to the ends). The
+length is 2. The floor F of a line changes by no more than its function in L2, so that F lies within this, and the roots
+of the two ends of `rigorous_free_knot`, which has no rounding. Between the lines F changes by at most `across` times
+the distance; the integral of its square has closed forms at both ends.
 """
 
 import math

@@ -3,6 +3,7 @@
 import ast
 import csv
 import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,8 +33,9 @@ CHAPTERS = {
 OTHER = "further claims"
 # What a statement rests on; a line `Certain:` in an experiment's docstring says which part of its claim is which.
 GROUNDS = {
-    "proven": "a theorem, of the source named or derived in this project, for every network of a size whatever its "
-    "weights; data cannot refute it, and every row is held against it, so that a row that breaks it is a bug",
+    "proven": "a theorem, of the source named or derived in this project: a floor for every network of a size, or the "
+    "guarantee of explicit weights; data cannot refute it, and rows are held against it, so that one that breaks it is "
+    "a bug",
     "computed": "exact counts, or numbers with a stated error, of the networks at hand; nothing is said of others",
     "measured": "trained networks, few seeds on few tasks, with intervals where a number is compared; other data, "
     "longer training or another optimiser may give another answer",
@@ -114,7 +116,7 @@ class Claim:
 
     @cached_property
     def training(self) -> str:
-        """Seeds and steps of the fits in its table; empty where there are none."""
+        """Seeds of a cell, and steps, of most fits in its table; empty where there are none."""
         path = self.root / "results" / self.scale / f"{self.name}.csv"
         if not path.is_file():
             return ""
@@ -122,9 +124,17 @@ class Claim:
             rows = [row for row in csv.DictReader(file) if float(row.get("num_steps") or 0) > 0]
         if not rows:
             return ""
-        seeds, steps = ({int(float(row[name])) for row in rows} for name in ("seed", "num_steps"))
-        spread = f"{min(steps):,}" if len(steps) == 1 else f"{min(steps):,} to {max(steps):,}"
-        return f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}, {spread} steps"
+        steps = Counter(int(float(row["num_steps"])) for row in rows)
+        usual = steps.most_common(1)[0][0]
+        # what stands before the seed says which problem and network it is
+        before = list(rows[0])[: list(rows[0]).index("seed")]
+        cells: dict[tuple[str, ...], set[str]] = {}
+        for row in rows:
+            if int(float(row["num_steps"])) == usual:
+                cells.setdefault(tuple(row[name] for name in before), set()).add(row["seed"])
+        seeds = Counter(map(len, cells.values())).most_common(1)[0][0]
+        mostly = "mostly " if len(steps) > 1 else ""
+        return f"{seeds} seed{'s' if seeds > 1 else ''}, {mostly}{usual:,} steps"
 
     @property
     def command(self) -> str:

@@ -71,9 +71,9 @@ def code(text: str) -> Markup:
 
 def _raised(text: str) -> str:
     """x^2, 2^(k/L), d^1.7, width^-0.3 and x_1 as HTML has them."""
-    text = re.sub(r"(?<=[\w)])\^\(([^()]+)\)", r"<sup>\1</sup>", text)
-    text = re.sub(r"(?<=[\w)])\^(-?\d+(?:\.\d+)?|[A-Za-z])", r"<sup>\1</sup>", text)
-    return re.sub(r"\b([A-Za-z])_(\w)\b", r"\1<sub>\2</sub>", text)
+    text = re.sub(r"(?<=[\w)\]|])\^\(([^()]+)\)", r"<sup>\1</sup>", text)
+    text = re.sub(r"(?<=[\w)\]|])\^(-?(?:\d+(?:\.\d+)?|[A-Za-z]))(?!\w)", r"<sup>\1</sup>", text)
+    return re.sub(r"\b([A-Za-z])_(\d+|\w)\b", r"\1<sub>\2</sub>", text)
 
 
 def picture(claim: Claim) -> str | None:
