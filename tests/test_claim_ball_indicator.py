@@ -48,7 +48,7 @@ def test_projection_floor_of_the_ball_by_incomplete_beta_functions(dim, width):
     by_beta = np.trapezoid(density * 2 * roots, roots)
     found = radial_projection_floor(EXPERIMENT._indicator, EXPERIMENT._half, 2.0, dim, width, breaks=(1.0,))
     assert found.value == pytest.approx(by_beta, rel=2e-4)  # the trapezoid rule, and 100 nodes where c is near 0
-    assert found.error < 1e-9
+    assert found.error < (1e-9 if width > 1 else 5e-8)  # the nearest |P x| is left out, e^-18 of the end to the width
 
 
 def test_projection_floor_by_binning_a_sample():

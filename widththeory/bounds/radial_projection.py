@@ -16,7 +16,7 @@ from widththeory.typing import Certified, check_positive_int
 
 Vector = Float[np.ndarray, "_"]
 
-_SMALLEST = 18.0  # s = end exp(-x) is followed up to this x; what is left out would only raise the floor
+_SMALLEST = 18.0  # s = end exp(-x) is followed up to this x
 
 
 def radial_projection_floor(
@@ -45,7 +45,9 @@ def radial_projection_floor(
         width: r, between 1 and n - 1.
         breaks: radii where the profile or the density jumps.
 
-    Error: the difference of two Gauss-Legendre rules, with 10 and 12 nodes a panel, and roundoff.
+    Error:
+        The difference of two Gauss-Legendre rules, with 10 and 12 nodes a panel, roundoff, and the share of the nearest
+        |P x|, which is left out: 1e-8 for a width of 1. `rigorous_projection` has a proven error.
 
     Raises:
         ValueError: a width that is not below the input dimension, a support that is not positive and finite.
@@ -89,6 +91,7 @@ def radial_projection_floor(
             )
         return total
 
-    value = rule(12)
-    error = abs(value - rule(10)) + 1e-12 * abs(value)
+    value, smallest = rule(12), support_end * float(np.exp(-_SMALLEST))
+    left_out = 2 * smallest * variance(smallest, 12) / width  # the integrand grows like s^(width - 1), or a log less
+    error = abs(value - rule(10)) + 1e-12 * abs(value) + left_out
     return Certified(max(0.0, value), min(error, max(0.0, value)))

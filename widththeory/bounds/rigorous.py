@@ -1,8 +1,8 @@
 """Rigorous mode: numbers as balls, whose radius is proven, rounding included (ball arithmetic of FLINT).
 
 Closed forms here; `rigorous_<bound>` has those of the other bounds: `law` and `wave` (one hidden layer), `free_knot`
-(rationals), `sliced` (in the plane), `ridge` (sums on equispaced lines), `chords`, `directions` and `products` (narrow
-first layers), `level_set`, `regions`, `daniely`, `features`, `gradient` and `truncation`.
+(rationals), `sliced` (in the plane), `ridge` (sums on equispaced lines), `chords`, `directions`, `products` and
+`projection` (narrow first layers), `level_set`, `regions`, `daniely`, `features`, `gradient` and `truncation`.
 """
 
 import math
