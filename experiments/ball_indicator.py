@@ -7,6 +7,7 @@ Source:   Safran, Shamir 2017, Theorem 1 and the experiment of Section 5, as rec
 Tested:   in the largest dimension tried some explicit weights with two hidden layers are guaranteed to go under the
           floor of one with as many neurons, and for |x| some with one hidden layer go under the ball's floor; no
           trained network lies under its floor.
+Decided:  proven
 Certain:  proven: floors, for every weight; explicit networks, by their guarantee. Measured: how far training follows,
           at few seeds.
 Command:  python experiments/ball_indicator.py                      (smoke: --scale smoke, seconds)

@@ -1,4 +1,4 @@
-"""Depth separation for a fast sine of an inner product: one hidden layer needs large neurons, two need few.
+"""Depth separation for a fast sine of an inner product: one hidden layer needs large norms, two need few neurons.
 
 Chapter:  what depth buys, 5
 Source:   Daniely 2017, Theorem 3 (the norm certificate), Lemma 4 (the sine), Corollary 6 (two hidden layers). The
@@ -8,6 +8,7 @@ Tested:   for sin(pi sqrt(d) m <x, x'>), between the two largest d at the least 
           neurons of the norm of the weights in times the weight out that one hidden layer needs grows by over 1.1 times
           with each dimension, the number of neurons that explicit weights in two take like a power of d below 3; no
           trained network lies under its floor.
+Decided:  proven
 Certain:  proven: the norm certificate, and explicit networks by their guarantee; it bounds the number of neurons in one
           hidden layer only where their norms are bounded. Measured: how far training follows, at few seeds.
 Command:  python experiments/daniely.py                             (smoke: --scale smoke, seconds)

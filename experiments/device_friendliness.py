@@ -5,6 +5,7 @@ Source:   Zagoruyko, Komodakis 2016, Section 3 (wide residual networks train sev
           equal accuracy; their times as recalled); Williams, Waterman, Patterson 2009 for the roofline.
 Tested:   the deepest network takes longer than the shallowest at every batch size, and the more so at the smallest, by
           quartiles over rounds.
+Decided:  measured
 Certain:  measured: times on the one device named in the caption, with their spread over rounds. Another device has
           other times.
 Command:  python experiments/device_friendliness.py              (smoke: --scale smoke, seconds)

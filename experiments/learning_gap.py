@@ -1,4 +1,4 @@
-"""What deep networks can represent and gradient descent does not find: k folds, by networks of k layers.
+"""What deep networks can represent and training does not find: k folds, by networks of k layers.
 
 Chapter:  what depth buys, 9
 Source:   Malach, Yehudai, Shalev-Shwartz, Shamir 2021 (what shallow networks cannot approximate, gradient descent does
@@ -7,6 +7,7 @@ Source:   Malach, Yehudai, Shalev-Shwartz, Shamir 2021 (what shallow networks ca
 Tested:   the part of the initial gradient that the target makes falls over 1.5 times with each fold on average (a fit,
           widest networks), every trained network of the most folds misses over half of the variance, and nothing
           contradicts a bound.
+Decided:  proven, measured
 Certain:  proven: the bound on the gradient at the start, and the explicit weights. Measured: that training does not
           find them; another optimiser than Adam might.
 Command:  python experiments/learning_gap.py                   (smoke: --scale smoke, seconds)

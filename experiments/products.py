@@ -7,6 +7,7 @@ Source:   Rolnick, Tegmark 2018, as recalled, for smooth units near 0; Yarotsky 
 Tested:   smooth networks err by at most 1.05 times what is promised; for the most factors and the largest width the
           deepest trained ReLU networks have a smaller median error than those with one hidden layer; no trained network
           lies under its floor.
+Decided:  proven, measured
 Certain:  proven: the count of 2^n, for smooth units and errors that vanish near 0, which says nothing about ReLU
           networks on the cube; floors there, for every weight. Measured: how far training follows, at few seeds.
 Command:  python experiments/products.py                            (smoke: --scale smoke, seconds)

@@ -1,10 +1,11 @@
-"""Depth separation in one variable: few layers need a width exponential in the number of folds, k layers need width 2.
+"""Depth separation in one variable: one hidden layer needs width exponential in the folds, k layers need width 2.
 
 Chapter:  what depth buys, 2
 Source:   Telgarsky 2015; Telgarsky 2016, Theorem 1.1. The floors of every width and depth are derived for this project:
           `bounds.affine_pieces`, and the best piecewise-affine approximation, certified, by `bounds.free_knot`.
 Tested:   the width that the floor asks of one hidden layer for relative error 1/2 grows by over 1.5 times with each
           fold on average, and no trained network lies under its floor.
+Decided:  proven
 Certain:  proven: floors, for every weight; explicit networks, by their guarantee. Measured: how far training follows,
           at few seeds.
 Command:  python experiments/sawtooth.py                            (smoke: --scale smoke, seconds)

@@ -5,6 +5,7 @@ Source:   Montufar, Pascanu, Cho, Bengio 2014 (folding networks and their count)
           (upper bound); Hanin, Rolnick 2019 (at initialisation depth buys no regions).
 Tested:   explicit deep weights have more regions than any shallow network of as many parameters can have, and
           initialised and trained deep networks, in the median, fewer than a shallow one can have.
+Decided:  proven, measured
 Certain:  proven: the count of the folding network and the ceiling of shallow ones. Computed: exact counts. Measured:
           how many trained networks have.
 Command:  python experiments/what_depth_folds.py                    (smoke: --scale smoke, seconds)

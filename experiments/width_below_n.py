@@ -1,12 +1,14 @@
-"""Phase transition at width n: narrower networks keep an error at every depth, wider ones need not.
+"""Phase transition at width n: narrower networks keep an error at every depth, under which width max(n, 2) goes.
 
 Chapter:  how narrow is too narrow, 1
 Source:   Lu et al. 2017, Theorems 1, 2 and 3, as recalled; Kim, Min, Park 2024 and Park et al. 2021, as recalled, for
           the least widths max(n, 2) in L^p of the cube and n + 1 in L^p of R^n; Hanin, Sellke 2017 and Johnson 2019, as
           recalled, for the sup norm. The floors themselves are derived for this project: `bounds.square_sum`,
           `bounds.kernel_direction`, `bounds.growing_box`, `bounds.level_set`.
-Tested:   for every n that has one the explicit network of width max(n, 2) lies under the floor of all narrower ones in
-          the mean square on the cube, by 4 standard errors of its sample, and no trained network lies under its floor.
+Tested:   for every n of which an explicit network of width max(n, 2) is measured, its error lies under the floor of all
+          narrower networks in the mean square on the cube, by 4 standard errors of the sample, and no trained network
+          lies under its floor.
+Decided:  proven, computed
 Certain:  proven: floors of narrow networks at every depth. Computed: errors of explicit networks of width max(n, 2), on
           a sample. Measured: how far training follows, at few seeds.
 Command:  python experiments/width_below_n.py                       (smoke: --scale smoke, seconds)

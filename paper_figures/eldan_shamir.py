@@ -221,8 +221,8 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     factor, power = growth(floor, network)
     sentence = (
         f"the neurons that one hidden layer needs for 1 % error grow by {factor:.2f} times with each dimension, those "
-        f"of the explicit network with two like d^{power:.1f}; {dims} these are fewer than one hidden layer needs for "
-        f"the error that they guarantee; {len(past)} of {len(two)} trained networks with two layers beat every network "
+        f"of the explicit network with two like d^{power:.1f}; {dims} it has fewer than any network with one and the "
+        f"error that it guarantees; {len(past)} of {len(two)} trained networks with two layers beat every network "
         "with one and as many neurons"
     )
     quantity = f"relative squared error, d = {dim}: floor and best fit with one hidden layer"

@@ -194,7 +194,8 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     return Verdict(
         "held" if below and later else "not held" if above or earlier else "open",
         f"accuracy saturates at {told(found[easy])} filters on the {easy} task and at {told(found[hard])} on the "
-        f"{hard} one; cross-entropy at {told(losses[easy])} and {told(losses[hard])}",
+        f"{hard} one, of {', '.join(map(str, sorted(fits['width'].unique())))} tried; cross-entropy at "
+        f"{told(losses[easy])} and {told(losses[hard])}",
         f"test error on the {hard} task with the widest first layer, mean over seeds",
         floor=None,
         best_fit=None if widest.empty else float(1 - widest.mean()),

@@ -185,7 +185,7 @@ def verdict(table: pd.DataFrame, gradient: pd.DataFrame, pieces: pd.DataFrame, r
     missed = deepest["relative"] > REACHED
     most = int(deepest["target.num_folds"].max())
     told = (
-        f"the part of the initial gradient that the target makes falls {falls:.2f} times with each fold; of "
+        f"the target's part of the initial gradient shrinks by a factor of {falls:.2f} with each fold; of "
         f"{len(deepest)} trained networks of {most} layers {missed.sum()} leave more than half of the variance of "
         f"{most} folds, which {most} layers of width 2 represent exactly"
     )

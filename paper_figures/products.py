@@ -193,8 +193,8 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, smo
     best = one.loc[one["relative"].idxmin()] if len(one) else None
     units = smooth[smooth["num_factors"] == smooth["num_factors"].max()].groupby("kind")["num_neurons"].first()
     sentence = (
-        f"smooth networks {'keep' if kept < 1.05 else 'break'} their promise (errors of at most {kept:.3g} times the "
-        f"promised), with {units['shallow']} units in one hidden layer or {units['tree']} in a tree for "
+        f"smooth networks {'keep' if kept < 1.05 else 'exceed'} the guaranteed error (at most {kept:.2f} times "
+        f"it), with {units['shallow']} units in one hidden layer or {units['tree']} in a tree for "
         f"n = {smooth['num_factors'].max()}; for n = {count} at width {widest} more layers divide the error of trained "
         f"ReLU networks by {gain:.2g}"
     )

@@ -184,8 +184,8 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     same = measured[(measured[CELL] == one[CELL]).all(axis=1)]
     kept, agreed = int(found["kept"].sum()), int(found["agrees"].sum())
     sentence = (
-        f"{kept} of {len(found)} constructions keep the error that their theorem promises at every depth, and the "
-        f"errors of {agreed} fall with the depth as promised"
+        f"{kept} of {len(found)} families of networks keep the error that their theorem promises at every depth, and "
+        f"the errors of {agreed} fall with the depth as promised"
     )
     name = "the distance to points" if one["target"] == DISTANCE else "x^2 / 2"
     return Verdict(

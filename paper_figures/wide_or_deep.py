@@ -212,15 +212,15 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     refuted = found.high < -ENOUGH or other["high"] < one["low"]
     told = "no two residual networks of equal work were fitted"
     if both:
-        told = f"on the {task} task {wide} (WRN-layers-width) changes accuracy by {points(found)} from {deep}"
+        told = f"on the {task} task {wide} (WRN-layers-width) reaches {points(found)} against {deep}"
         if np.isfinite(ratio):
             ends_of = (f"{row['milliseconds']:.3g} [{row['low']:.3g}, {row['high']:.3g}]" for row in (other, one))
             told += f", which takes {ratio:.2f} times as long a step, {' against '.join(ends_of)} ms"
         # a rate chosen by its training loss may be one at which not every seed trains
         share = trained(labelled(table, cells), task)
         rates = fits[fits["task"] == task].groupby("network")["learning_rate"].first()
-        some = [f"{100 * share.loc[name, rates[name]]:.0f} % of the seeds of {name}" for name in (wide, deep)]
-        told += f"; {' and '.join(some)} train"
+        some = [f"{100 * share.loc[name, rates[name]]:.0f} %" for name in (wide, deep)]
+        told += f"; {some[0]} of its seeds train against {some[1]}"
     best = finished(fits[fits["task"] == task])["test_accuracy"]
     return Verdict(
         "held" if as_good and faster else "not held" if refuted else "open",

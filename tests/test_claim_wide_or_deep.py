@@ -74,8 +74,8 @@ def test_verdict_and_caption_of_the_formula():
     # 0.50 - 0.48, s = 0.002, t(0.975, 12) = 2.1788; 19 layers at a millisecond each against 7.
     half = 100 * 2.1788 * 0.002 * np.sqrt(2 / 3)
     assert found.state == "held"
-    assert f"changes accuracy by +2.0 points [{2 - half:+.1f}, {2 + half:+.1f}] from wrn-19-1" in found.sentence
-    assert "100 % of the seeds of wrn-7-2 and 100 % of the seeds of wrn-19-1 train" in found.sentence
+    assert f"reaches +2.0 points [{2 - half:+.1f}, {2 + half:+.1f}] against wrn-19-1" in found.sentence
+    assert "100 % of its seeds train against 100 %" in found.sentence
     assert f"takes {19 / 7:.2f} times as long a step" in found.sentence
     assert found.best_fit == pytest.approx(1 - 0.504)
     caption = FIGURE.caption(*tables.values())

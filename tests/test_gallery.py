@@ -29,6 +29,7 @@ Chapter:  {chapter}, 1
 Source:   Telgarsky 2016, Theorem 1.1 (as recalled);
           Hanin, Sellke 2017.
 Tested:   no fit lies under 2^(-k) or x_1.
+Decided:  proven, measured
 Certain:  proven: the floor. Measured: two fits; their costs are computed.
 Command:  python experiments/{name}.py
 """
@@ -142,6 +143,7 @@ def test_a_claim_says_what_its_docstring_does(chapters):
     assert first.modules == {"bounds.affine_pieces", "constructions.telgarsky"}
     assert [entry.key for entry in first.bibliography] == ["telgarsky2016", "haninsellke2017"]
     assert first.grounds == ["proven", "measured"]
+    assert first.decided == "proof and measurement"
     assert first.provenance == ["as recalled"]
     assert first.training == "2 seeds, mostly 2,000 steps"
     assert first.page is not None
@@ -154,6 +156,8 @@ def test_every_claim_of_the_repository_has_its_place(path):
     claim = claims.read_claim(path, "laptop")
     assert claim.chapter != claims.OTHER, "its docstring needs a line `Chapter:` with one of gallery.claims.CHAPTERS"
     assert claim.tested, "its docstring needs a line `Tested:` with the sentence that its verdict is about"
+    assert claim.decided, "its docstring needs a line `Decided:` with some of gallery.claims.GROUNDS"
+    assert set(re.split(", ", claim.sections["Decided"])) <= set(claims.GROUNDS)
     assert claim.grounds, "its docstring needs a line `Certain:` with some of gallery.claims.GROUNDS"
     assert claim.bibliography, f"no entry of references.bib is named by {claim.sections.get('Source')!r}"
 
@@ -227,7 +231,7 @@ def test_pictures_have_words_and_sliders_have_labels(page):
 def test_the_page_says_verdicts_and_numbers(page):
     words = " ".join(page.text.split())
     assert words.count("0 of 3 lie under <it>.") == 4  # two claims, each in the table and in its section
-    assert words.count("Tested: no fit lies under 2 -k or x 1 .") == 3  # raised and lowered, not drawn too
+    assert words.count("Tested: no fit lies under 2 -k or x 1 .") == 6  # in table and section, not drawn too
     # where the chapter is introduced, what did not hold is named
     assert re.search(r"Further claims : [\w ,.]+ 1 not held An error < 1 & more", words)
     assert "How sure Proven: the floor. Measured: two fits; their costs are computed." in words

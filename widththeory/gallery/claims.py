@@ -104,6 +104,14 @@ class Claim:
         return [ground for ground in GROUNDS if re.search(rf"\b{ground}:", self.certainty, flags=re.IGNORECASE)]
 
     @property
+    def decided(self) -> str:
+        """How its verdict comes about, in words: by proof, by computation, by measurement, or by several."""
+        ways = {"proven": "proof", "computed": "computation", "measured": "measurement"}
+        return " and ".join(
+            ways[ground] for ground in re.split(r",\s*", self.sections.get("Decided", "")) if ground in ways
+        )
+
+    @property
     def provenance(self) -> list[str]:
         """What else than reading its theorems rest on, by its source."""
         source = self.sections.get("Source", "")

@@ -93,7 +93,11 @@ def _claim(paper: FPDF, claim: Claim, places: list[_Place]) -> None:
     found = claim.verdict
     if claim.tested:
         _write(paper, f"Tested: {claim.tested}", 10)
-    _write(paper, f"{found.state[0].upper()}{found.state[1:]}: {found.sentence}.", 10.5)
+    _write(
+        paper,
+        f"{found.state[0].upper()}{found.state[1:]}{claim.decided and f' by {claim.decided}'}: {found.sentence}.",
+        10.5,
+    )
     numbers = zip(("floor", "best fit", "construction"), (found.floor, found.best_fit, found.construction), strict=True)
     values = ", ".join(f"{name} {number(value)}" for name, value in numbers)
     below = [
