@@ -2,7 +2,7 @@
 
 Chapter:  what depth buys, 8
 Source:   Montufar, Pascanu, Cho, Bengio 2014 (lower bound, by folding networks); Serra, Tjandraatmadja, Ramalingam 2018
-          (ceiling); Hanin, Rolnick 2019 (at initialisation N^d / d! for N neurons, whatever the depth).
+          (ceiling, as recalled); Hanin, Rolnick 2019 (at initialisation N^d / d! for N neurons, whatever the depth).
 Tested:   no network has more regions than its ceiling, and in fits over all depths those of initialised and of trained
           networks grow like the number of neurons to the power of the number of inputs, within 1/2.
 Decided:  proven, measured

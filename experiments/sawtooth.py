@@ -1,8 +1,9 @@
 """Depth separation in one variable: one hidden layer needs width exponential in the folds, k layers need width 2.
 
 Chapter:  what depth buys, 2
-Source:   Telgarsky 2015; Telgarsky 2016, Theorem 1.1. The floors of every width and depth are derived for this project:
-          `bounds.affine_pieces`, and the best piecewise-affine approximation, certified, by `bounds.free_knot`.
+Source:   Telgarsky 2015; Telgarsky 2016, Theorem 1.1. The floors of every width and depth are derived for this project,
+          from a count of pieces as recalled (Serra et al. 2018): `bounds.affine_pieces`, and the best piecewise-affine
+          approximation, certified, by `bounds.free_knot`.
 Tested:   the width that the floor asks of one hidden layer for relative error 1/2 grows by over 1.5 times with each
           fold on average, and no trained network lies under its floor.
 Decided:  proven

@@ -2,7 +2,7 @@
 
 Chapter:  what depth buys, 7
 Source:   Montufar, Pascanu, Cho, Bengio 2014 (folding networks and their count); Serra, Tjandraatmadja, Ramalingam 2018
-          (upper bound); Hanin, Rolnick 2019 (at initialisation depth buys no regions).
+          (upper bound, as recalled); Hanin, Rolnick 2019 (at initialisation depth buys no regions).
 Tested:   explicit deep weights have more regions than any shallow network of as many parameters can have, and
           initialised and trained deep networks, in the median, fewer than a shallow one can have.
 Decided:  proven, measured

@@ -1,4 +1,4 @@
-"""Phase transition at width n: narrower networks keep an error at every depth, under which width max(n, 2) goes.
+"""Phase transition at width n: narrower networks keep an error at every depth that width max(n, 2) beats.
 
 Chapter:  how narrow is too narrow, 1
 Source:   Lu et al. 2017, Theorems 1, 2 and 3, as recalled; Kim, Min, Park 2024 and Park et al. 2021, as recalled, for

@@ -11,7 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from widththeory import command, estimates
-from widththeory.estimates import Interval, finished, labelled, points, rates_note, select_learning_rate, tasks
+from widththeory.estimates import (
+    Interval,
+    accuracies,
+    finished,
+    labelled,
+    points,
+    rates_note,
+    select_learning_rate,
+    tasks,
+)
 from widththeory.plotting import COLORS, LINES, MARKERS, TEXT_WIDTH
 from widththeory.verdicts import Verdict
 
@@ -160,11 +169,13 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     return Verdict(
         "held" if enough and costs else "not held" if refuted else "open",
         told,
-        f"test error of the baseline on the {hard} task, mean over seeds",
+        f"test error of the baseline on the {hard} task, mean over seeds ({accuracies(fits, 'net')})",
         floor=None,
         best_fit=None if good.empty else 1 - good.mean(),
         construction=None,
         n=len(finished(fits)),
+        short=f"half of every width costs {100 * loss[easy].value:.1f} points on the {easy} task, "
+        f"{100 * loss[hard].value:.1f} on the {hard} one",
     )
 
 

@@ -184,8 +184,8 @@ def _level(row: pd.Series | None) -> str:
     if row is None:
         return "no explicit network of the widths tried shows that |x| is easy for one"
     return (
-        f"for |x| explicit weights of one hidden layer of width {row['width']:.0f} leave {row['relative_bound']:.2g}, "
-        f"where the floor of the ball is {row['one_layer']:.2g}"
+        f"for |x|, a control without a jump, one hidden layer of width {row['width']:.0f} leaves "
+        f"{row['relative_bound']:.2g}, where the floor of the ball is {row['one_layer']:.2g}"
     )
 
 

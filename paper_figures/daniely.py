@@ -200,8 +200,8 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
     one = cells[cells["depth"] == 1]
     best = one.loc[one["relative"].idxmin()]
     sentence = (
-        f"the sum of the neurons' norms that one hidden layer needs grows by {factor:.2f} times with each dimension, "
-        f"the neurons that are enough in two like d^{power:.1f}"
+        "the total weight of the neurons, the sum of |w_in| |w_out|, that one hidden layer needs (which is no count of "
+        f"them) grows by {factor:.2f} times with each dimension, the neurons that are enough in two like d^{power:.1f}"
     )
     quantity = f"relative squared error, d = {target[0]}, m = {target[1]:g}, one hidden layer of width {best['width']}"
     state = "held" if under.empty and factor > 1.1 and power < 3 else "not held"

@@ -239,7 +239,7 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
     """Held where the depth that is needed falls with width, in every dimension that has an exponent."""
     fits, checked = drawn(table, floor), _floored(table, floor)
     grid, under = fits[fits["protocol"] == "grid"], under_floor(checked)
-    told, falls = [], []
+    told, falls, laws = [], [], []
     for dim, cells in grid.groupby("target.input_dim"):
         needed = depth_needed(cells, RELATIVE_ERROR)
         fitted, never = exponent(needed), int(needed["depth"].isna().sum())
@@ -249,11 +249,13 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
                 f"{len(needed)} pairs of a target and a width never reach it)"
             )
             falls.append(fitted.high < 0)
+            laws.append(f"width^{fitted.exponent:.2f} for n = {dim}")
     state = "not held" if len(under) or (falls and not all(falls)) else "held" if falls else "open"
     sentence = (
         f"the depth that reaches relative error {RELATIVE_ERROR:g} falls "
         f"{' and '.join(told) or 'at no measurable rate'}"
     )
+    short = f"the depth that training needs falls as {' and '.join(laws)}" if laws else ""
     # Where an exact network exists all error is an optimisation gap; the floor speaks elsewhere.
     narrow = grid[(grid["relative_floor"] > 0) & (grid["status"] == "done")]
     numbers: dict[str, float | None] = dict.fromkeys(("floor", "best_fit", "construction"))
@@ -267,7 +269,9 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
             f"width {tight['width']}, {tight['depth']} hidden layer{'s' if tight['depth'] > 1 else ''}, where a fit is "
             "nearest to its floor"
         )
-    return Verdict(state, sentence, quantity, **numbers, n=len(checked), check=floor_check(len(under), len(checked)))
+    return Verdict(
+        state, sentence, quantity, **numbers, n=len(checked), check=floor_check(len(under), len(checked)), short=short
+    )
 
 
 def caption(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) -> str:

@@ -221,9 +221,9 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     factor, power = growth(floor, network)
     sentence = (
         f"the neurons that one hidden layer needs for 1 % error grow by {factor:.2f} times with each dimension, those "
-        f"of the explicit network with two like d^{power:.1f}; {dims} it has fewer than any network with one and the "
-        f"error that it guarantees; {len(past)} of {len(two)} trained networks with two layers beat every network "
-        "with one and as many neurons"
+        f"of the explicit network with two like d^{power:.1f}; {dims} it is smaller than any network with one that "
+        f"is as accurate as it is guaranteed to be; {len(past)} of {len(two)} trained networks with two layers beat "
+        "every network with one and as many neurons"
     )
     quantity = f"relative squared error, d = {dim}: floor and best fit with one hidden layer"
     if len(widest):
@@ -239,6 +239,8 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
         explicit["relative_error"].iloc[0] if len(explicit) else None,
         len(measured),
         check=floor_check(len(under), len(measured)),
+        short=f"a radial wave takes one hidden layer {factor:.1f} times more neurons with each dimension, two of them "
+        f"like d^{power:.1f}",
     )
 
 

@@ -270,6 +270,8 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame, filters: pd.DataFrame, lay
         best_fit=None if trained.empty else float(1 - trained["goodness"].max()),
         construction=None,
         n=int(trained["num_filters"].sum()),
+        short=f"{100 * trained['goodness'].min():.0f} to {100 * trained['goodness'].max():.0f} % of the median "
+        "filter's energy lies in one Gabor atom",
     )
 
 

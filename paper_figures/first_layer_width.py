@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from widththeory import command
-from widththeory.estimates import Interval, finished, rates_note, select_learning_rate
+from widththeory.estimates import Interval, accuracies, finished, rates_note, select_learning_rate
 from widththeory.plotting import TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import Verdict
 
@@ -196,7 +196,7 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
         f"accuracy saturates at {told(found[easy])} filters on the {easy} task and at {told(found[hard])} on the "
         f"{hard} one, of {', '.join(map(str, sorted(fits['width'].unique())))} tried; cross-entropy at "
         f"{told(losses[easy])} and {told(losses[hard])}",
-        f"test error on the {hard} task with the widest first layer, mean over seeds",
+        f"test error on the {hard} task with the widest first layer, mean over seeds ({accuracies(fits, 'width')})",
         floor=None,
         best_fit=None if widest.empty else float(1 - widest.mean()),
         construction=None,

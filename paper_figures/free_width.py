@@ -15,6 +15,7 @@ from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from widththeory import command
 from widththeory.estimates import (
     Interval,
+    accuracies,
     contrast,
     finished,
     gain,
@@ -216,7 +217,7 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     return Verdict(
         "held" if as_good and better else "not held" if worse else "open",
         told,
-        f"least test error on the {task} task",
+        f"least test error on the {task} task ({accuracies(fits, 'network')})",
         floor=None,
         best_fit=None if best.empty else 1 - best.max(),
         construction=None,

@@ -185,7 +185,7 @@ def verdict(table: pd.DataFrame, gradient: pd.DataFrame, pieces: pd.DataFrame, r
     missed = deepest["relative"] > REACHED
     most = int(deepest["target.num_folds"].max())
     told = (
-        f"the target's part of the initial gradient shrinks by a factor of {falls:.2f} with each fold; of "
+        f"how much the initial gradient depends on the target shrinks by a factor of {falls:.2f} with each fold; of "
         f"{len(deepest)} trained networks of {most} layers {missed.sum()} leave more than half of the variance of "
         f"{most} folds, which {most} layers of width 2 represent exactly"
     )
@@ -197,6 +197,8 @@ def verdict(table: pd.DataFrame, gradient: pd.DataFrame, pieces: pd.DataFrame, r
         best_fit=deepest["relative"].min(),
         construction=0.0,
         n=len(deepest),
+        short=f"{missed.sum()} of {len(deepest)} trained networks miss a sawtooth of {most} folds that their {most} "
+        "layers could represent",
         check=f"{defects} gradients or errors contradict their bound",
     )
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from widththeory import command
 from widththeory.estimates import (
     NOTHING,
+    accuracies,
     finished,
     gain,
     labelled,
@@ -210,26 +211,37 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     ratio = float(other["milliseconds"] / one["milliseconds"])
     as_good, faster = found.low > -ENOUGH, other["low"] > one["high"]
     refuted = found.high < -ENOUGH or other["high"] < one["low"]
-    told = "no two residual networks of equal work were fitted"
+    told, short = "no two residual networks of equal work were fitted", ""
     if both:
         told = f"on the {task} task {wide} (WRN-layers-width) reaches {points(found)} against {deep}"
         if np.isfinite(ratio):
             ends_of = (f"{row['milliseconds']:.3g} [{row['low']:.3g}, {row['high']:.3g}]" for row in (other, one))
             told += f", which takes {ratio:.2f} times as long a step, {' against '.join(ends_of)} ms"
         # a rate chosen by its training loss may be one at which not every seed trains
-        share = trained(labelled(table, cells), task)
+        everything = labelled(table, cells)
+        share = trained(everything, task)
         rates = fits[fits["task"] == task].groupby("network")["learning_rate"].first()
         some = [f"{100 * share.loc[name, rates[name]]:.0f} %" for name in (wide, deep)]
-        told += f"; {some[0]} of its seeds train against {some[1]}"
+        tried = finished(everything[everything["task"] == task])
+        means = tried.groupby(["network", "learning_rate"])["test_accuracy"].mean()
+        least = means[wide][rates[wide]] - means[deep].max()
+        told += (
+            f"; {some[0]} of its seeds train against {some[1]}, and at the rate that suits the test images of {deep} "
+            f"best it still has {100 * least:+.1f} points"
+        )
+        short = (
+            f"wide and shallow reaches {100 * found.value:+.1f} points against thin and deep, {ratio:.2f} times faster"
+        )
     best = finished(fits[fits["task"] == task])["test_accuracy"]
     return Verdict(
         "held" if as_good and faster else "not held" if refuted else "open",
         told,
-        f"least test error on the {task} task",
+        f"least test error on the {task} task ({accuracies(fits, 'network')})",
         floor=None,
         best_fit=None if best.empty else 1 - best.max(),
         construction=None,
         n=len(finished(fits)),
+        short=short,
     )
 
 

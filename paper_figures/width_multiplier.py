@@ -15,6 +15,7 @@ from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from widththeory import command
 from widththeory.estimates import (
     Interval,
+    accuracies,
     contrast,
     finished,
     gain,
@@ -144,7 +145,7 @@ def narrow_or_shallow(fits: pd.DataFrame, task: str) -> Interval:
     return gain(fits, task, "mobilenet-shallow", "mobilenet-0.75")
 
 
-def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
+def verdict(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -> Verdict:
     """Held where on the hard task MobileNet loses more from 1/2 to 1/4 than from 1 to 1/2, and narrow beats shallow.
 
     "not held" where the second loss is smaller or shallow is better; both by their intervals, else "open".
@@ -158,12 +159,13 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
         f"on the {task} task MobileNet loses {_lost(first)} from all of its width to half and {_lost(second)} from "
         f"half to a quarter, {_which(more, 'more', 'not more')} (by {points(more)}); at 3/4 of the width it is "
         f"{_which(narrow, 'better', 'worse')} than the shallow one (by {points(narrow)}). {_gap(fits, task)}"
-    ).rstrip(". ")
+        f"{_on_imagenet(published)}"
+    )
     best = finished(fits[fits["task"] == task])["test_accuracy"]
     return Verdict(
         "held" if more.low > 0 and narrow.low > 0 else "not held" if refuted else "open",
         told,
-        f"least test error on the {task} task",
+        f"least test error on the {task} task ({accuracies(fits, 'network')})",
         floor=None,
         best_fit=None if best.empty else 1 - best.max(),
         construction=None,
@@ -180,6 +182,16 @@ def _lost(found: Interval) -> str:
     return points(found).removeprefix("+")
 
 
+def _on_imagenet(published: pd.DataFrame) -> str:
+    known = published[published["origin"] == "paper, as recalled"].set_index(["family", "multiplier"])["accuracy"]
+    one, half, quarter = (known["MobileNet", multiplier] for multiplier in (1.0, 0.5, 0.25))
+    return (
+        f"On ImageNet (Howard et al. 2017, as recalled) MobileNet loses {one - half:.1f} and {half - quarter:.1f} "
+        f"points, and at 3/4 of the width gains {known['MobileNet', 0.75] - known['shallow MobileNet', 1.0]:.1f} over "
+        "the shallow one"
+    )
+
+
 def _gap(fits: pd.DataFrame, task: str) -> str:
     """Says so where the full MobileNet fits its training images worse than the shallow one, whose layers it has."""
     fitted = finished(fits[fits["task"] == task]).groupby("network")["train_accuracy"].mean()
@@ -188,14 +200,15 @@ def _gap(fits: pd.DataFrame, task: str) -> str:
         return ""
     return (
         "The full MobileNet has all layers of the shallow one and more, and fits its training images worse "
-        f"({100 * full:.1f} against {100 * shallow:.1f} %): an optimisation gap after these steps. "
+        f"({100 * full:.1f} against {100 * shallow:.1f} %): after these steps training falls short of what its "
+        "layers can do. "
     )
 
 
 def caption(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -> str:
     """What is drawn, how many fits, and whether the claim held, computed from the tables."""
     fits = drawn(table, cells)
-    found, task = verdict(table, cells), telling(fits)
+    found, task = verdict(table, cells, published), telling(fits)
     work = fits.groupby("network")["multiply_adds"].first()
     same = ""
     if {"mobilenet-shallow", "mobilenet-0.75"} <= set(work.index):
@@ -204,16 +217,11 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -
     resnet = ""
     if np.isfinite(first.value) and np.isfinite(second.value):
         resnet = f"ResNet loses {_lost(first)} and {_lost(second)}. "
-    known = published[published["origin"] == "paper, as recalled"].set_index(["family", "multiplier"])["accuracy"]
-    one, half, quarter = (known["MobileNet", multiplier] for multiplier in (1.0, 0.5, 0.25))
     return (
         "MobileNet and ResNet with 1, 3/4, 1/2 and 1/4 of their widths, and a MobileNet of full width without its "
         f"repeated blocks. {_setting(fits, labelled(table, cells))}Dotted: chance. The claim, that half of the width "
         f"costs little and a quarter much more, and that narrow beats shallow at about equal cost{same}, "
-        f"{HELD[found.state]}: {found.sentence}. {_gap(fits, task)}{resnet}"
-        f"On ImageNet (Howard et al. 2017, as recalled) MobileNet loses {one - half:.1f} and {half - quarter:.1f} "
-        f"points, and at 3/4 of the width gains {known['MobileNet', 0.75] - known['shallow MobileNet', 1.0]:.1f} over "
-        "the shallow one; released checkpoints from their README."
+        f"{HELD[found.state]}: {found.sentence}. {resnet}Released checkpoints are from their README."
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from widththeory.estimates import (
     PowerLaw,
+    accuracies,
     bootstrap_interval,
     cells_note,
     contrast,
@@ -202,3 +203,10 @@ def test_points_of_one_group_are_resampled_together():
     assert alone.high - alone.low < 0.5 * (copies.high - copies.low)  # sqrt(1/20) of it, were the copies new points
     with pytest.raises(ValueError, match="groups must hold one label for each of the 16 points"):
         fit_power_law(x, y, with_floor=False, groups=[1, 2])
+
+
+def test_accuracies_in_words():
+    rows = [("hard", "a", 0.25), ("hard", "a", 0.35), ("hard", "b", 0.5), ("easy", "a", 0.996), ("easy", "b", 1.0)]
+    fits = pd.DataFrame(rows, columns=["task", "net", "test_accuracy"]).assign(status="done", chance=0.125)
+    assert accuracies(fits, "net") == "accuracies: 100 % on the easy task, 30 to 50 % on the hard task; chance 12.5 %"
+    assert accuracies(fits.assign(status="failed"), "net") == "no accuracies"

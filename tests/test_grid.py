@@ -209,6 +209,24 @@ def test_a_broken_foreign_executor_ends_the_run(ledger):
         run(settings, ledger, executor=executor)
 
 
+def test_a_worker_that_dies_while_another_is_started_costs_nothing(ledger, monkeypatch):
+    """Then the pool has closed the pipes that the new process is to be given, and has not called itself broken yet."""
+    plain, calls = concurrent.futures.ProcessPoolExecutor.submit, []
+
+    def submit(self, *args, **kwargs):
+        calls.append(args)
+        if len(calls) == 2:
+            raise OSError("handle is closed")
+        return plain(self, *args, **kwargs)
+
+    monkeypatch.setattr(concurrent.futures.ProcessPoolExecutor, "submit", submit)
+    settings = grid(seeds=1)
+    with SpawnPool(2) as pool:
+        assert run(settings, ledger, executor=pool).failed == 0
+    assert ledger.missing("claim", settings) == []
+    assert len(calls) > 2
+
+
 def test_out_of_memory_halves_the_program(ledger):
     settings = [replace(one, trouble="memory") for one in grid(widths=(3,), seeds=4)]
     assert counts(run(settings, ledger, chunk_size=8)) == (16, 0, 0)

@@ -60,7 +60,7 @@ def test_saved_files(tmp_path):
 def test_pdf_has_no_type_3_fonts_even_outside_the_style(tmp_path):
     figure, drawn = drawing(fits())
     content = plotting.save(figure, tmp_path, "claim", drawn, "").read_bytes()
-    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", content, flags=re.DOTALL)
+    streams = re.findall(rb"stream\n(.*?)\nendstream", content, flags=re.DOTALL)
     text = content + b"".join(zlib.decompress(part) for part in streams if part[:1] == b"x")
     assert b"/Type3" not in text
     assert b"/Type42" in text or b"/CIDFontType2" in text

@@ -236,6 +236,16 @@ def points(found: Interval) -> str:
     return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
 
 
+def accuracies(fits: pd.DataFrame, by: str) -> str:
+    """Range over networks, told apart by the column, of the mean test accuracy on each task, and chance, in words."""
+    means = finished(fits).groupby(["task", by])["test_accuracy"].mean()
+    said = []
+    for task in (task for task in tasks(fits) if task in means):
+        ends = dict.fromkeys(f"{100 * end:.0f}" for end in (means[task].min(), means[task].max()))
+        said.append(f"{' to '.join(ends)} % on the {task} task")
+    return f"accuracies: {', '.join(said)}; chance {100 * fits['chance'].min():.1f} %" if said else "no accuracies"
+
+
 def tasks(fits: pd.DataFrame) -> list[str]:
     """Easy and hard first, then the others as they come."""
     return sorted(fits["task"].unique(), key=lambda name: {"easy": 0, "hard": 1}.get(name, 2))

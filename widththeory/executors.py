@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
@@ -117,9 +117,17 @@ class SpawnPool(Executor):
         self._pool = ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_begin, initargs=(ours,))
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Have a worker call `fn`; the first calls start the workers."""
+        """Have a worker call `fn`; the first calls start the workers.
+
+        Raises:
+            BrokenExecutor: a worker has died, or none could be started.
+        """
         with _no_interrupts():
-            return self._pool.submit(fn, *args, **kwargs)
+            try:
+                return self._pool.submit(fn, *args, **kwargs)
+            except OSError as error:
+                # A worker that dies while another one is started: the pool has closed its pipes, and has not said so.
+                raise BrokenExecutor(f"a worker could not be started: {error}") from error
 
     def restart(self) -> None:
         """Give up the processes and what they were doing, and start new ones."""

@@ -22,6 +22,7 @@ class Verdict:
         construction: what explicit weights reach, of that size unless `quantity` says of which other; then it may lie
             below the floor, which is what a separation is. None where none are known.
         n: fits, or exact counts, that the sentence rests on.
+        short: the finding in a few words, for the summary of its chapter; empty where the sentence is enough.
         check: what else was held against theorems, and must be so if programs are right; empty where nothing was.
 
     Raises:
@@ -36,6 +37,7 @@ class Verdict:
     construction: float | None
     n: int
     check: str = ""
+    short: str = ""
 
     def __post_init__(self) -> None:
         if self.state not in STATES:

@@ -114,7 +114,7 @@ class Claim:
     @property
     def provenance(self) -> list[str]:
         """What else than reading its theorems rest on, by its source."""
-        source = self.sections.get("Source", "")
+        source = f"{self.sections.get('Source', '')} {self.certainty}"
         return [word for word, sign in (("as recalled", "recalled"), ("derived", "derived")) if sign in source]
 
     @property
