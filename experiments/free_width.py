@@ -1,4 +1,4 @@
-"""Width that comes cheap: CReLU with half of the channels loses nothing, DenseNets beat plain networks.
+"""Width that comes cheap: does CReLU with half of the channels lose nothing, do DenseNets beat plain networks?
 
 Chapter:  how to use width well, 4
 Source:   Shang, Sohn, Almeida, Lee 2016 (CReLU with half of the channels); Huang, Liu, van der Maaten, Weinberger 2017

@@ -1,4 +1,4 @@
-"""Half of the width costs little accuracy, a quarter much more, and narrow beats shallow.
+"""Does half of the width cost little accuracy, a quarter much more, and does narrow beat shallow?
 
 Chapter:  how to use width well, 2
 Source:   Howard et al. 2017 (MobileNet v1: width multiplier, narrow against shallow; tables as recalled, checkpoints

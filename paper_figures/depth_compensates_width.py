@@ -255,7 +255,8 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
         f"the depth that reaches relative error {RELATIVE_ERROR:g} falls "
         f"{' and '.join(told) or 'at no measurable rate'}"
     )
-    short = f"the depth that training needs falls as {' and '.join(laws)}" if laws else ""
+    short = f"where training reaches relative error {RELATIVE_ERROR:g}, its depth falls as {' and '.join(laws)}"
+    short *= bool(laws)
     # Where an exact network exists all error is an optimisation gap; the floor speaks elsewhere.
     narrow = grid[(grid["relative_floor"] > 0) & (grid["status"] == "done")]
     numbers: dict[str, float | None] = dict.fromkeys(("floor", "best_fit", "construction"))

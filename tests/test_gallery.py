@@ -233,7 +233,7 @@ def test_the_page_says_verdicts_and_numbers(page):
     assert words.count("0 of 3 lie under <it>.") == 4  # two claims, each in the table and in its section
     assert words.count("Tested: no fit lies under 2 -k or x 1 .") == 6  # in table and section, not drawn too
     # where the chapter is introduced, what did not hold is named
-    assert re.search(r"Further claims : [\w ,.]+ 1 not held An error < 1 & more", words)
+    assert re.search(r"Further claims : [\w ,.]+ 1 not held : An error < 1 & more", words)
     assert "How sure Proven: the floor. Measured: two fits; their costs are computed." in words
     assert "Not drawn yet." in words
     assert "An error < 1 & more" in words

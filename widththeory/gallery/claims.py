@@ -15,8 +15,8 @@ from widththeory.verdicts import Verdict
 
 # In reading order. An experiment says with a line `Chapter: what depth buys, 3` where its claim stands.
 CHAPTERS = {
-    "why width matters": "A layer sees its input through its units: what its filters miss is lost for all that follow. "
-    "Nothing is proven here; which filters trained first layers hold, and how many mirror each other, is measured.",
+    "why width matters": "A layer sees its input through its units: directions that a first layer leaves out are lost "
+    "for all that follow. Which filters trained first layers hold, and how they mirror each other, is measured.",
     "how narrow is too narrow": "Proven: for ReLU networks with n inputs and one output width max(n, 2) is enough for "
     "any error in the mean over a cube, n + 1 over all of space or at every point; below n some functions keep an "
     "error at every depth. How much depth such narrow networks take, and what a first layer of filters needs, is "
