@@ -156,7 +156,7 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame) -> Verdict:
     one = finished(fits[(fits["target.num_folds"] == folds) & (fits["depth"] == 1) & (fits["l2_floor"] > 0)])
     measured = _floored(table, floor)
     under, growth, last, needed = under_floor(measured), *_growth(floor)
-    numbers = dict.fromkeys(("floor", "best_fit", "construction"))
+    numbers: dict[str, float | None] = dict.fromkeys(("floor", "best_fit", "construction"))
     quantity = "relative squared L2 error with one hidden layer; no size with a positive floor was fitted"
     if len(one):
         widest = one[one["width"] == one["width"].max()]
