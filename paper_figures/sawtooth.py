@@ -156,19 +156,19 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame) -> Verdict:
     one = finished(fits[(fits["target.num_folds"] == folds) & (fits["depth"] == 1) & (fits["l2_floor"] > 0)])
     measured = _floored(table, floor)
     under, growth, last, needed = under_floor(measured), *_growth(floor)
-    numbers: dict[str, float | None] = dict.fromkeys(("floor", "best_fit", "construction"))
+    least, reached, explicit = None, None, None
     quantity = "relative squared L2 error with one hidden layer; no size with a positive floor was fitted"
     if len(one):
         widest = one[one["width"] == one["width"].max()]
         best = widest.loc[widest["relative"].idxmin()]
-        numbers = {"floor": best["l2_floor"], "best_fit": best["relative"], "construction": best["explicit"]}
+        least, reached, explicit = best["l2_floor"], best["relative"], best["explicit"]
         quantity = f"relative squared L2 error for {folds} folds, one hidden layer of width {best['width']}"
     told = (
         f"the width that the floor asks of one layer grows by {growth:.2f} times a fold, to {needed:.0f} at {last} "
         f"folds, where {last} layers need width 2"
     )
     state, check = "held" if under.empty and growth > 1.5 else "not held", floor_check(len(under), len(measured))
-    return Verdict(state, told, quantity, **numbers, n=len(measured), check=check)
+    return Verdict(state, told, quantity, least, reached, explicit, len(measured), check)
 
 
 def _floored(table: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
