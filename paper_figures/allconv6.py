@@ -165,6 +165,9 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
         f"from half of every width to all of it accuracy changes by {points(loss[easy])} on the {easy} task and by "
         f"{points(loss[hard])} on the {hard} one"
     )
+    short = f"half of every width costs {100 * loss[easy].value:.1f} points on the {easy} task, "
+    short += f"{100 * loss[hard].value:.1f} on the {hard} one"
+    short *= easy != hard and all(np.isfinite(one.value) for one in loss.values())
     good = finished(fits[(fits["task"] == hard) & (fits["net"] == 0)])["test_accuracy"]
     return Verdict(
         "held" if enough and costs else "not held" if refuted else "open",
@@ -174,8 +177,7 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
         best_fit=None if good.empty else 1 - good.mean(),
         construction=None,
         n=len(finished(fits)),
-        short=f"half of every width costs {100 * loss[easy].value:.1f} points on the {easy} task, "
-        f"{100 * loss[hard].value:.1f} on the {hard} one",
+        short=short,
     )
 
 

@@ -256,7 +256,7 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
         f"{' and '.join(told) or 'at no measurable rate'}"
     )
     short = f"where training reaches relative error {RELATIVE_ERROR:g}, its depth falls as {' and '.join(laws)}"
-    short *= bool(laws)
+    short *= state == "held"
     # Where an exact network exists all error is an optimisation gap; the floor speaks elsewhere.
     narrow = grid[(grid["relative_floor"] > 0) & (grid["status"] == "done")]
     numbers: dict[str, float | None] = dict.fromkeys(("floor", "best_fit", "construction"))

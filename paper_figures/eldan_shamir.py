@@ -219,6 +219,9 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     explicit = network[(network["target"] == WAVE) & (network["input_dim"] == dim)]
     dims = f"from d = {min(separated)} on" if separated else "in no dimension tried"
     factor, power = growth(floor, network)
+    state = "held" if separated and under.empty and factor > 1.5 and power < 3 else "not held"
+    if under.empty and not (math.isfinite(factor) and math.isfinite(power)):
+        state = "open"
     sentence = (
         f"the neurons that one hidden layer needs for 1 % error grow by {factor:.2f} times with each dimension, those "
         f"of the explicit network with two like d^{power:.1f}; {dims} it is smaller than any network with one that "
@@ -231,7 +234,7 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     if len(explicit):
         quantity += f", construction with two, {explicit['num_neurons'].iloc[0]:.0f} neurons"
     return Verdict(
-        "held" if separated and under.empty and factor > 1.5 and power < 3 else "not held",
+        state,
         sentence,
         quantity,
         widest["floor"].iloc[0] if len(widest) else None,
@@ -240,7 +243,9 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
         len(measured),
         check=floor_check(len(under), len(measured)),
         short=f"a radial wave takes one hidden layer {factor:.1f} times more neurons with each dimension, two of them "
-        f"like d^{power:.1f}",
+        f"like d^{power:.1f}"
+        if state == "held"
+        else "",
     )
 
 

@@ -203,7 +203,8 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     interval, and takes less time a step, by the quartiles; "not held" where either is refuted, else "open".
     """  # fmt: skip
     fits = drawn(table, cells)
-    task, both = telling(fits), ends(fits)
+    task = telling(fits)
+    both = ends(fits[fits["task"] == task])
     wide, deep = both or ("", "")
     found = gain(fits, task, deep, wide) if both else NOTHING
     times = step_times(fits).set_index("network")[["low", "milliseconds", "high"]]
@@ -227,11 +228,12 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
         told += f"; {some[0]} of its seeds train against {some[1]}"
         least = means.get((wide, rates[wide]), np.nan) - means[means.index.get_level_values(0) == deep].max()
         if np.isfinite(least):
-            told += f", and at the rate that suits the test images of {deep} best it has {100 * least:+.1f} points"
-        short = (
-            f"wide and shallow reaches {100 * found.value:+.1f} points against thin and deep, of which {some[1]} of "
-            f"the seeds train, {ratio:.2f} times faster"
-        )
+            told += f", and against {deep} at the rate that suits its test images best it has {100 * least:+.1f} points"
+        if found.value > 0 and ratio > 1:
+            short = (
+                f"wide and shallow reaches {100 * found.value:+.1f} points against thin and deep, of which {some[1]} "
+                f"of the seeds train, {ratio:.2f} times faster"
+            )
     best = finished(fits[fits["task"] == task])["test_accuracy"]
     return Verdict(
         "held" if as_good and faster else "not held" if refuted else "open",

@@ -207,6 +207,9 @@ def test_points_of_one_group_are_resampled_together():
 
 def test_accuracies_in_words():
     rows = [("hard", "a", 0.25), ("hard", "a", 0.35), ("hard", "b", 0.5), ("easy", "a", 0.996), ("easy", "b", 1.0)]
-    fits = pd.DataFrame(rows, columns=["task", "net", "test_accuracy"]).assign(status="done", chance=0.125)
-    assert accuracies(fits, "net") == "accuracies: 100 % on the easy task, 30 to 50 % on the hard task; chance 12.5 %"
+    fits = pd.DataFrame(rows, columns=["task", "net", "test_accuracy"]).assign(status="done")
+    fits["chance"] = np.where(fits["task"] == "easy", 0.25, 0.125)
+    assert accuracies(fits, "net") == (
+        "accuracies: 100 % on the easy task (chance 25.0 %), 30 to 50 % on the hard task (chance 12.5 %)"
+    )
     assert accuracies(fits.assign(status="failed"), "net") == "no accuracies"

@@ -94,6 +94,39 @@ def test_indicator_in_the_plane_by_another_integral():
     assert indicator(2, 1, precision=32).overlaps(arb(value, 1e-11))
 
 
+@pytest.mark.parametrize(
+    ("values", "shares"), [((0, -1, 1), (Fraction(1, 3),) * 3), ((0, 0, 1), (0, Fraction(1, 2), Fraction(1, 2)))]
+)
+def test_the_nearest_place_hears_of_all_pieces(values, shares):
+    """n = 3, r = 1: m_j(s) = sum_k f_k^j p_k log(end_k / max(s, end_(k-1))); f is its mean or absent on the first."""
+    ends = (1, 2, 3)
+
+    def explained(s):
+        parts = [
+            float(p) * math.log(end / max(s, end - 1)) if end > s else 0.0 for p, end in zip(shares, ends, strict=True)
+        ]
+        mass = sum(parts)
+        return sum(f * part for f, part in zip(values, parts, strict=True)) ** 2 / mass if mass else 0.0
+
+    pieces = [(0.0, 1e-9), (1e-9, 1e-3), (1e-3, 1.0), (1.0, 2.0), (2.0, 3.0)]
+    known = sum(scipy.integrate.quad(explained, *piece, epsabs=1e-12, limit=400)[0] for piece in pieces)
+    exact = sum(f * f * float(p) for f, p in zip(values, shares, strict=True)) - known
+    law = [(constant(f), constant(float(p))) for f, p in zip(values, shares, strict=True)]
+    ball = radial_projection_floor(law, ends, 3, 1, precision=14)
+    assert ball.is_finite()
+    assert ball.overlaps(arb(exact, 1e-8))  # quadrature near the ends, where s log s has no derivative
+    assert ball.rad() < 1e-3
+
+
+def test_a_thin_shell_costs_accuracy_at_most():
+    plain = radial_projection_floor(INDICATOR, [1, 2], 3, 1, precision=12)
+    pieces = [INDICATOR[0], INDICATOR[0], INDICATOR[1]]
+    thin = radial_projection_floor(pieces, [1, Fraction(10**7 + 1, 10**7), 2], 3, 1, precision=12)
+    assert thin.is_finite()
+    assert thin.overlaps(plain)
+    assert thin.rad() < 1e-2  # panels beside the thin shell are bounded, not resolved
+
+
 @pytest.mark.parametrize("dim", [2, 5])
 def test_constants_are_known_and_nothing_is_negative(dim):
     ball = radial_projection_floor([(constant(3), constant(0.5))], [2], dim, 1)

@@ -242,8 +242,9 @@ def accuracies(fits: pd.DataFrame, by: str) -> str:
     said = []
     for task in (task for task in tasks(fits) if task in means):
         ends = dict.fromkeys(f"{100 * end:.0f}" for end in (means[task].min(), means[task].max()))
-        said.append(f"{' to '.join(ends)} % on the {task} task")
-    return f"accuracies: {', '.join(said)}; chance {100 * fits['chance'].min():.1f} %" if said else "no accuracies"
+        chance = f" (chance {100 * fits.loc[fits['task'] == task, 'chance'].iloc[0]:.1f} %)"
+        said.append(f"{' to '.join(ends)} % on the {task} task{chance}")
+    return f"accuracies: {', '.join(said)}" if said else "no accuracies"
 
 
 def tasks(fits: pd.DataFrame) -> list[str]:

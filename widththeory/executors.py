@@ -6,6 +6,7 @@ not take the pool down with it.
 """
 
 import contextlib
+import errno
 import multiprocessing
 import os
 import pickle
@@ -126,6 +127,8 @@ class SpawnPool(Executor):
             try:
                 return self._pool.submit(fn, *args, **kwargs)
             except OSError as error:
+                if error.errno not in (None, errno.EBADF, errno.EPIPE):
+                    raise
                 # A worker that dies while another one is started: the pool has closed its pipes, and has not said so.
                 raise BrokenExecutor(f"a worker could not be started: {error}") from error
 

@@ -106,7 +106,7 @@ def kill_the_driver(folder: Path, rng: random.Random, whole: bytes) -> str:
     span = time.monotonic() - begun  # a driver that is quicker than its killer is no trial
     while kills < 12:
         process = driver(path, rng.choice((1, 2)))
-        time.sleep(rng.uniform(0.0, span))
+        time.sleep(rng.uniform(0.0, 0.9 * span))
         if process.poll() is not None:
             break
         process.kill()

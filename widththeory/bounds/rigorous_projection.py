@@ -41,7 +41,7 @@ Complex: TypeAlias = flint.acb
 Function: TypeAlias = Callable[[flint.acb, bool], flint.acb]
 
 _EXCESS = 64  # of the largest kernel in a cell over a rough m_0
-_HALVINGS = 12  # of a panel; then it is bounded by E [f^2; s in the panel]
+_HALVINGS, _RINGS = 12, 64  # of a panel, which is then bounded by E [f^2; s in the panel]; of a shell for that
 _FRACTION = Ball(0.5, 0.5)  # [0, 1]
 
 
@@ -182,9 +182,8 @@ class _Projected:
         self.width, self.power, self.precision = width, dim - width - 1, precision
         a, b = self.shape = Ball(width) / 2, Ball(dim - width) / 2
         self.scale = 2 * (a + b).gamma() / (a.gamma() * b.gamma())
-        whole = [
-            _Shell(low, high, *piece) for low, high, piece in zip((Ball(0), *ends[:-1]), ends, pieces, strict=True)
-        ]
+        lows = (Ball(0), *ends[:-1])
+        whole = [_Shell(low, high, *piece) for low, high, piece in zip(lows, ends, pieces, strict=True)]
         self.mean = Ball(0)
         mass, first, second = (total(self._integral(j, shell) for shell in whole) for j in range(3))
         if not (mass > 0 and second.is_finite()):
@@ -193,10 +192,12 @@ class _Projected:
         self.variance = total(self._integral(2, shell) for shell in whole)
         rounding = second.abs_upper() * Ball(2) ** -flint.ctx.prec
         self.tolerance = (self.variance.abs_upper() + rounding) * Ball(2) ** -precision / 64  # of a panel
-        start, self.innermost = self._innermost(whole[0])
+        start, self.innermost = self._innermost(whole)
         self.shells: list[_Shell] = []
         for shell in (whole[0]._replace(low=start), *whole[1:]):
             ratio = shell.high / shell.low
+            if not ratio > 1:
+                raise ValueError(f"ends must differ by more than the precision of {precision} bits, got {ends!r}")
             parts = math.ceil(math.log2(float(ratio)) - 1e-9)
             cuts = [(shell.low * ratio ** (Ball(i) / parts)).mid() for i in range(1, parts)]
             self.shells += [shell._replace(low=x, high=y) for x, y in pairwise((shell.low, *cuts, shell.high))]
@@ -212,9 +213,10 @@ class _Projected:
             shell.high,
         ).real
 
-    def _innermost(self, shell: _Shell) -> tuple[Ball, Ball]:
-        """s_0, and a bound on E [f^2; s < s_0]."""
-        end, count, k, bound = shell.high, 2 * self.precision + 8, 0, Ball("inf")
+    def _innermost(self, whole: list[_Shell]) -> tuple[Ball, Ball]:
+        """s_0, and a bound on E [f^2; s < s_0], to which every piece adds."""
+        shell, end, count, k, bound = whole[0], whole[0].high, 2 * self.precision + 8, 0, Ball("inf")
+        beyond = [(piece.low, self._integral(2, piece).abs_upper()) for piece in whole[1:]]
         cuts = [end / 2**i for i in range(count + 1)]
         squares = [self._integral(2, shell._replace(low=y, high=x)).abs_upper() for x, y in pairwise((*cuts, Ball(0)))]
         while not bound < 8 * self.tolerance and k < count:
@@ -223,6 +225,8 @@ class _Projected:
             for i in range(count):
                 nearer = Ball(4) ** (i + 1 - k)  # (s_0 / rho)^2
                 bound += squares[i] * (nearer.beta_lower(*self.shape, regularized=True) if i + 1 < k else 1)
+            for low, square in beyond:
+                bound += square * ((cuts[k] / low) ** 2).beta_lower(*self.shape, regularized=True)
         return cuts[k], bound
 
     def floor(self) -> Ball:
@@ -262,9 +266,8 @@ class _Projected:
         else:
             kernel = w.tanh() ** self.power * span
         rho, shell = Complex(place.s * cosh), self.shells[at]
-        return kernel * cosh ** (1 - self.width) * shell.density(rho, analytic), shell.profile(
-            rho, analytic
-        ) - self.mean
+        profile = shell.profile(rho, analytic) - self.mean
+        return kernel * cosh ** (1 - self.width) * shell.density(rho, analytic), profile
 
     def _far(self, at: int, low: Ball, high: Ball, rule: Rule) -> list[tuple[Ball, Ball, Ball]]:
         """rho^-2, and parts of the integrals of p rho^-r and f p rho^-r, for the nodes of a cell."""
@@ -345,8 +348,22 @@ class _Projected:
                 return None
         return cells
 
+    def _unresolved(self, k: int, low: Ball, high: Ball) -> Ball:
+        """What a panel that is halved no more explains, at most E [f^2; s in the panel], by thin rings of radii."""
+        (least, most), bound = (self.shells[k].high / v.cosh() for v in (high, low)), Ball(0)
+        for shell in self.shells[k:]:
+            cuts = [shell.low + (shell.high - shell.low) * i / _RINGS for i in range(_RINGS + 1)]
+            for inner, outer in pairwise(cuts):
+                ends = (((s / rho) ** 2).min(Ball(1)) for s, rho in ((least, outer), (most, inner)))
+                below, above = (end.beta_lower(*self.shape, regularized=True) for end in ends)
+                square = self._integral(2, shell._replace(low=inner, high=outer))
+                bound += square.abs_upper() * (above - below).abs_upper()
+        return bound * _FRACTION
+
     def _panel(self, k: int, low: Ball, high: Ball, last: bool) -> Ball | None:
         """Integral of m_1^2 / m_0 over s, or None if the panel has to be halved."""
+        if last:
+            return self._unresolved(k, low, high)
         middle, half, precision = (low + high) / 2, (high - low) / 2, flint.ctx.prec
         # in the last shell all moments vanish as v^(q + 1)
         divided = k + 1 == len(self.shells) and low == 0
@@ -356,12 +373,10 @@ class _Projected:
         rough, _ = self._moments(k, self._place(k, middle, False, divided), whole, gauss(4, precision))
         cells = self._cells(k, boxes, rough, half)
         if cells is None:
-            if not last:
-                return None
-            cells = [self._cell(k, cell.shell, cell.low, cell.high, boxes) for cell in whole]
+            return None
         sizes = [total(cell.sizes[j] for cell in cells) for j in range(3)]
         bound = 2 * half * weight * sizes[2] * _FRACTION  # m_1^2 <= m_0 m_2
-        if last or bound <= self.tolerance:
+        if bound <= self.tolerance:
             return bound
         # nodes so that the residual is small enough, and m_0 well above the error of its interpolant
         wanted = (weight * half * sizes[2] * sizes[0] / rough * 2**9 / self.tolerance).log() / 2
