@@ -107,3 +107,10 @@ def check_positive_int(name: str, value: Any, *, at_least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < at_least:
         raise ValueError(f"{name} must be an integer of at least {at_least}, got {value!r}")
     return int(value)
+
+
+def check_narrow(width: Any, dim: Any, name: str = "input_dim") -> None:
+    """Raise ValueError unless 1 <= width < dim, both integers; `name` is the dimension's."""
+    check_positive_int(name, dim, at_least=2)
+    if check_positive_int("width", width) >= dim:
+        raise ValueError(f"width must be below {name} = {dim}, got {width}")

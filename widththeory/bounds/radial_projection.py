@@ -12,7 +12,7 @@ import scipy.special as sp
 from jaxtyping import Float
 
 from widththeory.bounds.quadrature import panel_edges, panel_nodes
-from widththeory.typing import Certified, check_positive_int
+from widththeory.typing import Certified, check_narrow
 
 Vector = Float[np.ndarray, "_"]
 
@@ -55,10 +55,7 @@ def radial_projection_floor(
     Source:
         Derived for this project; that a floor exists is [lu2017] Theorem 3, as recalled.
     """
-    check_positive_int("input_dim", input_dim, at_least=2)
-    check_positive_int("width", width)
-    if width >= input_dim:
-        raise ValueError(f"width must be below input_dim = {input_dim}, got {width}")
+    check_narrow(width, input_dim)
     if not (np.isfinite(support_end) and support_end > 0):
         raise ValueError(f"support_end must be a positive finite number, got {support_end!r}")
     inner = [float(point) for point in breaks if 0 < point < support_end]

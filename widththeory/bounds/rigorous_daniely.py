@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from widththeory.bounds.daniely_norm import harmonic_dimension
 from widththeory.bounds.rigorous import flint, rational
-from widththeory.typing import check_positive_int
+from widththeory.typing import check_narrow, check_positive_int
 
 Ball = flint.arb
 
@@ -130,8 +130,7 @@ def sphere_projection_floor(
     Source: derived for this project; the target is that of [daniely2017] Lemma 4.
     """
     check_positive_int("dim", dim, at_least=3)
-    if check_positive_int("width", width) >= dim:
-        raise ValueError(f"width must be below dim = {dim}, got {width}")
+    check_narrow(width, dim, "dim")
     key, wanted = _key(frequency), _bits(precision)
     # terms are as large as cosh(2 w)^2, and cancel
     with flint.ctx.workprec(wanted + math.ceil(6 * float(_frequency(key).abs_upper()))):

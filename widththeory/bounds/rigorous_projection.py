@@ -34,7 +34,7 @@ from widththeory.bounds.rigorous import flint, rational
 from widththeory.bounds.rigorous_interpolation import SIGNED, SUM, Rule, largest, total
 from widththeory.bounds.rigorous_interpolation import rule as gauss
 from widththeory.bounds.rigorous_law import bessel_order, normaliser
-from widththeory.typing import check_positive_int
+from widththeory.typing import check_narrow, check_positive_int
 
 Ball: TypeAlias = flint.arb
 Complex: TypeAlias = flint.acb
@@ -77,10 +77,7 @@ def radial_projection_floor(
     Source:
         Derived for this project; that a floor exists is [lu2017] Theorem 3, as recalled.
     """
-    check_positive_int("input_dim", input_dim, at_least=2)
-    check_positive_int("width", width)
-    if width >= input_dim:
-        raise ValueError(f"width must be below input_dim = {input_dim}, got {width}")
+    check_narrow(width, input_dim)
     if not (ends and len(ends) == len(pieces)):
         raise ValueError(f"ends must be as many as pieces, at least 1, got {len(ends)} for {len(pieces)}")
     if not all(a < b for a, b in pairwise((0, *ends, math.inf))):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import scipy.special as sp
 
-from widththeory.typing import Certified, check_positive_int
+from widththeory.typing import Certified, check_narrow, check_positive_int
 
 _ROUNDOFF = 1e-12  # Bessel functions of real order, divided by powers, are good to some 1e-13
 _NUM_NODES = 60
@@ -40,9 +40,7 @@ def sphere_projection_floor(dim: int, frequency: float, width: int) -> Certified
         Derived for this project; the target is that of [daniely2017] Lemma 4.
     """
     check_positive_int("dim", dim, at_least=3)
-    check_positive_int("width", width)
-    if width >= dim:
-        raise ValueError(f"width must be below dim = {dim}, got {width}")
+    check_narrow(width, dim, "dim")
     if not (frequency > 0 and math.isfinite(frequency)):
         raise ValueError(f"frequency must be positive and finite, got {frequency!r}")
 
