@@ -4,9 +4,13 @@ import concurrent.futures
 import contextlib
 import os
 import shutil
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import dask
+import distributed
 import pandas as pd
 import psutil
 import pytest
@@ -15,7 +19,8 @@ from fake_targets import wave
 
 from widththeory import command, engines, fit
 from widththeory import grid as engine
-from widththeory.engines import Options, Slurm, slurm
+from widththeory.engines import LostChunkError, Options, Slurm, slurm
+from widththeory.engines import dask as dask_engine
 from widththeory.experiment import Flags
 from widththeory.ledger import Ledger
 from widththeory.progress import Lines
@@ -124,6 +129,37 @@ def test_dask_listens_to_this_machine_alone_and_beside_another(cluster):
     heard = {one.laddr for one in sockets if one.status == psutil.CONN_LISTEN} - before
     assert len(heard) >= 2
     assert {address.ip for address in heard} == {"127.0.0.1"}
+
+
+def test_dask_keeps_the_place_of_a_worker_that_is_lost_again(tmp_path):
+    """By default Dask looks 15 s after each loss whether the worker is there, and closes its place if it is not."""
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1 ms"}),
+        engines.open_engine("dask", Options(jobs=1)) as executor,
+    ):
+        lost = executor.submit(os.kill, executor.submit(os.getpid).result(60), signal.SIGKILL)
+        with pytest.raises(distributed.KilledWorker):
+            lost.result(60)
+        assert executor.submit(pow, 2, 5).result(60) == 32
+    assert dask.config.get("distributed.deploy.lost-worker-timeout") != dask_engine._NEVER
+
+
+def test_a_cell_that_loses_one_worker_alone_is_not_blamed(tmp_path):
+    """A worker may go for reasons of its own, be it three times in a row."""
+
+    class Unlucky(ThreadPoolExecutor):
+        def submit(self, fn, /, *args, **kwargs):
+            calls.append(args)
+            return super().submit(abort if len(calls) <= 3 else fn, *args, **kwargs)
+
+    def abort(*args):
+        raise LostChunkError("preempted")
+
+    calls = []
+    with Ledger.open(tmp_path / "l.sqlite") as ledger, Unlucky(1) as executor:
+        done = run(grid(widths=(3,), seeds=1)[:1], ledger, executor, chunk_size=1)
+    assert (done.done, done.failed) == (1, 0)
+    assert len(calls) == 4
 
 
 # Of SLURM's jobs each is a process of its own: there the same takes half a minute, and nothing else happens.

@@ -2,7 +2,8 @@
 
 A chunk that raises is halved until the cell is alone, and only that cell is marked failed. When a worker dies, nobody
 knows which chunk killed it: all that were under way are tried again, then one by one with nothing beside them, and who
-kills its worker alone is halved as well. A chunk is written in one transaction when all its cells are settled.
+kills its worker alone is halved as well. A cell is believed to kill its workers when two were lost while they had it
+alone: one may have gone for reasons of its own. A chunk is written in one transaction when all its cells are settled.
 """
 
 import queue
@@ -18,8 +19,8 @@ from widththeory.leases import Lease
 from widththeory.ledger import Ledger, Row
 from widththeory.packing import Chunk
 
-_STRIKES = 2  # dead workers among the company of a part before it is tried alone
-_MAX_BREAKS = 20  # dead workers in a row, without one finished part, before the run is given up
+_STRIKES = 2  # lost workers before a part is tried alone, and of a cell that is alone before it is blamed
+_MAX_BREAKS = 32  # dead workers in a row, without one finished part, before the run is given up
 _POLL_SECONDS = 0.2  # how often the claims of another driver are looked at when there is nothing else to do
 
 
@@ -188,11 +189,13 @@ class Driver:
         if part.generation == self._generation and isinstance(error, BrokenExecutor):
             self._restart(error)
         part.strikes += 1
-        if part.alone:
-            text = f"the worker was lost while it measured this cell alone: {type(error).__name__}"
+        if part.alone and (len(part.cells) > 1 or part.strikes >= _STRIKES):
+            text = f"the worker was lost {_STRIKES} times while it measured this cell alone: {type(error).__name__}"
             self._blame(part, text, provenance.here(device=False), out_of_memory=False)
+        elif part.alone:
+            self._suspects.append(part)
         elif part.strikes >= _STRIKES:
-            part.alone = True
+            part.alone, part.strikes = True, 0
             self._suspects.append(part)
         else:
             self._parts.append(part)

@@ -11,6 +11,7 @@ after `dask scheduler` on the first, and then `--engine dask --scheduler tcp://1
 trusts whoever reaches its port: keep it inside the cluster's network, or use tls:// addresses.
 """
 
+import contextlib
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -21,6 +22,7 @@ from widththeory.engines import Options, Remote, worker_environment
 LIBRARY = "distributed"
 
 _CONNECT_SECONDS = 30
+_NEVER = "10000 days"
 
 
 def start(options: Options) -> Executor:
@@ -32,12 +34,12 @@ def start(options: Options) -> Executor:
     import dask
     import distributed
 
+    opened = contextlib.ExitStack()
     if options.scheduler is not None:
         try:
             client = distributed.Client(options.scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError, TimeoutError) as error:
             raise ValueError(f"no Dask scheduler answers at {options.scheduler}: {error}") from error
-        cluster = None
     else:
         # A chunk that has killed its worker comes back at once: the driver knows how to find the cell.
         quiet = {
@@ -45,6 +47,9 @@ def start(options: Options) -> Executor:
             "distributed.nanny.environ": worker_environment(),
             "distributed.comm.timeouts.connect": "120s",  # workers that import JAX on a busy machine are slow to answer
         }
+        # Some time after each loss Dask looks whether the worker is back, and gives its place up where it has just been
+        # lost again. The time is read at every loss, so the setting must hold as long as the cluster does.
+        opened.enter_context(dask.config.set({"distributed.deploy.lost-worker-timeout": _NEVER}))
         with dask.config.set(quiet):
             cluster = distributed.LocalCluster(
                 n_workers=options.workers,
@@ -56,15 +61,12 @@ def start(options: Options) -> Executor:
                 memory_limit=0,
                 silence_logs=logging.CRITICAL,
             )
+            opened.callback(cluster.close)
             client = distributed.Client(cluster, set_as_default=False)
+    opened.callback(client.close)
 
     def send(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
         return executor.submit(fn, *args, **kwargs)
 
-    def close() -> None:
-        client.close()
-        if cluster is not None:
-            cluster.close()
-
     executor = client.get_executor(pure=False, retries=0)
-    return Remote(send, close, sum(client.nthreads().values()))
+    return Remote(send, opened.close, sum(client.nthreads().values()))
