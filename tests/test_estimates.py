@@ -14,6 +14,8 @@ from widththeory.estimates import (
     fit_power_law,
     rates_note,
     select_learning_rate,
+    tasks,
+    telling,
 )
 
 
@@ -213,3 +215,18 @@ def test_accuracies_in_words():
         "accuracies: 100 % on the easy task (chance 25.0 %), 30 to 50 % on the hard task (chance 12.5 %)"
     )
     assert accuracies(fits.assign(status="failed"), "net") == "no accuracies"
+
+
+@pytest.mark.parametrize(
+    ("names", "order", "judged"),
+    [
+        (("hard", "easy"), ["easy", "hard"], "hard"),
+        (("all", "hard"), ["hard", "all"], "hard"),
+        (("all", "easy"), ["easy", "all"], "all"),
+        (("all", "hard", "easy"), ["easy", "hard", "all"], "hard"),
+        (("easy",), ["easy"], "easy"),
+    ],
+)
+def test_claims_are_judged_on_the_hard_task(names, order, judged):
+    table = pd.DataFrame({"task": [*names, *names]})
+    assert (tasks(table), telling(table)) == (order, judged)

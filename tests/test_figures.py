@@ -155,3 +155,19 @@ def test_lost_cells_are_left_out_of_no_count(path):
     done = drawn[(drawn["status"] == "done") & (drawn["diverged"] == 0)]
     assert len(drawn) > len(done) > len(drawn) / 2
     assert np.isfinite(done["relative"]).all()
+
+
+@pytest.mark.parametrize("path", FITTED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("how", ["failed", "diverged"])
+def test_a_table_without_one_finished_fit_is_said(path, how, tmp_path, capsys):
+    tables = fake(path.stem)
+    if how == "failed":
+        tables[""]["status"] = "failed"
+    else:
+        tables[""]["diverged"] = 1.0
+    with pytest.raises(SystemExit, match="2"):
+        draw(path, tables, tmp_path)
+    said = capsys.readouterr().err
+    assert f"of the {len(tables[''])} fits of " in said
+    assert "every one failed or diverged" in said
+    assert not (tmp_path / "made").exists()

@@ -202,6 +202,7 @@ def draw(
             return function(read[""], *(read[part] for part in parts))
 
         read[""] = _table(source, claim, options.scale)
+        _check_some_finished(read[""], source, options.scale)
         folder = figures_folder(script, options.scale, options.out)
 
         from widththeory import plotting, verdicts
@@ -243,6 +244,16 @@ def _table(path: Path, claim: str, scale: Scale) -> "pd.DataFrame":
         raise ValueError(f"the table {_shown(path)} has no rows")
     table.attrs["scale"] = scale
     return table
+
+
+def _check_some_finished(table: "pd.DataFrame", source: Path, scale: Scale) -> None:
+    from widththeory.estimates import finished
+
+    if "status" in table and finished(table).empty:
+        raise ValueError(
+            f"of the {len(table)} fits of {_shown(source)} every one failed or diverged, so that there is nothing to "
+            f"draw: `python -m widththeory status --scale {scale}` says why they failed"
+        )
 
 
 @contextlib.contextmanager

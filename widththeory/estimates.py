@@ -253,5 +253,6 @@ def tasks(fits: pd.DataFrame) -> list[str]:
 
 
 def telling(fits: pd.DataFrame) -> str:
-    """The task that the claim is judged on: the hard one, or the one there is."""
-    return (tasks(fits) * 2)[1]
+    """The task that the claim is judged on: the hard one, or the last that there is."""
+    names = tasks(fits)
+    return "hard" if "hard" in names else names[-1]

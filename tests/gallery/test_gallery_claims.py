@@ -1,0 +1,63 @@
+"""What the gallery reads of each claim, and from where."""
+
+import re
+
+import pytest
+from scripts import EXPERIMENTS, ROOT
+
+from widththeory.gallery import bibliography, claims
+
+
+def test_claims_are_found_in_reading_order(chapters):
+    assert [[claim.name for claim in found] for found in chapters.values()] == [["first"], ["second"], ["third"]]
+    assert list(chapters) == ["what depth buys", "the exchange rate", "further claims"]
+
+
+def test_a_claim_says_what_its_docstring_does(chapters):
+    (first,) = chapters["what depth buys"]
+    assert first.sentence == "Depth buys folds"
+    assert first.sections["Source"] == "Telgarsky 2016, Theorem 1.1 (as recalled); Hanin, Sellke 2017."
+    assert first.modules == {"bounds.affine_pieces", "constructions.telgarsky"}
+    assert [entry.key for entry in first.bibliography] == ["telgarsky2016", "haninsellke2017"]
+    assert first.grounds == ["proven", "measured"]
+    assert first.decided == "proof and measurement"
+    assert first.provenance == ["as recalled"]
+    assert first.training == "2 seeds, mostly 2,000 steps"
+    assert first.page is not None
+    assert first.page.name == "telgarsky.md"
+    assert first.seconds is None
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_claim_of_the_repository_has_its_place(path):
+    claim = claims.read_claim(path, "laptop")
+    assert claim.chapter != claims.OTHER, "its docstring needs a line `Chapter:` with one of gallery.claims.CHAPTERS"
+    assert claim.tested, "its docstring needs a line `Tested:` with the sentence that its verdict is about"
+    assert claim.decided, "its docstring needs a line `Decided:` with some of gallery.claims.GROUNDS"
+    assert set(re.split(", ", claim.sections["Decided"])) <= set(claims.GROUNDS)
+    assert claim.grounds, "its docstring needs a line `Certain:` with some of gallery.claims.GROUNDS"
+    assert claim.bibliography, f"no entry of references.bib is named by {claim.sections.get('Source')!r}"
+
+
+def test_a_script_without_a_docstring_is_said(tmp_path):
+    (tmp_path / "claim.py").write_text("x = 1\n")
+    with pytest.raises(ValueError, match=r"claim\.py must say in its docstring what it claims"):
+        claims.read_claim(tmp_path / "claim.py", "laptop")
+
+
+def test_an_empty_tree_is_said(tmp_path):
+    with pytest.raises(ValueError, match="there are no experiments in"):
+        claims.chapters(tmp_path, "laptop")
+
+
+def test_bibliography_entries_are_those_of_the_file():
+    text = (ROOT / "widththeory" / "references.bib").read_text()
+    known = bibliography.entries(text)
+    assert [entry.key for entry in known] == re.findall(r"^@\w+\{(\w+),", text, flags=re.MULTILINE)
+    assert all(entry.surnames[0] and entry.year.isdigit() for entry in known)
+
+
+def test_a_year_takes_the_names_before_it():
+    known = bibliography.entries((ROOT / "widththeory" / "references.bib").read_text())
+    assert [entry.key for entry in bibliography.quoted("Telgarsky 2015; 2016", known)] == ["telgarsky2015"]
+    assert bibliography.quoted("nobody 2016", known) == []

@@ -1,0 +1,69 @@
+"""The paper, the table at the end, and the command that writes all of it."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from pypdf import PdfReader
+from scripts import ROOT
+
+from widththeory import plotting, verdicts
+from widththeory.gallery import claims, pages, paper
+from widththeory.verdicts import Verdict
+
+
+def test_the_paper_has_every_claim_and_is_the_same_again(tree, chapters):
+    made = paper.build(chapters, "smoke")
+    (tree / "made.pdf").write_bytes(made)
+    words = " ".join(" ".join(page.extract_text() for page in PdfReader(tree / "made.pdf").pages).split())
+    for claim in ("Depth buys folds", "Nothing is drawn", "An error < 1 & more"):
+        assert claim in words
+    assert words.count("0 of 3 lie under <it>") == 2
+    assert paper.build(claims.chapters(tree, "smoke"), "smoke") == made
+
+
+@pytest.mark.parametrize(("num_words", "num_pages"), [(10, 1), (200, 1), (1500, 3)])
+def test_a_tall_figure_shrinks_a_little_so_that_its_claim_stays_on_a_page(tree, num_words, num_pages):
+    """Seven by nine inches with 200 words would need two pages; with 1500 no figure that can be read makes room."""
+    root = tree.parent / f"tall_{num_words}"
+    shutil.copytree(tree, root, dirs_exist_ok=True)
+    figure = plt.figure(figsize=(7, 9))
+    verdict = Verdict("held", "It did", "error", None, None, None, 3)
+    conclusion = verdicts.write("first", "smoke", "smoke", "word " * num_words, verdict)
+    plotting.save(figure, root / "figures" / "smoke", "first", pd.DataFrame({"x": [1]}), "", conclusion)
+    plt.close(figure)
+    (root / "made.pdf").write_bytes(paper.build(claims.chapters(root, "smoke"), "smoke"))
+    assert len(PdfReader(root / "made.pdf").pages) == 3 + num_pages  # the title's, and two of other claims
+
+
+def test_the_table_has_a_line_a_claim(chapters):
+    lines = pages.summary(claim for found in chapters.values() for claim in found).splitlines()
+    assert [line.split()[0] for line in lines] == ["claim", "first", "second", "third"]
+    assert lines[1].split()[1:] == ["held", "0.125", "0.25", "\u2013", "3", "\u2013"]
+    assert lines[3].split()[1:3] == ["not", "held"]
+
+
+def test_the_command_writes_all_of_it(tree):
+    done = subprocess.run(
+        [sys.executable, "-m", "widththeory.gallery", "--scale", "smoke", "--root", str(tree)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    folder = tree / "figures" / "smoke"
+    assert (folder / "index.html").stat().st_size > 500_000  # with the library that draws
+    assert (folder / "widththeory.pdf").read_bytes().startswith(b"%PDF")
+    assert (folder / "summary.txt").read_text() in done.stdout
+
+
+def test_the_page_holds_no_chart_code_of_its_own():
+    """Charts are Vega-Lite; the script only moves sliders."""
+    script = (ROOT / "widththeory" / "gallery" / "templates" / "live.js").read_text()
+    assert not re.search(r"\b(canvas|createElementNS|getContext|d3\.)", script)
+    tree = ast.parse((ROOT / "widththeory" / "gallery" / "live.py").read_text())
+    assert any("vega-lite" in str(node.value) for node in ast.walk(tree) if isinstance(node, ast.Constant))
