@@ -168,6 +168,29 @@ def _laws(networks: pd.DataFrame) -> dict[tuple[int, str], PowerLaw]:
     return laws
 
 
+def furthest(networks: pd.DataFrame) -> tuple[str, int, int, PowerLaw] | None:
+    """State, inputs and depth of the power at fixed depth that is furthest from the number of inputs, and that law."""
+    found = []
+    for input_dim, depth in networks[["input_dim", "depth"]].drop_duplicates().itertuples(index=False):
+        for state in STATES:
+            law = growth(networks, state, int(input_dim), int(depth))
+            if law is not None:
+                found.append((state, int(input_dim), int(depth), law))
+    return max(found, key=lambda one: abs(one[3].exponent - one[1]), default=None)
+
+
+def _at_one_depth(networks: pd.DataFrame) -> str:
+    """The same in words, to follow the powers over all depths."""
+    found = furthest(networks)
+    if found is None:
+        return ""
+    state, input_dim, depth, law = found
+    return (
+        f"; at one depth it is furthest from that for {state} networks of depth {depth} with {input_dim} "
+        f"input{'s' if input_dim > 1 else ''}, {law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}]"
+    )
+
+
 def verdict(table: pd.DataFrame, networks: pd.DataFrame) -> Verdict:
     """Held where no network exceeds its ceiling, and fitted ones grow like N to the number of inputs."""
     over, laws = above_ceiling(networks), _laws(networks)
@@ -179,7 +202,8 @@ def verdict(table: pd.DataFrame, networks: pd.DataFrame) -> Verdict:
     trained = size.loc[size["state"] == "trained", "regions"]
     told = ", ".join(f"{law.exponent:.2f} ({state}, n = {input_dim})" for (input_dim, state), law in laws.items())
     sentence = (
-        f"the number of regions grows with that of neurons to the power {told}; at width {width} explicit weights have "
+        f"over all depths the number of regions grows with that of neurons to the power {told}"
+        f"{_at_one_depth(networks)}; at width {width} explicit weights have "
         f"{size.loc[size['state'] == 'explicit', 'regions'].max():,} in the plane"
     )
     state = "not held" if len(over) or (follow and not all(follow)) else "held" if follow else "open"
@@ -197,7 +221,7 @@ def verdict(table: pd.DataFrame, networks: pd.DataFrame) -> Verdict:
 
 
 def caption(table: pd.DataFrame, networks: pd.DataFrame) -> str:
-    """What is drawn, how many networks, and whether the three laws held, computed from the counts."""
+    """What is drawn, how many networks, and whether the laws held, computed from the counts."""
     over = above_ceiling(networks)
     ceiling = (
         f"none of {len(networks)} networks has more regions than its ceiling"
@@ -228,10 +252,11 @@ def caption(table: pd.DataFrame, networks: pd.DataFrame) -> str:
     return (
         f"Linear regions, counted exactly: {ceiling} (Serra et al. 2018, as recalled). Explicit folding networks "
         f"{'have' if exact else 'do not have'} the number of Montufar et al. 2014: a further layer multiplies it by "
-        f"{' and by '.join(folds)}. That initialised and trained networks grow like N to the number of inputs at every "
-        f"depth (Hanin and Rolnick 2019) {'holds' if all(follow) else 'does not hold'} within 1/2: powers over all "
-        f"depths {', '.join(laws)}, 95 % intervals; initialised ones have {ratio.min():.2f} to {ratio.max():.2f} of "
-        "N^d / d! in the median of a depth. (a, b) Lines: ceiling; stars: explicit; open: initialised; filled: "
+        f"{' and by '.join(folds)}. That initialised and trained networks grow like N to the number of inputs (Hanin "
+        f"and Rolnick 2019) {'holds' if all(follow) else 'does not hold'} within 1/2 over all depths: powers "
+        f"{', '.join(laws)}, 95 % intervals{_at_one_depth(networks)}; initialised ones have {ratio.min():.2f} to "
+        f"{ratio.max():.2f} of N^d / d! in the median of a depth. "
+        "(a, b) Lines: ceiling; stars: explicit; open: initialised; filled: "
         f"trained, {table['num_steps'].max()} steps of Adam; dotted: N^d / d!. (c) Shaded: from the explicit number to "
         "the ceiling. Markers: median, bars the range, "
         f"n = {seeds['initialised']} initialised, {seeds['trained']} trained a size{fewer}."

@@ -91,6 +91,21 @@ def test_the_width_that_tells_most():
     assert FIGURE.telling_width(networks[~lost]) == 16
 
 
+def test_the_power_at_one_depth_that_is_furthest_off_is_told():
+    """Regions of trained networks of depth 3 times N to the 3/4, in one dimension: a power of 1.75 and not 1."""
+    tables = FAKE.tables(2)
+    networks = tables["networks"].copy()
+    steep = (networks["state"] == "trained") & (networks["depth"] == 3) & (networks["input_dim"] == 1)
+    networks.loc[steep, "regions"] = (networks["regions"] * networks["num_neurons"] ** 0.75).round().astype(int)
+    state, input_dim, depth, law = FIGURE.furthest(networks)
+    assert (state, input_dim, depth) == ("trained", 1, 3)
+    assert law.exponent == pytest.approx(1.75, abs=0.05)  # as without the factor
+    told = f"furthest from that for trained networks of depth 3 with 1 input, {law.exponent:.2f} ["
+    assert told in FIGURE.caption(tables[""], networks)
+    assert told in FIGURE.verdict(tables[""], networks).sentence
+    assert FIGURE.furthest(networks[networks["state"] == "explicit"]) is None
+
+
 def test_the_caption_judges():
     tables = FAKE.tables(2)
     whole = FIGURE.caption(tables[""], tables["networks"])
