@@ -1,10 +1,12 @@
 """Rows come back exactly, equal rows give equal tables, and what is not ours is refused in one sentence."""
 
+import contextlib
 import json
 import math
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -406,6 +408,24 @@ def test_an_older_schema_is_brought_up_to_date(tmp_path):
         assert ledger.table("claim")["loss"].tolist() == [0.5]
         assert ledger.throughputs() == {}
         assert ledger.connection.execute("PRAGMA user_version").fetchone() == (len(storage.SCHEMA),)
+
+
+def test_a_journal_is_changed_when_the_other_process_is_done(tmp_path):
+    """As where two drivers open a ledger that is not there yet: SQLite by itself refuses the second at once."""
+    path = tmp_path / "a.sqlite"
+    Ledger.open(path, journal_mode="delete").close()
+    writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    writer.execute("BEGIN IMMEDIATE")
+    with (
+        contextlib.closing(sqlite3.connect(path, timeout=60)) as plain,
+        pytest.raises(sqlite3.OperationalError, match="locked"),
+    ):
+        plain.execute("PRAGMA journal_mode = wal")
+    later = threading.Timer(0.3, writer.close)
+    later.start()
+    with Ledger.open(path, journal_mode="wal") as ledger:
+        assert ledger.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    later.join()
 
 
 def test_the_journal_suits_the_file_system(tmp_path, monkeypatch):

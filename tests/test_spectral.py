@@ -1,5 +1,6 @@
 """The one-hidden-layer floor: against printed tables, mpmath, sampling, and the fits it bounds."""
 
+import gc
 import math
 import time
 
@@ -92,9 +93,14 @@ def assert_counts(found, printed):
 def test_counts_under_order_0(dim, frequency):
     wave = Cosine(dim, frequency)
     moment, *counts = ORDER_0[dim, frequency]
-    start = time.process_time()
-    found = wave.spectrum()
-    assert time.process_time() - start < 1.0  # the promise; measured 0.1
+    gc.disable()  # a full collection late in a run of all tests takes half a second by itself
+    try:
+        start = time.process_time()
+        found = wave.spectrum()
+        seconds = time.process_time() - start
+    finally:
+        gc.enable()
+    assert seconds < 1.0  # the promise; measured 0.1
     assert abs(found.second_moment.value - moment) < 0.5e-4 + 1e-9
     assert_counts(found, counts)
     # Parseval: everything but a tail that the taper of the window bounds was found, and nothing twice.

@@ -4,6 +4,7 @@ import contextlib
 import os
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def connect(path: Path, journal_mode: str | None) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             _check_ours(connection, path)  # before anything is written: another program's file stays as it is
-            connection.execute(f"PRAGMA journal_mode = {mode}")
+            _set_journal(connection, mode)
             # FULL: what `record` has returned from survives a power cut too, not only a killed process.
             connection.execute("PRAGMA synchronous = FULL")
             if _version(connection) < len(SCHEMA):
@@ -111,6 +112,19 @@ def connect(path: Path, journal_mode: str | None) -> sqlite3.Connection:
             connection.close()
             raise
     return connection
+
+
+def _set_journal(connection: sqlite3.Connection, mode: str) -> None:
+    """Change the journal; where another process is writing, SQLite refuses that at once, whatever its time-out."""
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute(f"PRAGMA journal_mode = {mode}")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+        time.sleep(0.01)
 
 
 @contextlib.contextmanager

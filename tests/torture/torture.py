@@ -11,14 +11,13 @@ import argparse
 import ctypes
 import os
 import random
-import resource
 import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -52,7 +51,7 @@ def demand(fact: bool, text: str) -> None:
         raise TortureError(text)
 
 
-def start(*command: object, preexec: Callable[[], object] | None = None) -> subprocess.Popen:
+def start(*command: object) -> subprocess.Popen:
     """A Python process in a session of its own."""
     paths = os.pathsep.join([str(HERE.parent), str(HERE.parent.parent)])
     return subprocess.Popen(
@@ -61,7 +60,6 @@ def start(*command: object, preexec: Callable[[], object] | None = None) -> subp
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=preexec,
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
     )
 
@@ -185,10 +183,9 @@ def full_disk(folder: Path, rng: random.Random, whole: bytes) -> str:
     size = rng.randrange(160, 420) * 1024
     mount = ctypes.CDLL(None, use_errno=True).mount
     mounted = mount(b"tmpfs", str(place).encode(), b"tmpfs", 0, f"size={size}".encode()) == 0
-    limit = None if mounted else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     try:
         path = place / "full.sqlite"
-        process = start(HERE / "drive.py", path, 1, 0.0, preexec=limit)
+        process = start(HERE / "drive.py", path, 1, 0.0, *([] if mounted else [size]))
         _, err = process.communicate(timeout=300)
         if process.returncode == 0:
             return f"{size // 1024} KiB were enough"
