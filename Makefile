@@ -25,7 +25,7 @@ export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.NOTPARALLEL: # an experiment uses all cores by itself
+.NOTPARALLEL: # `pictures` sees to it that all cores are used
 .PHONY: help figures pictures results test lint bench torture plan data docs clean
 
 help: ## Show this list.
@@ -38,15 +38,22 @@ figures: .venv/requirements.txt ## Draw every figure and the gallery; below pape
 	test ! -f figures/$(SCALE)/summary.txt || \
 		{ cat figures/$(SCALE)/summary.txt; echo 'gallery: open figures/$(SCALE)/index.html'; }; exit $$status
 
-# Each claim has a make of its own: one that fails is named at the end, and the others are still made. While a figure is
-# drawn, by one core, the fits of the next claim begin.
+# Each claim has a make of its own: one that fails is named at the end, and the others are still made. Claims are made
+# side by side, each with its share of the cores: what one does by a single core (theory, its last fits, its figure) is
+# beside the fits of another. The longest are late in the alphabet and so come first; those that measure times run alone.
 lost := figures/$(SCALE)/.not-made
+one_claim = $(MAKE) --silent --no-print-directory results/$(SCALE)/$$claim.csv && \
+	$(MAKE) --silent --no-print-directory figures/$(SCALE)/$$claim.pdf || echo $$claim >>$(lost)
+# As worker processes have it, so that rows are theirs to the bit.
+one_thread := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \
+	XLA_FLAGS="$(strip $(XLA_FLAGS) --xla_cpu_multi_thread_eigen=false)"
+alone := $(patsubst experiments/%.py,%,$(shell grep -l '^ALONE = True' experiments/*.py))
 pictures: .venv/requirements.txt
-	@mkdir -p $(dir $(lost)); : >$(lost); for claim in $(pictured); do \
-		if $(MAKE) --silent --no-print-directory results/$(SCALE)/$$claim.csv; then \
-			wait; $(MAKE) --silent --no-print-directory figures/$(SCALE)/$$claim.pdf || echo $$claim >>$(lost) & \
-		else echo $$claim >>$(lost); fi; \
-	done; wait; failed=$$(sort $(lost) | tr '\n' ' '); rm $(lost); \
+	@mkdir -p $(dir $(lost)); : >$(lost); set -- $$($(python) -m widththeory.processes); \
+	if test $$1 -gt 1; then export $(one_thread) SHARE="--jobs $$2 --log plain"; fi; \
+	printf '%s\n' $(filter-out $(alone),$(pictured)) | sort -r | xargs -n 1 -P $$1 sh -c 'claim=$$0; $(one_claim)'; \
+	unset SHARE; for claim in $(filter $(alone),$(pictured)); do $(one_claim); done; \
+	failed=$$(sort $(lost) | tr '\n' ' '); rm $(lost); \
 	if test -n "$$failed"; then echo "$@: not made at scale $(SCALE): $$failed(the reasons are above)" >&2; exit 1; fi; \
 	echo "$@: $(words $(pictured)) of $(words $(pictured)) up to date in figures/$(SCALE)"
 
@@ -92,8 +99,9 @@ clean: ## Remove the figures of SCALE and all caches; tables, ledgers and .venv 
 		{ echo 'Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11' >&2; exit 1; }
 	@cmp -s $< $@ || { echo 'installing $< in .venv (a minute or two)' && \
 		$(PYTHON) -m venv .venv && \
-		$(python) -m pip install --quiet --requirement $< && \
-		$(python) -m pip install --quiet --no-deps --no-build-isolation --editable .; }
+		$(python) -m pip install --quiet --no-compile --requirement $< && \
+		$(python) -m pip install --quiet --no-deps --no-build-isolation --editable . && \
+		{ $(python) -m compileall -qq -j 0 -x /tests/ .venv/lib widththeory || :; }; }
 	@cp $< $@.part && mv $@.part $@
 
 .venv/requirements-%.txt: requirements-%.txt .venv/requirements.txt
@@ -103,7 +111,7 @@ clean: ## Remove the figures of SCALE and all caches; tables, ledgers and .venv 
 # The stamp is the date of the last run; the table changes only when its numbers do, and with it the figure.
 $(stamps): results/$(SCALE)/%.stamp: experiments/%.py $(library) | .venv/requirements.txt
 	@echo '$*: fitting what is missing at scale $(SCALE)'
-	@$(python) $< --scale $(SCALE)
+	@$(python) $< --scale $(SCALE) $(SHARE)
 	@test -f results/$(SCALE)/$*.csv || { echo '$<: wrote no results/$(SCALE)/$*.csv' >&2; exit 1; }
 	@touch $@.part && mv $@.part $@
 

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from widththeory.executors import WORKER_ENVIRONMENT, XLA_ONE_THREAD
+
 ROOT = Path(__file__).parent.parent
 
 EXPERIMENT = """
-import pathlib, sys
+import os, pathlib, sys
 name, scale = pathlib.Path(sys.argv[0]).stem, sys.argv[2]
 print(f"ran {name}", file=open("log", "a"))
+threads = [value for name, value in sorted(os.environ.items()) if name.endswith("_NUM_THREADS") or name == "XLA_FLAGS"]
+print(name, *sys.argv[3:], *threads, file=open("shares", "a"))
 if pathlib.Path(f"{name}.broken").exists():
     sys.exit("no data set")
 table = pathlib.Path("results") / scale / f"{name}.csv"
@@ -71,6 +75,7 @@ class Tree:
         self.write("widththeory/estimates.py", "")
         self.write("widththeory/command.py", "")
         self.write("widththeory/verdicts.py", "")
+        self.write("widththeory/processes.py", "print(2, 3)\n")
         self.write("content", "width,error\n1,0.5\n")
         for claim in ("first", "second"):
             self.write(f"experiments/{claim}.py", EXPERIMENT)
@@ -92,9 +97,8 @@ class Tree:
         os.utime(self.root / name, (time.time() - 50,) * 2)
 
     def make(self, *arguments: str, status: int = 0) -> str:
-        environment = {
-            k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "SCALE", "PYTHONPATH"))
-        }
+        ours = ("MAKE", "MFLAGS", "SCALE", "PYTHONPATH", "SHARE", "OMP_", "OPENBLAS_", "MKL_", "XLA_")
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         done = subprocess.run(
             ["make", f"PYTHON={self.root / 'interpreter'}", *arguments],
             cwd=self.root,
@@ -108,7 +112,7 @@ class Tree:
         return done.stdout + done.stderr
 
     def log(self, name: str = "log") -> list[str]:
-        """What ran since the last call; `name="gatherings"`: how often the gallery was built."""
+        """What ran since the last call; "gatherings": how often the gallery was built; "shares": flags of fits."""
         path = self.root / name
         lines = path.read_text().splitlines() if path.exists() else []
         path.unlink(missing_ok=True)
@@ -128,7 +132,7 @@ def made(tree):
 
 
 def in_order(log):
-    """By claim: while one is drawn the next may run."""
+    """By claim, of which two are made at a time."""
     return sorted(log, key=lambda line: line.split()[1])
 
 
@@ -151,13 +155,13 @@ def test_second_run_does_nothing(made):
 def test_new_style_redraws_without_fitting(made):
     made.touch("widththeory/plotting.py")
     made.make("figures")
-    assert made.log() == ["drew first", "drew second"]
+    assert in_order(made.log()) == ["drew first", "drew second"]
 
 
 def test_new_library_fits_again_and_same_numbers_are_not_redrawn(made):
     made.touch("widththeory/fit.py")
     made.make("figures")
-    assert made.log() == ["ran first", "ran second"]
+    assert in_order(made.log()) == ["ran first", "ran second"]
     made.make("figures")
     assert made.log() == []
 
@@ -182,6 +186,31 @@ def test_lost_table_is_made_again(made):
     (made.root / "results/laptop/first.csv").unlink()
     made.make("figures")
     assert made.log() == ["ran first", "drew first"]
+
+
+def test_claims_share_the_cores_and_one_that_measures_times_has_them_alone(tree):
+    tree.write("experiments/alone.py", EXPERIMENT + "ALONE = True  # times are measured\n")
+    tree.write("paper_figures/alone.py", FIGURE)
+    tree.make("figures")
+    shares = tree.log("shares")
+    one_thread = f"1 1 1 {XLA_ONE_THREAD}"  # as workers have it, so that rows are the same to the bit
+    assert sorted(shares[:2]) == [f"{name} --jobs 3 --log plain {one_thread}" for name in ("first", "second")]
+    assert shares[2:] == [f"alone {one_thread}"]
+    assert tree.log()[-2:] == ["ran alone", "drew alone"]
+
+
+def test_variables_of_one_thread_are_those_of_workers():
+    makefile = (ROOT / "Makefile").read_text()
+    threads = [name for name in WORKER_ENVIRONMENT if name.endswith("_NUM_THREADS")]
+    assert len(threads) == 3
+    assert all(f"{name}={WORKER_ENVIRONMENT[name]} " in makefile for name in threads)
+
+
+def test_claims_come_one_by_one_where_they_cannot_share(tree):
+    tree.write("widththeory/processes.py", "print(1, 1)\n")
+    tree.make("figures")
+    assert tree.log("shares") == ["second", "first"]
+    assert tree.log()[3:] == ["ran second", "drew second", "ran first", "drew first"]
 
 
 def test_failed_claim_is_named_and_the_others_are_made(tree):
@@ -242,7 +271,7 @@ def test_paper_scale_draws_what_is_committed_and_never_fits(tree):
     tree.make("results", "SCALE=paper")
     assert tree.log() == ["ran first", "ran second"]
     tree.make("figures", "SCALE=paper")
-    assert tree.log() == ["drew first", "drew second"]  # the fake rows are not those that were committed
+    assert in_order(tree.log()) == ["drew first", "drew second"]  # the fake rows are not those that were committed
 
 
 def test_killed_installation_is_not_ready(tree):
@@ -274,7 +303,7 @@ def test_clean_keeps_rows_and_installation(made):
     made.make("clean")
     assert not (made.root / "figures/laptop").exists()
     made.make("figures")
-    assert made.log() == ["drew first", "drew second"]
+    assert in_order(made.log()) == ["drew first", "drew second"]
 
 
 def test_help_lists_every_target(tree):

@@ -244,6 +244,7 @@ def test_memory_of_an_accelerator_is_asked_of_its_tool(monkeypatch):
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
     assert processes.accelerator_memory() == 40e9
     assert processes.default_jobs() == 1
+    assert processes.side_by_side() == (1, 1)
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     assert processes.accelerator_memory() is None
 
@@ -256,3 +257,10 @@ def test_memory_of_an_accelerator_is_asked_of_its_tool(monkeypatch):
     assert processes.default_jobs() == processes.usable_cores()
     monkeypatch.setattr(processes.importlib.util, "find_spec", lambda name: name == "libtpu")
     assert processes.accelerator_memory() == 16e9
+
+
+@pytest.mark.parametrize(("cores", "shares"), [(1, (1, 1)), (2, (2, 1)), (3, (2, 2)), (8, (2, 4))])
+def test_experiments_side_by_side_use_all_cores(monkeypatch, cores, shares):
+    monkeypatch.setattr(processes, "accelerator_memory", lambda: None)
+    monkeypatch.setattr(processes, "usable_cores", lambda: cores)
+    assert processes.side_by_side() == shares

@@ -22,6 +22,16 @@ def default_jobs() -> int:
     return usable_cores() if accelerator_memory() is None else 1
 
 
+def side_by_side() -> tuple[int, int]:
+    """How many experiments to run at a time, and with how many worker processes each, so that no core is idle.
+
+    Two with half of the cores: what one does by itself (imports, theory, its last fits) is beside the fits of the
+    other. One where there is one core, and where two would share an accelerator.
+    """
+    jobs = default_jobs()
+    return (1, jobs) if jobs == 1 else (2, -(-jobs // 2))
+
+
 def accelerator_memory() -> float | None:
     """Bytes of memory of the smallest accelerator that JAX will find here, told without starting it; None for none.
 
@@ -78,3 +88,7 @@ def _is_zombie(pid: int) -> bool:
 def _stat(pid: int) -> list[str]:
     # The fields after the process's name, which may itself hold blanks and parentheses.
     return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rsplit(")", 1)[1].split()
+
+
+if __name__ == "__main__":
+    print(*side_by_side())
