@@ -25,7 +25,9 @@ export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+ifeq ($(filter made-%,$(MAKECMDGOALS)),)
 .NOTPARALLEL: # `pictures` sees to it that all cores are used
+endif
 .PHONY: help figures pictures results test lint bench torture plan data docs clean
 
 help: ## Show this list.
@@ -38,24 +40,34 @@ figures: .venv/requirements.txt ## Draw every figure and the gallery; below pape
 	test ! -f figures/$(SCALE)/summary.txt || \
 		{ cat figures/$(SCALE)/summary.txt; echo 'gallery: open figures/$(SCALE)/index.html'; }; exit $$status
 
-# Each claim has a make of its own: one that fails is named at the end, and the others are still made. Claims are made
-# side by side, each with its share of the cores: what one does by a single core (theory, its last fits, its figure) is
-# beside the fits of another. The longest are late in the alphabet and so come first; those that measure times run alone.
+# Claims are made side by side, each with its share of the cores: what one does by a single core (theory, its last fits,
+# its figure) is beside the fits of another. In the alphabet's reverse order the longest is neither the first nor the last.
+# Those that measure times come after, each alone. A claim that fails is named at the end, and the others are made.
 lost := figures/$(SCALE)/.not-made
-one_claim = $(MAKE) --silent --no-print-directory results/$(SCALE)/$$claim.csv && \
-	$(MAKE) --silent --no-print-directory figures/$(SCALE)/$$claim.pdf || echo $$claim >>$(lost)
-# As worker processes have it, so that rows are theirs to the bit.
-one_thread := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \
-	XLA_FLAGS="$(strip $(XLA_FLAGS) --xla_cpu_multi_thread_eigen=false)"
 alone := $(patsubst experiments/%.py,%,$(shell grep -l '^ALONE = True' experiments/*.py))
+together := $(shell printf '%s\n' $(filter-out $(alone),$(pictured)) | sort -r)
+# A share of one core is fitted in the experiment's own process, with the threads that worker processes have, so that rows
+# are theirs to the bit.
+one_thread := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 PJRT_NPROC=1 \
+	XLA_FLAGS='$(strip $(XLA_FLAGS) --xla_cpu_multi_thread_eigen=false)'
+SHARE := # not from the environment
 pictures: .venv/requirements.txt
-	@mkdir -p $(dir $(lost)); : >$(lost); set -- $$($(python) -m widththeory.processes); \
-	if test $$1 -gt 1; then export $(one_thread) SHARE="--jobs $$2 --log plain"; fi; \
-	printf '%s\n' $(filter-out $(alone),$(pictured)) | sort -r | xargs -n 1 -P $$1 sh -c 'claim=$$0; $(one_claim)'; \
-	unset SHARE; for claim in $(filter $(alone),$(pictured)); do $(one_claim); done; \
+	@mkdir -p $(dir $(lost)); : >$(lost); set -- $$($(python) -m widththeory.processes || echo 1 1); status=0; \
+	if test $$1 -gt 1; then \
+		$(one_thread) $(MAKE) --silent --no-print-directory -j$$1 SHARE="--jobs $$2 --log plain" pictures-done $(together:%=made-%); \
+	else $(MAKE) --silent --no-print-directory -j1 pictures-done $(together:%=made-%); fi || status=1; \
+	$(MAKE) --silent --no-print-directory -j1 pictures-done $(patsubst %,made-%,$(filter $(alone),$(pictured))) || status=1; \
 	failed=$$(sort $(lost) | tr '\n' ' '); rm $(lost); \
-	if test -n "$$failed"; then echo "$@: not made at scale $(SCALE): $$failed(the reasons are above)" >&2; exit 1; fi; \
-	echo "$@: $(words $(pictured)) of $(words $(pictured)) up to date in figures/$(SCALE)"
+	if test -n "$$failed"; then echo "$@: not made at scale $(SCALE): $$failed(the reasons are above)" >&2; status=1; fi; \
+	test $$status -ne 0 || echo "$@: $(words $(pictured)) of $(words $(pictured)) up to date in figures/$(SCALE)"; \
+	exit $$status
+
+# Two makes, so that a figure is of the tables that the first has written.
+.PHONY: $(pictured:%=made-%) pictures-done
+$(pictured:%=made-%): made-%:
+	@$(MAKE) --silent --no-print-directory results/$(SCALE)/$*.csv && \
+	$(MAKE) --silent --no-print-directory figures/$(SCALE)/$*.pdf || echo $* >>$(lost)
+pictures-done: # a goal where all claims want to be alone, or none
 
 results: .venv/requirements.txt ## Fit what is missing, at paper scale too, and write the tables.
 	@failed=; for claim in $(claims); do \

@@ -28,7 +28,7 @@ from widththeory.command import Scale
 from widththeory.experiment import Flags, fit_table
 from widththeory.timing import Timing
 
-ALONE = True  # what `make figures` runs beside nothing else, as times are measured
+ALONE = True  # what `make figures` runs beside nothing else, as the verdict rests on times
 MODEL = "wide_resnet.WideResNet"
 
 Platform = Literal["cpu", "gpu"]

@@ -36,6 +36,7 @@ from widththeory.models.wide_resnet import WideResNet
 if TYPE_CHECKING:
     import pandas as pd
 
+ALONE = True  # what `make figures` runs beside nothing else, as the verdict rests on times too
 Arguments = dict[str, Any]
 UNIT = 16  # channels of the first stage of WRN-d-1
 

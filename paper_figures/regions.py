@@ -186,8 +186,8 @@ def _at_one_depth(networks: pd.DataFrame) -> str:
         return ""
     state, input_dim, depth, law = found
     return (
-        f"; at one depth it is furthest from that for {state} networks of depth {depth} with {input_dim} "
-        f"input{'s' if input_dim > 1 else ''}, {law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}]"
+        f"; at one depth it is furthest from the number of inputs for {state} networks of depth {depth} with "
+        f"{input_dim} input{'s' if input_dim > 1 else ''}, {law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}]"
     )
 
 

@@ -100,7 +100,7 @@ def test_the_power_at_one_depth_that_is_furthest_off_is_told():
     state, input_dim, depth, law = FIGURE.furthest(networks)
     assert (state, input_dim, depth) == ("trained", 1, 3)
     assert law.exponent == pytest.approx(1.75, abs=0.05)  # as without the factor
-    told = f"furthest from that for trained networks of depth 3 with 1 input, {law.exponent:.2f} ["
+    told = f"furthest from the number of inputs for trained networks of depth 3 with 1 input, {law.exponent:.2f} ["
     assert told in FIGURE.caption(tables[""], networks)
     assert told in FIGURE.verdict(tables[""], networks).sentence
     assert FIGURE.furthest(networks[networks["state"] == "explicit"]) is None

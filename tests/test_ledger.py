@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import re
 import sqlite3
 import subprocess
 import sys
@@ -426,6 +427,14 @@ def test_a_journal_is_changed_when_the_other_process_is_done(tmp_path):
     with Ledger.open(path, journal_mode="wal") as ledger:
         assert ledger.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     later.join()
+
+
+def test_a_journal_that_another_process_needs_is_said(tmp_path):
+    path = tmp_path / "a.sqlite"
+    said = f"journal_mode of {path} cannot become 'delete' while another process has it open"
+    with Ledger.open(path, journal_mode="wal"), pytest.raises(LedgerError, match=re.escape(said)):
+        Ledger.open(path, journal_mode="delete")
+    Ledger.open(path, journal_mode="delete").close()
 
 
 def test_the_journal_suits_the_file_system(tmp_path, monkeypatch):

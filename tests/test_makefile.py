@@ -97,7 +97,7 @@ class Tree:
         os.utime(self.root / name, (time.time() - 50,) * 2)
 
     def make(self, *arguments: str, status: int = 0) -> str:
-        ours = ("MAKE", "MFLAGS", "SCALE", "PYTHONPATH", "SHARE", "OMP_", "OPENBLAS_", "MKL_", "XLA_")
+        ours = ("MAKE", "MFLAGS", "SCALE", "PYTHONPATH", "OMP_", "OPENBLAS_", "MKL_", "XLA_")
         environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         done = subprocess.run(
             ["make", f"PYTHON={self.root / 'interpreter'}", *arguments],
@@ -195,14 +195,41 @@ def test_claims_share_the_cores_and_one_that_measures_times_has_them_alone(tree)
     shares = tree.log("shares")
     one_thread = f"1 1 1 {XLA_ONE_THREAD}"  # as workers have it, so that rows are the same to the bit
     assert sorted(shares[:2]) == [f"{name} --jobs 3 --log plain {one_thread}" for name in ("first", "second")]
-    assert shares[2:] == [f"alone {one_thread}"]
+    assert shares[2:] == ["alone"]
     assert tree.log()[-2:] == ["ran alone", "drew alone"]
+
+
+def test_two_claims_are_made_at_a_time(tree):
+    """Each waits for the other to have begun, and gives up after a while."""
+    waits = "begun, other = (pathlib.Path(f'{one}.begun') for one in (name, *({'first', 'second'} - {name})))\n"
+    waits += "begun.touch()\nimport time\nend = time.monotonic() + 20\n"
+    waits += "while not other.exists():\n    assert time.monotonic() < end\n    time.sleep(0.01)\n"
+    for claim in ("first", "second"):
+        tree.write(f"experiments/{claim}.py", EXPERIMENT + waits)
+    tree.make("figures")
+
+
+def test_claims_that_want_to_be_alone_are_so_whatever_make_is_told(tree):
+    for claim in ("first", "second"):
+        tree.write(f"experiments/{claim}.py", EXPERIMENT + "ALONE = True\n")
+    tree.make("-j4", "figures")
+    assert tree.log()[3:] == ["ran first", "drew first", "ran second", "drew second"]
+    assert tree.log("shares") == ["first", "second"]
+
+
+def test_shares_are_not_taken_from_the_environment(tree, monkeypatch):
+    monkeypatch.setenv("SHARE", "/usr/share")
+    tree.write("widththeory/processes.py", "raise SystemExit('no cores')\n")  # then one by one
+    said = tree.make("figures")
+    assert "no cores" in said
+    assert tree.log("shares") == ["second", "first"]
+    assert "2 of 2 up to date" in said
 
 
 def test_variables_of_one_thread_are_those_of_workers():
     makefile = (ROOT / "Makefile").read_text()
-    threads = [name for name in WORKER_ENVIRONMENT if name.endswith("_NUM_THREADS")]
-    assert len(threads) == 3
+    threads = [name for name in WORKER_ENVIRONMENT if name.endswith(("_NUM_THREADS", "NPROC"))]
+    assert len(threads) == 4
     assert all(f"{name}={WORKER_ENVIRONMENT[name]} " in makefile for name in threads)
 
 

@@ -202,7 +202,7 @@ def draw(
             return function(read[""], *(read[part] for part in parts))
 
         read[""] = _table(source, claim, options.scale)
-        _check_some_finished(read[""], source, options.scale)
+        _check_some_finished(read[""], source, None if options.table else options.scale)
         folder = figures_folder(script, options.scale, options.out)
 
         from widththeory import plotting, verdicts
@@ -246,15 +246,21 @@ def _table(path: Path, claim: str, scale: Scale) -> "pd.DataFrame":
     return table
 
 
-def _check_some_finished(table: "pd.DataFrame", source: Path, scale: Scale) -> None:
+def _check_some_finished(table: "pd.DataFrame", source: Path, scale: Scale | None) -> None:
+    """Refuse a table of fits that has nothing to draw; `scale` if it is the experiment's own, with a ledger."""
     from widththeory.estimates import finished
 
     is_fits = "status" in table and table["status"].isin(("done", "failed")).all()  # not one of theorems, say
     if is_fits and finished(table).empty:
-        raise ValueError(
-            f"of the {len(table)} fits of {_shown(source)} every one failed or diverged, so that there is nothing to "
-            f"draw: `python -m widththeory status --scale {scale}` says why they failed"
+        failed = int((table["status"] == "failed").sum())
+        told = (
+            f"{failed} of the {len(table)} fits of {_shown(source)} failed and {len(table) - failed} diverged, so that "
         )
+        told += "there is nothing to draw"
+        if failed and scale:
+            told += f": `python -m widththeory status --scale {scale}` says why they failed, and the experiment's "
+            told += "--retry-failed measures them again"
+        raise ValueError(told)
 
 
 @contextlib.contextmanager

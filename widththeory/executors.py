@@ -106,9 +106,11 @@ class SpawnPool(Executor):
     def __init__(self, jobs: int) -> None:
         self.jobs = check_positive_int("jobs", jobs)
         self._environment = {name: os.environ.get(name) for name in (*WORKER_ENVIRONMENT, "XLA_FLAGS")}
-        flags = f"{self._environment['XLA_FLAGS'] or ''} {XLA_ONE_THREAD}".strip()
+        flags = (self._environment["XLA_FLAGS"] or "").split()
+        if XLA_ONE_THREAD not in flags:  # JAX keeps compiled programs by the flags word for word
+            flags.append(XLA_ONE_THREAD)
         # Set here and not in the worker: a library may read it while the worker imports the main script.
-        os.environ.update(WORKER_ENVIRONMENT | {"XLA_FLAGS": flags})
+        os.environ.update(WORKER_ENVIRONMENT | {"XLA_FLAGS": " ".join(flags)})
         self._start()
 
     def _start(self) -> None:

@@ -26,7 +26,7 @@ def side_by_side() -> tuple[int, int]:
     """How many experiments to run at a time, and with how many worker processes each, so that no core is idle.
 
     Two with half of the cores: what one does by itself (imports, theory, its last fits) is beside the fits of the
-    other. One where there is one core, and where two would share an accelerator.
+    other. One where there is one core, and where two would share an accelerator (there figures wait for fits too).
     """
     jobs = default_jobs()
     return (1, jobs) if jobs == 1 else (2, -(-jobs // 2))

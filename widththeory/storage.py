@@ -99,7 +99,7 @@ def connect(path: Path, journal_mode: str | None) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             _check_ours(connection, path)  # before anything is written: another program's file stays as it is
-            _set_journal(connection, mode)
+            _set_journal(connection, mode, path)
             # FULL: what `record` has returned from survives a power cut too, not only a killed process.
             connection.execute("PRAGMA synchronous = FULL")
             if _version(connection) < len(SCHEMA):
@@ -114,15 +114,23 @@ def connect(path: Path, journal_mode: str | None) -> sqlite3.Connection:
     return connection
 
 
-def _set_journal(connection: sqlite3.Connection, mode: str) -> None:
-    """Change the journal; where another process is writing, SQLite refuses that at once, whatever its time-out."""
+def _set_journal(connection: sqlite3.Connection, mode: str, path: Path) -> None:
+    """Change the journal. Where another process is writing, SQLite refuses that at once, whatever its time-out.
+
+    To WAL it goes a moment later. From it there is no way while any other process has the ledger open.
+    """
     end = time.monotonic() + BUSY_SECONDS
     while True:
         try:
             connection.execute(f"PRAGMA journal_mode = {mode}")
             return
         except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > end:
+            if "locked" not in str(error):
+                raise
+            if mode != "wal":
+                said = f"journal_mode of {path} cannot become {mode!r} while another process has it open"
+                raise LedgerError(said) from error
+            if time.monotonic() > end:
                 raise
         time.sleep(0.01)
 

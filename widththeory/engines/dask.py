@@ -31,42 +31,51 @@ def start(options: Options) -> Executor:
     Raises:
         ValueError: a scheduler that does not answer.
     """
+    with contextlib.ExitStack() as opened:
+        client = _client(options, opened)
+        executor = client.get_executor(pure=False, retries=0)
+        workers = sum(client.nthreads().values())
+        close = opened.pop_all().close
+
+    def send(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+        return executor.submit(fn, *args, **kwargs)
+
+    return Remote(send, close, workers)
+
+
+def _client(options: Options, opened: contextlib.ExitStack) -> Any:
+    """Of the scheduler that is there or of workers that are started, with what is to be closed after use."""
     import dask
     import distributed
 
-    opened = contextlib.ExitStack()
     if options.scheduler is not None:
         try:
             client = distributed.Client(options.scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError, TimeoutError) as error:
             raise ValueError(f"no Dask scheduler answers at {options.scheduler}: {error}") from error
-    else:
-        # A chunk that has killed its worker comes back at once: the driver knows how to find the cell.
-        quiet = {
-            "distributed.scheduler.allowed-failures": 0,
-            "distributed.nanny.environ": worker_environment(),
-            "distributed.comm.timeouts.connect": "120s",  # workers that import JAX on a busy machine are slow to answer
-        }
-        # Some time after each loss Dask looks whether the worker is back, and gives its place up where it has just been
-        # lost again. The time is read at every loss, so the setting must hold as long as the cluster does.
-        opened.enter_context(dask.config.set({"distributed.deploy.lost-worker-timeout": _NEVER}))
-        with dask.config.set(quiet):
-            cluster = distributed.LocalCluster(
-                n_workers=options.workers,
-                threads_per_worker=1,
-                host="127.0.0.1",
-                # Without an address, the scheduler's pages of health take port 8787, and warn where it is taken.
-                dashboard_address="127.0.0.1:0",
-                scheduler_kwargs={"dashboard": False},
-                memory_limit=0,
-                silence_logs=logging.CRITICAL,
-            )
-            opened.callback(cluster.close)
-            client = distributed.Client(cluster, set_as_default=False)
+        opened.callback(client.close)
+        return client
+    # Some time after each loss Dask looks whether the worker is back, and gives its place up where it has just been
+    # lost again. The time is read at every loss, so the setting must hold as long as the cluster does.
+    opened.enter_context(dask.config.set({"distributed.deploy.lost-worker-timeout": _NEVER}))
+    # A chunk that has killed its worker comes back at once: the driver knows how to find the cell.
+    quiet = {
+        "distributed.scheduler.allowed-failures": 0,
+        "distributed.nanny.environ": worker_environment(),
+        "distributed.comm.timeouts.connect": "120s",  # workers that import JAX on a busy machine are slow to answer
+    }
+    with dask.config.set(quiet):
+        cluster = distributed.LocalCluster(
+            n_workers=options.workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            # Without an address, the scheduler's pages of health take port 8787, and warn where it is taken.
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+        )
+        opened.callback(cluster.close)
+        client = distributed.Client(cluster, set_as_default=False)
     opened.callback(client.close)
-
-    def send(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
-        return executor.submit(fn, *args, **kwargs)
-
-    executor = client.get_executor(pure=False, retries=0)
-    return Remote(send, opened.close, sum(client.nthreads().values()))
+    return client
