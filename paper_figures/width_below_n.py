@@ -20,7 +20,7 @@ PLACE = ["target", "target.input_dim", "target.box_radius"]
 CELL = [*PLACE, "width", "depth"]
 TOLERANCE = 4  # standard errors of a sampled error that may lie under a floor before it counts as a defect
 ROUNDING = 1e-9  # relative, of exact errors
-OTHERS = (0, 1, 2, 4, 5)  # looks that are not those of explicit networks
+OTHERS = (0, 1, 2, 4, 5, 6)  # looks that are not those of explicit networks
 
 
 def drawn(table: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
@@ -126,7 +126,7 @@ def _boxes(axes: Axes, fits: pd.DataFrame, growth: pd.DataFrame) -> None:
     for index, (width, group) in enumerate(cells.groupby("width")):
         by = group.groupby("target.box_radius")["l1_ratio"]
         shift = 1.05 ** (index - 2)
-        look = {**series(OTHERS[index % 5]), "linestyle": "none", "label": f"trained, width {width:.0f}"}
+        look = {**series(OTHERS[index % len(OTHERS)]), "linestyle": "none", "label": f"trained, width {width:.0f}"}
         _marks(axes, by.median().index * shift, by, **look)
     names = {"narrowest": "explicit, width $n$, fixed", "string": "explicit, width $n+1$: 0"}
     for kind, line in (("narrowest", (0, (5, 1.5))), ("string", "-")):
