@@ -20,7 +20,6 @@ from fake_targets import wave
 from widththeory import command, engines, fit
 from widththeory import grid as engine
 from widththeory.engines import LostChunkError, Options, Slurm, slurm
-from widththeory.engines import dask as dask_engine
 from widththeory.experiment import Flags
 from widththeory.ledger import Ledger
 from widththeory.progress import Lines
@@ -131,17 +130,16 @@ def test_dask_listens_to_this_machine_alone_and_beside_another(cluster):
     assert {address.ip for address in heard} == {"127.0.0.1"}
 
 
-def test_dask_keeps_the_place_of_a_worker_that_is_lost_again(tmp_path):
+def test_dask_keeps_the_place_of_a_worker_that_is_lost_again():
     """By default Dask looks 15 s after each loss whether the worker is there, and closes its place if it is not."""
-    with (
-        dask.config.set({"distributed.deploy.lost-worker-timeout": "1 ms"}),
-        engines.open_engine("dask", Options(jobs=1)) as executor,
-    ):
-        lost = executor.submit(os.kill, executor.submit(os.getpid).result(60), signal.SIGKILL)
-        with pytest.raises(distributed.KilledWorker):
-            lost.result(60)
-        assert executor.submit(pow, 2, 5).result(60) == 32
-    assert dask.config.get("distributed.deploy.lost-worker-timeout") != dask_engine._NEVER
+    name = "distributed.deploy.lost-worker-timeout"
+    with dask.config.set({name: "1 ms"}):
+        with engines.open_engine("dask", Options(jobs=1)) as executor:
+            lost = executor.submit(os.kill, executor.submit(os.getpid).result(60), signal.SIGKILL)
+            with pytest.raises(distributed.KilledWorker):
+                lost.result(60)
+            assert executor.submit(pow, 2, 5).result(60) == 32
+        assert dask.config.get(name) == "1 ms"  # the setting went with the cluster
 
 
 def test_a_cell_that_loses_one_worker_alone_is_not_blamed(tmp_path):

@@ -1,13 +1,9 @@
-"""Rows come back exactly, equal rows give equal tables, and what is not ours is refused in one sentence."""
+"""Rows come back exactly, equal rows give equal tables, and a malformed table is refused in one sentence."""
 
-import contextlib
 import json
 import math
-import re
-import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,26 +12,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from fake_fits import FakeFit, fake_measure, grid
+from fake_ledger import FIT, METRICS, rows
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widththeory import identity, storage
+from widththeory import identity
 from widththeory.experiment import Flags, fit_table
 from widththeory.ledger import Ledger, LedgerError, Row
-
-FIT = FakeFit("lu.Wide", (("k", 3), ("seed", 1)), 8, 2, 1e-3)
-METRICS = {"loss": 0.1 + 0.2, "tiny": 5e-324, "worst": math.inf, "lost": math.nan, "pieces": 2**60, "kind": 'x, "y"\n'}
 
 
 @pytest.fixture
 def ledger(tmp_path):
     with Ledger.open(tmp_path / "ledger.sqlite") as opened:
         yield opened
-
-
-def _rows(settings):
-    made_by = {"jax": "0.10.2", "host": "here", "commit": "abc", "chunk_size": 16}
-    return [Row(one, "done", METRICS, made_by, None, 0.25) for one in settings]
 
 
 def _same(one, other):
@@ -99,7 +88,7 @@ def test_settings_that_are_not_plain_data_are_refused():
 
 
 def test_rows_come_back_exactly(ledger):
-    ledger.record("claim", _rows([FIT]))
+    ledger.record("claim", rows([FIT]))
     ledger.close()
     with Ledger.open(ledger.path) as again:
         table = again.table("claim")
@@ -128,8 +117,8 @@ def test_the_first_result_stays_and_a_failure_gives_way(ledger):
     assert ledger.failures("claim") == []
 
 
-def test_experiments_do_not_share_rows(ledger):
-    ledger.record("one", _rows([FIT]))
+def test_experiments_do_not_sharerows(ledger):
+    ledger.record("one", rows([FIT]))
     assert ledger.missing("two", [FIT]) == [FIT]
     assert ledger.experiments() == ["one"]
 
@@ -137,9 +126,9 @@ def test_experiments_do_not_share_rows(ledger):
 def test_a_chunk_is_written_whole_or_not_at_all(ledger):
     bad = Row(replace(FIT, seed=3), "done", {"width": 1.0})
     with pytest.raises(ValueError, match="name of its own"):
-        ledger.record("claim", [*_rows([FIT]), bad])
+        ledger.record("claim", [*rows([FIT]), bad])
     with pytest.raises(ValueError, match="metric loss must be"):
-        ledger.record("claim", [*_rows([FIT]), Row(FIT, "done", {"loss": [1]})])
+        ledger.record("claim", [*rows([FIT]), Row(FIT, "done", {"loss": [1]})])
     assert ledger.counts("claim") == {"done": 0, "failed": 0}
 
 
@@ -170,13 +159,13 @@ def test_rows_older_than_a_field_show_its_default(ledger):
         trouble: str = ""
         momentum: float = 0.5
 
-    ledger.record("claim", _rows([FIT]))
-    ledger.record("claim", _rows([FakeFit("lu.Wide", (("k", 3), ("seed", 1)), 8, 3, 1e-3, momentum=0.9)]))
+    ledger.record("claim", rows([FIT]))
+    ledger.record("claim", rows([FakeFit("lu.Wide", (("k", 3), ("seed", 1)), 8, 3, 1e-3, momentum=0.9)]))
     assert ledger.table("claim")["momentum"].tolist() == [0.5, 0.9]
 
 
 def test_a_backup_holds_what_was_recorded(ledger, tmp_path):
-    ledger.record("claim", _rows(grid()))
+    ledger.record("claim", rows(grid()))
     ledger.backup(tmp_path / "copy.sqlite")
     with Ledger.open(tmp_path / "copy.sqlite") as copy:
         assert copy.statuses("claim") == ledger.statuses("claim")
@@ -189,7 +178,7 @@ def test_equal_rows_give_equal_bytes(tmp_path):
     settings = grid(seeds=3)
     for name, order in (("a", settings), ("b", settings[::-1])):
         with Ledger.open(tmp_path / f"{name}.sqlite") as ledger:
-            for row in _rows(order):
+            for row in rows(order):
                 ledger.record("claim", [replace(row, seconds=time.perf_counter())])
             assert ledger.export_csv(tmp_path / f"{name}.csv", "claim")
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
@@ -201,15 +190,15 @@ def test_equal_rows_give_equal_bytes(tmp_path):
     assert not {"seconds", "created", "made.host", "made.commit"} & set(read)
 
 
-def test_a_table_can_be_of_a_part_of_the_rows(ledger, tmp_path):
-    ledger.record("claim", _rows(grid(seeds=5)))
+def test_a_table_can_be_of_a_part_of_therows(ledger, tmp_path):
+    ledger.record("claim", rows(grid(seeds=5)))
     assert ledger.export_csv(tmp_path / "claim.csv", "claim", grid(seeds=2))
     assert set(pd.read_csv(tmp_path / "claim.csv")["seed"]) == {0, 1}
     assert set(ledger.table("claim", grid(seeds=2))["seed"]) == {0, 1}
 
 
 def test_an_unchanged_table_is_not_touched(ledger, tmp_path):
-    ledger.record("claim", _rows([FIT]))
+    ledger.record("claim", rows([FIT]))
     path = tmp_path / "claim.csv"
     assert ledger.export_csv(path, "claim")
     before = path.stat()
@@ -223,7 +212,7 @@ def test_a_table_fills_an_empty_ledger(ledger, tmp_path):
         replace(FIT, optimizer=text, target_args=(("flag", True), ("name", text), ("none", None), ("rate", 1e300)))
         for text in ("", "1", "1.5", "nan", "True", "None", '"', "[1]", "a,b", "a\r\nb", "é", "-inf", " 1")
     ]
-    ledger.record("claim", [*_rows([FIT, *grid(), *odd]), Row(replace(FIT, seed=9), "failed", error="E: 1")])
+    ledger.record("claim", [*rows([FIT, *grid(), *odd]), Row(replace(FIT, seed=9), "failed", error="E: 1")])
     ledger.export_csv(tmp_path / "claim.csv", "claim")
     with Ledger.open(tmp_path / "new.sqlite") as new:
         assert new.import_csv(tmp_path / "claim.csv", FakeFit, "claim") == len(grid()) + len(odd) + 2
@@ -305,151 +294,6 @@ def test_a_table_in_another_encoding_or_missing_is_refused(ledger, tmp_path):
         ledger.import_csv(tmp_path / "none.csv", FakeFit, "claim")
     with pytest.raises(LedgerError, match="no rows of experiment 'claim'"):
         ledger.export_csv(tmp_path / "claim.csv", "claim")
-
-
-# Files that cannot be used
-
-
-def test_files_that_are_not_ledgers_are_left_alone(tmp_path):
-    text = tmp_path / "notes.txt"
-    text.write_text("these are my notes, and they are longer than an SQLite header " * 20)
-    foreign = tmp_path / "foreign.sqlite"
-    other = sqlite3.connect(foreign)
-    other.execute("CREATE TABLE mine (x)")
-    other.commit()
-    other.close()
-    newer = tmp_path / "newer.sqlite"
-    Ledger.open(newer).close()
-    other = sqlite3.connect(newer)
-    other.execute("PRAGMA user_version = 99")
-    other.close()
-    for path, said in ((text, "not an SQLite file"), (foreign, "of another program"), (newer, "newer version.* 99")):
-        before = path.read_bytes()
-        with pytest.raises(LedgerError, match=said):
-            Ledger.open(path)
-        assert path.read_bytes() == before
-
-
-def test_a_ledger_that_another_driver_is_just_making_is_ours(tmp_path):
-    path = tmp_path / "ledger.sqlite"
-
-    class Slow(sqlite3.Connection):
-        """Between its first question and the second, another driver makes the ledger."""
-
-        asked = False
-
-        def execute(self, *arguments):
-            answer = super().execute(*arguments)
-            if not Slow.asked:
-                Slow.asked = True
-                answer = iter(answer.fetchall())
-                Ledger.open(path).close()
-                return type("Answer", (), {"fetchone": lambda self: next(answer)})()
-            return answer
-
-    connection = sqlite3.connect(path, factory=Slow)
-    storage._check_ours(connection, path)
-    connection.close()
-    assert Slow.asked
-
-
-def test_a_damaged_ledger_is_said_to_be(tmp_path):
-    path = tmp_path / "ledger.sqlite"
-    with Ledger.open(path) as ledger:
-        ledger.record("claim", _rows(grid(seeds=20)))
-    content = bytearray(path.read_bytes())
-    content[4096 : len(content)] = b"\x5a" * (len(content) - 4096)
-    path.write_bytes(content)
-    with pytest.raises(LedgerError, match="is damaged"), Ledger.open(path) as ledger:
-        ledger.table("claim")
-
-
-def test_folders_that_cannot_be_written_are_said_to_be(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(LedgerError, match="cannot be made"):
-        Ledger.open(tmp_path / "file" / "ledger.sqlite")
-    with pytest.raises(LedgerError, match="cannot be opened"):
-        Ledger.open(tmp_path)
-    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
-        ledger.record("claim", _rows([FIT]))
-        with pytest.raises(LedgerError, match="cannot be written"):
-            ledger.export_csv(tmp_path / "file" / "claim.csv", "claim")
-        (tmp_path / "taken.csv").mkdir()
-        with pytest.raises(LedgerError, match="cannot be written"):
-            ledger.export_csv(tmp_path / "taken.csv", "claim")
-
-
-def test_a_full_disk_loses_nothing(ledger):
-    ledger.record("claim", _rows([FIT]))
-    (pages,) = ledger.connection.execute("PRAGMA page_count").fetchone()
-    ledger.connection.execute(f"PRAGMA max_page_count = {pages + 1}")
-    with pytest.raises(LedgerError, match=r"the disk is full: .* kept"):
-        ledger.record("claim", _rows(grid(seeds=30)))
-    assert ledger.counts("claim") == {"done": 1, "failed": 0}
-    ledger.connection.execute("PRAGMA max_page_count = 1000000")
-    assert ledger.record("claim", _rows(grid(seeds=30))) == len(grid(seeds=30))
-
-
-def test_an_older_schema_is_brought_up_to_date(tmp_path):
-    path = tmp_path / "old.sqlite"
-    old = sqlite3.connect(path)
-    old.executescript(storage.SCHEMA[0])
-    old.execute("INSERT INTO provenance VALUES (1, '{}')")
-    fields = identity.defaults(FakeFit)
-    old.execute("INSERT INTO classes VALUES ('FakeFit', ?)", (fields,))
-    old.execute(
-        "INSERT INTO rows VALUES (1, 'claim', ?, 'done', 'FakeFit', ?, '{\"loss\": 0.5}', NULL, 1, 1.0, 1.0, NULL)",
-        (identity.key(FIT), identity.encode(FIT)),
-    )
-    old.execute(f"PRAGMA application_id = {storage.APPLICATION_ID}")
-    old.execute("PRAGMA user_version = 1")
-    old.commit()
-    old.close()
-    with Ledger.open(path) as ledger:
-        assert ledger.table("claim")["loss"].tolist() == [0.5]
-        assert ledger.throughputs() == {}
-        assert ledger.connection.execute("PRAGMA user_version").fetchone() == (len(storage.SCHEMA),)
-
-
-def test_a_journal_is_changed_when_the_other_process_is_done(tmp_path):
-    """As where two drivers open a ledger that is not there yet: SQLite by itself refuses the second at once."""
-    path = tmp_path / "a.sqlite"
-    Ledger.open(path, journal_mode="delete").close()
-    writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    writer.execute("BEGIN IMMEDIATE")
-    with (
-        contextlib.closing(sqlite3.connect(path, timeout=60)) as plain,
-        pytest.raises(sqlite3.OperationalError, match="locked"),
-    ):
-        plain.execute("PRAGMA journal_mode = wal")
-    later = threading.Timer(0.3, writer.close)
-    later.start()
-    with Ledger.open(path, journal_mode="wal") as ledger:
-        assert ledger.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    later.join()
-
-
-def test_a_journal_that_another_process_needs_is_said(tmp_path):
-    path = tmp_path / "a.sqlite"
-    said = f"journal_mode of {path} cannot become 'delete' while another process has it open"
-    with Ledger.open(path, journal_mode="wal"), pytest.raises(LedgerError, match=re.escape(said)):
-        Ledger.open(path, journal_mode="delete")
-    Ledger.open(path, journal_mode="delete").close()
-
-
-def test_the_journal_suits_the_file_system(tmp_path, monkeypatch):
-    mounts = ["/dev/a / ext4 rw", "server:/x /home nfs4 rw", "tmpfs /home/me/scratch tmpfs rw", "odd"]
-    assert storage.journal_for(Path("/data/a.sqlite"), mounts) == "wal"
-    assert storage.journal_for(Path("/home/me/a.sqlite"), mounts) == "delete"
-    assert storage.journal_for(Path("/home/me/scratch/a.sqlite"), mounts) == "wal"
-    with Ledger.open(tmp_path / "a.sqlite", journal_mode="delete") as ledger:
-        ledger.record("claim", _rows([FIT]))
-        assert ledger.connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
-    monkeypatch.setenv(storage.JOURNAL_VARIABLE, "truncate")
-    with Ledger.open(tmp_path / "b.sqlite") as ledger:
-        assert ledger.connection.execute("PRAGMA journal_mode").fetchone() == ("truncate",)
-    with pytest.raises(ValueError, match="journal_mode must be"):
-        Ledger.open(tmp_path / "c.sqlite", journal_mode="none")
 
 
 def test_many_rows_are_quick(tmp_path):

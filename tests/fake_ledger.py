@@ -1,0 +1,15 @@
+"""Rows of pretended fits, with every number that a table may hold."""
+
+import math
+
+from fake_fits import FakeFit
+
+from widththeory.ledger import Row
+
+FIT = FakeFit("lu.Wide", (("k", 3), ("seed", 1)), 8, 2, 1e-3)
+METRICS = {"loss": 0.1 + 0.2, "tiny": 5e-324, "worst": math.inf, "lost": math.nan, "pieces": 2**60, "kind": 'x, "y"\n'}
+
+
+def rows(settings):
+    made_by = {"jax": "0.10.2", "host": "here", "commit": "abc", "chunk_size": 16}
+    return [Row(one, "done", METRICS, made_by, None, 0.25) for one in settings]

@@ -1,0 +1,162 @@
+"""A ledger's file: what is not ours, damaged, locked, full or older is said in one sentence, and nothing is lost."""
+
+import contextlib
+import re
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+from fake_fits import FakeFit, grid
+from fake_ledger import FIT, rows
+
+from widththeory import identity, storage
+from widththeory.ledger import Ledger, LedgerError
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger.open(tmp_path / "ledger.sqlite") as opened:
+        yield opened
+
+
+def test_files_that_are_not_ledgers_are_left_alone(tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("these are my notes, and they are longer than an SQLite header " * 20)
+    foreign = tmp_path / "foreign.sqlite"
+    other = sqlite3.connect(foreign)
+    other.execute("CREATE TABLE mine (x)")
+    other.commit()
+    other.close()
+    newer = tmp_path / "newer.sqlite"
+    Ledger.open(newer).close()
+    other = sqlite3.connect(newer)
+    other.execute("PRAGMA user_version = 99")
+    other.close()
+    for path, said in ((text, "not an SQLite file"), (foreign, "of another program"), (newer, "newer version.* 99")):
+        before = path.read_bytes()
+        with pytest.raises(LedgerError, match=said):
+            Ledger.open(path)
+        assert path.read_bytes() == before
+
+
+def test_a_ledger_that_another_driver_is_just_making_is_ours(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+
+    class Slow(sqlite3.Connection):
+        """Between its first question and the second, another driver makes the ledger."""
+
+        asked = False
+
+        def execute(self, *arguments):
+            answer = super().execute(*arguments)
+            if not Slow.asked:
+                Slow.asked = True
+                answer = iter(answer.fetchall())
+                Ledger.open(path).close()
+                return type("Answer", (), {"fetchone": lambda self: next(answer)})()
+            return answer
+
+    connection = sqlite3.connect(path, factory=Slow)
+    storage._check_ours(connection, path)
+    connection.close()
+    assert Slow.asked
+
+
+def test_a_damaged_ledger_is_said_to_be(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    with Ledger.open(path) as ledger:
+        ledger.record("claim", rows(grid(seeds=20)))
+    content = bytearray(path.read_bytes())
+    content[4096 : len(content)] = b"\x5a" * (len(content) - 4096)
+    path.write_bytes(content)
+    with pytest.raises(LedgerError, match="is damaged"), Ledger.open(path) as ledger:
+        ledger.table("claim")
+
+
+def test_folders_that_cannot_be_written_are_said_to_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LedgerError, match="cannot be made"):
+        Ledger.open(tmp_path / "file" / "ledger.sqlite")
+    with pytest.raises(LedgerError, match="cannot be opened"):
+        Ledger.open(tmp_path)
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        ledger.record("claim", rows([FIT]))
+        with pytest.raises(LedgerError, match="cannot be written"):
+            ledger.export_csv(tmp_path / "file" / "claim.csv", "claim")
+        (tmp_path / "taken.csv").mkdir()
+        with pytest.raises(LedgerError, match="cannot be written"):
+            ledger.export_csv(tmp_path / "taken.csv", "claim")
+
+
+def test_a_full_disk_loses_nothing(ledger):
+    ledger.record("claim", rows([FIT]))
+    (pages,) = ledger.connection.execute("PRAGMA page_count").fetchone()
+    ledger.connection.execute(f"PRAGMA max_page_count = {pages + 1}")
+    with pytest.raises(LedgerError, match=r"the disk is full: .* kept"):
+        ledger.record("claim", rows(grid(seeds=30)))
+    assert ledger.counts("claim") == {"done": 1, "failed": 0}
+    ledger.connection.execute("PRAGMA max_page_count = 1000000")
+    assert ledger.record("claim", rows(grid(seeds=30))) == len(grid(seeds=30))
+
+
+def test_an_older_schema_is_brought_up_to_date(tmp_path):
+    path = tmp_path / "old.sqlite"
+    old = sqlite3.connect(path)
+    old.executescript(storage.SCHEMA[0])
+    old.execute("INSERT INTO provenance VALUES (1, '{}')")
+    fields = identity.defaults(FakeFit)
+    old.execute("INSERT INTO classes VALUES ('FakeFit', ?)", (fields,))
+    old.execute(
+        "INSERT INTO rows VALUES (1, 'claim', ?, 'done', 'FakeFit', ?, '{\"loss\": 0.5}', NULL, 1, 1.0, 1.0, NULL)",
+        (identity.key(FIT), identity.encode(FIT)),
+    )
+    old.execute(f"PRAGMA application_id = {storage.APPLICATION_ID}")
+    old.execute("PRAGMA user_version = 1")
+    old.commit()
+    old.close()
+    with Ledger.open(path) as ledger:
+        assert ledger.table("claim")["loss"].tolist() == [0.5]
+        assert ledger.throughputs() == {}
+        assert ledger.connection.execute("PRAGMA user_version").fetchone() == (len(storage.SCHEMA),)
+
+
+def test_a_journal_is_changed_when_the_other_process_is_done(tmp_path):
+    """As where two drivers open a ledger that is not there yet: SQLite by itself refuses the second at once."""
+    path = tmp_path / "a.sqlite"
+    Ledger.open(path, journal_mode="delete").close()
+    writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    writer.execute("BEGIN IMMEDIATE")
+    with (
+        contextlib.closing(sqlite3.connect(path, timeout=60)) as plain,
+        pytest.raises(sqlite3.OperationalError, match="locked"),
+    ):
+        plain.execute("PRAGMA journal_mode = wal")
+    later = threading.Timer(0.3, writer.close)
+    later.start()
+    with Ledger.open(path, journal_mode="wal") as ledger:
+        assert ledger.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    later.join()
+
+
+def test_a_journal_that_another_process_needs_is_said(tmp_path):
+    path = tmp_path / "a.sqlite"
+    said = f"journal_mode of {path} cannot become 'delete' while another process has it open"
+    with Ledger.open(path, journal_mode="wal"), pytest.raises(LedgerError, match=re.escape(said)):
+        Ledger.open(path, journal_mode="delete")
+    Ledger.open(path, journal_mode="delete").close()
+
+
+def test_the_journal_suits_the_file_system(tmp_path, monkeypatch):
+    mounts = ["/dev/a / ext4 rw", "server:/x /home nfs4 rw", "tmpfs /home/me/scratch tmpfs rw", "odd"]
+    assert storage.journal_for(Path("/data/a.sqlite"), mounts) == "wal"
+    assert storage.journal_for(Path("/home/me/a.sqlite"), mounts) == "delete"
+    assert storage.journal_for(Path("/home/me/scratch/a.sqlite"), mounts) == "wal"
+    with Ledger.open(tmp_path / "a.sqlite", journal_mode="delete") as ledger:
+        ledger.record("claim", rows([FIT]))
+        assert ledger.connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    monkeypatch.setenv(storage.JOURNAL_VARIABLE, "truncate")
+    with Ledger.open(tmp_path / "b.sqlite") as ledger:
+        assert ledger.connection.execute("PRAGMA journal_mode").fetchone() == ("truncate",)
+    with pytest.raises(ValueError, match="journal_mode must be"):
+        Ledger.open(tmp_path / "c.sqlite", journal_mode="none")
