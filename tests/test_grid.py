@@ -76,6 +76,25 @@ def test_the_chunk_that_made_a_row_is_recorded(ledger):
     assert {"jax", "numpy", "widththeory", "host", "python"} <= set(made_by)
 
 
+def test_with_hours_the_quickest_come_first_and_a_later_run_goes_on(ledger):
+    settings = [replace(one, millis=40) for one in grid(widths=(8, 3, 5), seeds=4)]
+    lines = io.StringIO()
+    summary = run(settings, ledger, hours=0.4 / 3600, progress=Lines(lines))
+    assert 0 < summary.done < len(settings)
+    widths = ledger.table("claim")["width"]
+    in_a_program = len(settings) // len({one.program_key for one in settings})
+    # Narrow ones first, and a program whole before the next is begun: at most one is there in part.
+    assert set(widths) == set(sorted({3, 5, 8})[: widths.nunique()])
+    assert sum(len(part) < 2 * in_a_program for _, part in ledger.table("claim").groupby("width")) <= 1
+    left = len(settings) - summary.done
+    assert f"the time is over: {left} cells of claim are left for another run" in lines.getvalue()
+    assert counts(run(settings, ledger, hours=1.0)) == (left, 0, summary.done)
+    with Ledger.open(ledger.path.with_name("whole.sqlite")) as whole:
+        run(settings, whole)
+        clocks = ["seconds", "created"]
+        assert ledger.table("claim").drop(columns=clocks).equals(whole.table("claim").drop(columns=clocks))
+
+
 def test_bad_arguments_are_said(ledger):
     with pytest.raises(ValueError, match="the grid is empty"):
         run([], ledger)
@@ -83,6 +102,8 @@ def test_bad_arguments_are_said(ledger):
         run(grid(), ledger, chunk_size=0)
     with pytest.raises(ValueError, match="jobs must be an integer of at least 1, got 0"):
         run(grid(), ledger, jobs=0)
+    with pytest.raises(ValueError, match=r"hours must be positive and finite, got 0\.0"):
+        run(grid(), ledger, hours=0.0)
     with pytest.raises(ValueError, match="progress must be"):
         run(grid(), ledger, progress="loud")
     with pytest.raises(ValueError, match="importable by name"):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widththeory.typing import Certified, Size, check_positive_int
+from widththeory.typing import Certified, Size, check_positive, check_positive_int
 
 numbers = st.floats(-1e300, 1e300)
 
@@ -36,6 +36,14 @@ def test_size_of_an_affine_map_and_of_a_deep_network():
     assert (Size(3, ()).width, Size(3, ()).depth, Size(3, ()).num_params) == (0, 0, 4)
     assert (Size(2, (4, 8), 3).width, Size(2, (4, 8), 3).depth) == (8, 2)
     assert Size(2, (4, 8), 3).num_params == 3 * 4 + 5 * 8 + 9 * 3
+
+
+def test_check_positive():
+    assert check_positive("hours", np.float32(0.5)) == 0.5
+    assert type(check_positive("hours", 3)) is float
+    for value in (0, -1.0, np.nan, np.inf, True, "3", None):
+        with pytest.raises(ValueError, match="hours must be positive and finite, got"):
+            check_positive("hours", value)
 
 
 def test_check_positive_int():

@@ -7,6 +7,7 @@ alone: one may have gone for reasons of its own. A chunk is written in one trans
 """
 
 import queue
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
@@ -76,6 +77,7 @@ class Driver:
         in_flight: int,
         tell: Callable[[Written], None],
         retry_failed: bool = False,
+        seconds: float = float("inf"),
     ) -> None:
         self.measure = measure
         self.ledger = ledger
@@ -84,6 +86,7 @@ class Driver:
         self.in_flight = in_flight
         self.tell = tell
         self.retry_failed = retry_failed
+        self._stop_at = time.monotonic() + seconds
         self._waiting = deque(chunks)
         self._parts: deque[_Part] = deque()
         self._suspects: deque[_Part] = deque()
@@ -93,7 +96,7 @@ class Driver:
         self._breaks = 0
 
     def run(self) -> None:
-        """Until every chunk is settled.
+        """Until every chunk is settled, or `seconds` are over and what was begun is done.
 
         Raises:
             GridError: workers die whatever they are given, or an executor that cannot be restarted is broken.
@@ -134,6 +137,8 @@ class Driver:
 
     def _claim_next(self) -> bool:
         """Submit the first waiting chunk that nobody else is at; False if there is none."""
+        if time.monotonic() >= self._stop_at:
+            self._waiting.clear()
         for _ in range(len(self._waiting)):
             chunk = self._waiting.popleft()
             answer = self.lease.claim(chunk.keys, retry_failed=self.retry_failed)

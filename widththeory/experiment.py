@@ -12,7 +12,7 @@ from widththeory.identity import key
 from widththeory.ledger import Ledger
 from widththeory.progress import Style
 from widththeory.tables import replace_file
-from widththeory.typing import check_positive_int
+from widththeory.typing import check_positive, check_positive_int
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +34,8 @@ class Flags:
     """How progress is shown."""
     retry_failed: bool = False
     """Measure again what failed."""
+    hours: float | None = None
+    """Begin no fits later than this, and the quickest first, so that a table cut short is whole up to some size."""
     chunk_size: int | None = None
     """Networks in one program, instead of what suits the machine."""
     engine: str = engines.POOL
@@ -53,6 +55,8 @@ class Flags:
         for name in ("seeds", "jobs", "chunk_size"):
             if getattr(self, name) is not None:
                 check_positive_int(name, getattr(self, name))
+        if self.hours is not None:
+            check_positive("hours", self.hours)
 
 
 def fit_table(
@@ -111,6 +115,7 @@ def fit_table(
                     chunk_size=1 if leader else flags.chunk_size,
                     progress=flags.log,
                     retry_failed=flags.retry_failed,
+                    hours=flags.hours,
                 )
         finally:
             if leader:

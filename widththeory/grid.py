@@ -9,6 +9,7 @@ Calling it again costs nothing; after a crash it goes on where it was; with more
 """
 
 import contextlib
+import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -23,7 +24,7 @@ from widththeory.ledger import Ledger
 from widththeory.packing import ChunkSize, Packing, pack
 from widththeory.processes import accelerator_memory, default_jobs, usable_cores
 from widththeory.progress import Estimate, Reporter, State, duration, reporter
-from widththeory.typing import check_positive_int
+from widththeory.typing import check_positive, check_positive_int
 
 __all__ = ["GridError", "Plan", "Summary", "plan", "run"]
 
@@ -144,6 +145,7 @@ def run(
     chunk_size: ChunkSize = None,
     progress: str | Reporter = "auto",
     retry_failed: bool = False,
+    hours: float | None = None,
 ) -> Summary:
     """Measure every cell of a grid that has no row in the ledger yet.
 
@@ -159,9 +161,12 @@ def run(
         chunk_size: see `packing.pack`.
         progress: "auto", "rich", "plain", "json", "none", or an object like those of `progress`.
         retry_failed: whether failed cells are measured again.
+        hours: begin no chunk later than this. What takes least time a cell is then measured first, program by program,
+            so that a table cut short is whole up to some size of network; the same call goes on from there.
 
     Raises:
-        ValueError: an empty grid, numbers below 1, or a `measure` that workers could not import.
+        ValueError: an empty grid, numbers below 1, hours that are not positive, or a `measure` that workers could not
+            import.
         GridError: workers die whatever they are given.
         LedgerError: the ledger cannot be written, for instance since the disk is full; what it has is kept.
         KeyboardInterrupt: passed on after workers have been stopped; every finished chunk is in the ledger.
@@ -172,7 +177,11 @@ def run(
     packing = pack(settings, statuses, chunk_size=chunk_size, retry_failed=retry_failed, memory=memory)
     if jobs is not None:
         check_positive_int("jobs", jobs)
-    watch = _Watch(experiment, packing, reporter(progress), began)
+    chunks = packing.chunks
+    if hours is not None:
+        check_positive("hours", hours)
+        chunks = sorted(chunks, key=lambda chunk: (chunk.cost / chunk.chunk_size, chunk.program))
+    watch = _Watch(experiment, packing, reporter(progress), began, hours)
     if not packing.chunks:
         return watch.summary()
     if executor is not None:
@@ -195,7 +204,7 @@ def run(
     try:
         with lent, Lease(ledger, experiment) as lease:
             driver = Driver(
-                packing.chunks,
+                chunks,
                 measure,
                 ledger,
                 lease,
@@ -204,9 +213,11 @@ def run(
                 in_flight=getattr(executor, "in_flight", 2 * workers),
                 tell=watch.tell,
                 retry_failed=retry_failed,
+                seconds=watch.seconds_left(),
             )
             try:
                 driver.run()
+                watch.tell_unbegun()
                 watch.compare_devices(ledger)
             except KeyboardInterrupt:
                 driver.rescue()
@@ -221,12 +232,15 @@ def run(
 class _Watch:
     """Counts what is written and tells the reporter."""
 
-    def __init__(self, experiment: str, packing: Packing, out: Reporter, began: float) -> None:
+    def __init__(
+        self, experiment: str, packing: Packing, out: Reporter, began: float, hours: float | None = None
+    ) -> None:
         missing = sum(len(chunk.keys) for chunk in packing.chunks)
         failed = packing.total - packing.done - missing
         self.state = State(experiment, packing.total, packing.total - missing, failed)
         self.out = out
         self.began = began
+        self.hours = hours
         self.done = self.failed = 0
         self.skipped = self.state.settled
         self._chunks = len(packing.chunks)
@@ -273,6 +287,16 @@ class _Watch:
         self.state.remaining = self._remaining()
         self.out.advance(self.state, written)
 
+    def seconds_left(self) -> float:
+        """Until the hours of this run are over."""
+        return math.inf if self.hours is None else 3600.0 * self.hours - (time.perf_counter() - self.began)
+
+    def tell_unbegun(self) -> None:
+        """Tell what the hours did not suffice for."""
+        unbegun = self.state.total - self.state.settled
+        if unbegun:
+            self.out.note(f"the time is over: {unbegun} cells of {self.state.experiment} are left for another run")
+
     def end(self) -> None:
         """Tell how it ended."""
         self.state.elapsed = time.perf_counter() - self.began
@@ -284,7 +308,9 @@ class _Watch:
 
     def _remaining(self) -> float | None:
         seconds = self._estimate.seconds(self._chunks, max(self._cost, 0.0), len(self._programs))
-        return None if seconds is None else seconds / max(1, min(self._workers, self._chunks))
+        if seconds is None:
+            return None
+        return max(0.0, min(self.seconds_left(), seconds / max(1, min(self._workers, self._chunks))))
 
 
 def _history(ledger: Ledger) -> Estimate:

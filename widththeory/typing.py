@@ -109,6 +109,13 @@ def check_positive_int(name: str, value: Any, *, at_least: int = 1) -> int:
     return int(value)
 
 
+def check_positive(name: str, value: Any) -> float:
+    """Return `value` as a float, or raise ValueError naming the argument, its value and what is allowed."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < np.inf:
+        raise ValueError(f"{name} must be positive and finite, got {value!r}")
+    return float(value)
+
+
 def check_narrow(width: Any, dim: Any, name: str = "input_dim") -> None:
     """Raise ValueError unless 1 <= width < dim, both integers; `name` is the dimension's."""
     check_positive_int(name, dim, at_least=2)
