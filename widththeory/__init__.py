@@ -9,7 +9,7 @@ Layers. A module imports only from its own layer and from those above it (a test
 
     typing, network, bounds
     constructions, exact, models, images
-    metrics, optimizers, regression, ensemble, compiled, resident, polish, training, overlap, fit
+    metrics, optimizers, regression, ensemble, compilation_cache, compiled, resident, polish, training, overlap, fit
     augmentation, classification, image_training, image_programs, snapshots, classify, roofline, timing
     identity, processes, provenance, storage, tables, ledger, leases, packing, executors, engines, driver, progress
     grid, multihost

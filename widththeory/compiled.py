@@ -4,13 +4,13 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from widththeory.compilation_cache import keep_compiled_programs
 from widththeory.ensemble import Layer, Program, Segment, State, Weights, run
 from widththeory.network import Network
 from widththeory.resident import Moments, Resident, run_resident, squared_residuals
@@ -123,17 +123,12 @@ def _abstract(program: Program, mesh: Any) -> tuple[Any, ...]:
 def prepare_jax() -> None:
     """Settings of JAX that a user has left open, made before the first program and not on import.
 
-    Compiled programs are kept in the user's cache folder (`JAX_COMPILATION_CACHE_DIR` says where else), quick ones too.
+    Compiled programs are kept, quick ones too.
     On a CPU one thread a device: XLA's own threads make small matrix products slower, by the clock as well.
     """
     devices = max(1, jax.config.values["jax_num_cpu_devices"])
     os.environ.setdefault("PJRT_NPROC", str(devices))  # read when JAX starts its devices
-    if jax.config.values["jax_compilation_cache_dir"] is None:
-        from jax.experimental.compilation_cache import compilation_cache
-
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(cache / "widththeory" / "jax"))
-        compilation_cache.reset_cache()  # an earlier compilation may have settled that there is none
+    keep_compiled_programs()
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)  # by default those under 1 s are not kept
 
