@@ -23,6 +23,14 @@ hypothesis.settings.register_profile("widththeory", derandomize=True, deadline=N
 hypothesis.settings.load_profile("widththeory")
 
 
+@pytest.fixture
+def quick_to_compile(monkeypatch):
+    """Programs of image fits that are compiled in a moment and run slowly."""
+    from widththeory import image_programs
+
+    monkeypatch.setitem(image_programs._OPTIONS["cpu"], "xla_backend_optimization_level", "0")
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Tests of one claim run in one worker, which computes its tables once."""

@@ -1,0 +1,116 @@
+"""A fit to images that was killed goes on from its last snapshot, and a file that is none is never believed."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from image_fits import TIMES, fit
+
+from widththeory import classify
+from widththeory.classify import measure
+from widththeory.snapshots import Snapshots, snapshot_folder
+
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
+
+KILLED = """
+import os, signal, sys
+from widththeory import classify, image_programs
+from widththeory.snapshots import Snapshots
+
+image_programs._OPTIONS["cpu"]["xla_backend_optimization_level"] = "0"
+
+save = Snapshots.save
+
+def save_and_die(self, step, arrays):
+    save(self, step, arrays)
+    if step == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Snapshots.save = save_and_die
+exec(sys.argv[1])
+classify.measure([settings], 1)
+"""
+
+
+def test_a_fit_that_is_killed_goes_on_with_the_same_bits(monkeypatch, tmp_path):
+    settings = fit(compute_dtype="float32")
+    (whole,) = measure([settings], 1)
+    monkeypatch.setenv("WIDTHTHEORY_SNAPSHOTS", str(tmp_path))
+    monkeypatch.setenv("WIDTHTHEORY_SNAPSHOT_SECONDS", "0")
+    made = f"settings = classify.Classification(**{dataclasses.asdict(settings)!r})"
+    died = subprocess.run([sys.executable, "-c", KILLED, made], env=os.environ, capture_output=True, text=True)
+    assert died.returncode == -9, died.stderr
+    ((folder, names),) = [(path, os.listdir(path)) for path in tmp_path.iterdir()]
+    assert names == ["4"]
+    taken = []
+    monkeypatch.setattr(classify._Fit, "go_on", go_on := _recording(classify._Fit.go_on, taken))
+    assert go_on is classify._Fit.go_on
+    (resumed,) = measure([settings], 1)
+    assert taken == [4]
+    assert resumed.metrics | TIMES == whole.metrics | TIMES
+    assert not folder.exists()
+
+
+def test_turns_that_ended_before_a_kill_are_not_run_again(monkeypatch, tmp_path):
+    """Rows are written after the last turn of a call: if one takes long, those before it are kept until then."""
+    one, other = fit(compute_dtype="float32"), fit(compute_dtype="float32", seed=5)
+    whole = measure([one, other], 2)
+    monkeypatch.setenv("WIDTHTHEORY_SNAPSHOTS", str(tmp_path))
+    monkeypatch.setenv("WIDTHTHEORY_SNAPSHOT_SECONDS", "0")
+    trained, train = [], classify._Fit.train
+
+    def train_the_first(self, snapshots):
+        trained.append(self.chunk[0].seed)
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        train(self, snapshots)
+
+    monkeypatch.setattr(classify._Fit, "train", train_the_first)
+    with pytest.raises(KeyboardInterrupt):
+        measure([one, other], 2)
+    again = measure([one, other], 2)
+    assert trained == [one.seed, other.seed, other.seed]
+    assert [found.metrics | TIMES for found in again] == [found.metrics | TIMES for found in whole]
+    assert list(tmp_path.iterdir()) == []
+
+
+def _recording(method, steps):
+    def go_on(self, step, arrays):
+        steps.append(step)
+        method(self, step, arrays)
+
+    return go_on
+
+
+def test_what_is_no_snapshot_is_left_alone_with_a_word(monkeypatch, tmp_path):
+    monkeypatch.setenv("WIDTHTHEORY_SNAPSHOTS", str(tmp_path))
+    assert snapshot_folder() == tmp_path
+    arrays = {"state.0": np.arange(3.0)}  # a single one, as of several orbax leaves some reads behind when one fails
+    snapshots = Snapshots("a fit", interval=0.0)
+    assert snapshots.load(arrays) is None
+    for step in (2, 4):
+        snapshots.save(step, arrays)
+    step, found = snapshots.load(arrays)
+    assert step == 4
+    assert np.array_equal(found["state.0"], arrays["state.0"])
+    assert Snapshots("another fit").load(arrays) is None
+    with pytest.warns(RuntimeWarning, match="is not a snapshot of this fit, which starts anew"):
+        assert snapshots.load(arrays | {"state.0": np.arange(4.0)}) is None
+    (manifest,) = (snapshots.folder / "4").glob("manifest.ocdbt")
+    manifest.write_bytes(b"\x80\x04cos\nsystem\n(S'false'\ntR.")
+    with pytest.warns(RuntimeWarning, match="is not a snapshot of this fit"):
+        assert snapshots.load(arrays) is None
+    snapshots.save(4, arrays)
+    assert snapshots.load(arrays)[0] == 4
+    (snapshots.folder / "notes.txt").write_text("not ours")
+    snapshots.remove()
+    assert [path.name for path in snapshots.folder.iterdir()] == ["notes.txt"]
+
+
+def test_a_snapshot_is_due_before_a_minute_is_lost():
+    snapshots = Snapshots("a fit", interval=60.0)
+    assert not snapshots.due(ahead=0.0)
+    assert snapshots.due(ahead=60.0)
