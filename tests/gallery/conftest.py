@@ -50,7 +50,10 @@ def tree(tmp_path_factory):
     for name, state in (("first", "held"), ("third", "not held")):
         figure, axes = plt.subplots(figsize=(6, 3))
         axes.plot([0, 1], [1, 0])
-        verdict = Verdict(state, "0 of 3 lie under <it>", "error at width 3", 0.125, 0.25, None, 3, "0 defects")
+        short = "none of three is lower" if state == "held" else ""
+        verdict = Verdict(
+            state, "0 of 3 lie under <it>", "error at width 3", 0.125, 0.25, None, 3, short=short, check="0 defects"
+        )
         conclusion = verdicts.write(name, "smoke", "smoke, 1 of 2 cells", "A caption of \u03c3. Scale: smoke.", verdict)
         plotting.save(figure, root / "figures" / "smoke", name, pd.DataFrame({"x": [1]}), "A caption.", conclusion)
         plt.close(figure)

@@ -53,6 +53,16 @@ def test_the_page_is_silent_accessible_and_no_wider_than_the_window(opened):
     assert opened.said == []
 
 
+@pytest.mark.parametrize("opened", SIZES[:1], indirect=True, ids=["phone"])
+def test_on_a_phone_figures_are_scrolled_and_the_table_is_claims_and_verdicts(opened):
+    shown, frame = opened.evaluate(
+        "(image => [image.offsetWidth, image.parentElement.clientWidth])(document.querySelector('figure img'))"
+    )
+    assert frame <= 390 < 600 < shown  # its words are as large as on a page of that width
+    heads = opened.evaluate("[...document.querySelectorAll('thead th')].filter(one => one.offsetWidth).length")
+    assert heads == 2
+
+
 def test_sliders_move_the_charts_by_keyboard(opened):
     for article in opened.query_selector_all("article.live"):
         for slider in article.query_selector_all("input"):

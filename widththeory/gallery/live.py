@@ -15,7 +15,9 @@ RELATIVE_ERRORS = (0.9, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05, 0.02, 0.01)
 FUNCTION_COLUMNS = ("panel", "width", "depth", "x", "value", "error", "floor", "explicit")
 # Marks say nothing to a screen reader, which would read hundreds of points: the sentence under each chart does.
 _SILENT = {"aria": False}
-_FIT, _TARGET, _KNOWN = "#0072B2", "#888888", "#D55E00"
+# A floor has the colour of the text, in a dark page too, as in figures it is black.
+_FLOOR, _FIT, _TARGET, _KNOWN = "currentColor", "#0072B2", "#888888", "#D55E00"
+_FEW = {"tickCount": 5, "labelOverlap": True}  # on a phone numbers would stand in one another
 
 
 def function_tables(root: Path, scale: str) -> dict[str, pd.DataFrame]:
@@ -81,7 +83,7 @@ def _curve_spec(rows: list[dict[str, Any]]) -> dict[str, Any]:
     margin = (ends["value"][1] - ends["value"][0]) / 4
     ends["value"] = [ends["value"][0] - margin, ends["value"][1] + margin]
     axes = {
-        "x": {"field": "x", "type": "quantitative", "title": "x", "scale": {"domain": ends["x"]}},
+        "x": {"field": "x", "type": "quantitative", "title": "x", "scale": {"domain": ends["x"]}, "axis": _FEW},
         "y": {"field": "value", "type": "quantitative", "title": "f(x)", "scale": {"domain": ends["value"]}},
     }
     fitted = {"transform": [{"filter": _SELECTED}]}
@@ -116,11 +118,12 @@ def _bar_spec(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "type": "quantitative",
         "title": "relative squared L2 error",
         "scale": {"domain": [0, 1.1]},  # with room for the number beside a bar of 1
+        "axis": _FEW,
     }
     color = {
         "field": "kind",
         "legend": None,
-        "scale": {"domain": order, "range": [_TARGET, _FIT, _KNOWN]},
+        "scale": {"domain": order, "range": [_FLOOR, _FIT, _KNOWN]},
     }
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
@@ -157,6 +160,7 @@ def separation() -> dict[str, Any]:
         "type": "quantitative",
         "title": "relative squared error \u03b5",
         "scale": {"type": "log", "domain": [0.01, 1]},
+        "axis": {"values": [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1], "format": "~g", "labelOverlap": True},
     }
     count = {"field": "K", "type": "quantitative", "scale": {"type": "log"}}
     # digits of 1e20 would be wider than the chart's margin
@@ -172,7 +176,7 @@ def separation() -> dict[str, Any]:
             "transform": [{"filter": "datum.d == chosen_d && datum.omega == chosen_omega"}],
             "width": "container",
             "height": 260,
-            "mark": {**_SILENT, "type": "line", "color": _FIT, "point": {"color": _FIT, "size": 40}},
+            "mark": {**_SILENT, "type": "line", "color": _FLOOR, "point": {"color": _FLOOR, "size": 40}},
             "encoding": {"x": eps, "y": count, "tooltip": [{"field": "eps"}, {"field": "K", "format": ",.4~g"}]},
         },
     }
