@@ -6,7 +6,7 @@ Source:   First layers of the classics: 96 filters in AlexNet (Krizhevsky, Sutsk
           numbers; injectivity of a ReLU layer takes twice as many units (Puthawala et al. 2022, as recalled), that of
           CReLU as many (Shang et al. 2016, Proposition 2.1).
 Tested:   the least width whose accuracy is within 1 point of the widest's is below 24 filters on the easy task, and
-          larger but below 96 on the hard one, by 95 % intervals over seeds.
+          larger but below 96 on the hard one, by Student's 95 % intervals over seeds.
 Decided:  measured
 Certain:  measured: trained networks on two tasks with few seeds; ranks of patches are computed.
 Command:  python experiments/first_layer_width.py           (smoke: --scale smoke, seconds)

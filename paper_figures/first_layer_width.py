@@ -11,20 +11,33 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from widththeory import command
-from widththeory.estimates import Interval, accuracies, finished, rates_note, select_learning_rate
+from widththeory.estimates import (
+    NOTHING,
+    Interval,
+    accuracies,
+    finished,
+    gain,
+    labelled,
+    rates_note,
+    select_learning_rate,
+    tasks,
+    telling,
+)
 from widththeory.plotting import TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import Verdict
 
 CELL = ["task", "activation", "width"]
 CLASSICS = {24: "ShuffleNet", 32: "MobileNet", 64: "VGG, ResNet", 96: "AlexNet"}
 ENOUGH = {"test_accuracy": 0.01, "test_loss": 0.02}  # of the test images; nats
-RESAMPLES = 1000
-TICKS = (2, 4, 8, 16, 32, 64)
-
-
-def labelled(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """All fits, with what their cells are."""
-    return table.drop(columns=["num_params", "multiply_adds"], errors="ignore").merge(cells, on="key", how="inner")
+FLAT = 0.02  # of the test images: a task whose accuracies differ by less has no panels
+TICKS = (2, 4, 8, 16, 32, 64, 96)
+TITLE_PAD = 38  # points, over the names of the classics
+TITLES = {
+    "held": "The first layer saturates below the widest classic one, and earlier where the task is easy",
+    "not held": "Does the first layer saturate below the widest classic one, and earlier where the task is easy? No",
+    "open": "Does the first layer saturate below the widest classic one, and earlier where the task is easy? Undecided",
+}
+HELD = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}
 
 
 def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
@@ -35,73 +48,71 @@ def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     return fits[[*kept, "status", *(["diverged"] if "diverged" in fits else [])]]
 
 
-def tasks(fits: pd.DataFrame) -> list[str]:
-    """Easy and hard first, then the others as they come."""
-    return sorted(fits["task"].unique(), key=lambda name: {"easy": 0, "hard": 1}.get(name, 2))
+def flat(fits: pd.DataFrame) -> list[str]:
+    """The tasks that no width matters for, within `FLAT`: a sentence says so, and no panels are spent on them."""
+    means = finished(fits).groupby(CELL)["test_accuracy"].mean().groupby("task").agg(["min", "max", "size"])
+    level = means.index[(means["size"] > 1) & (means["max"] - means["min"] < FLAT)]
+    return [name for name in tasks(fits) if name in level and name != telling(fits)]
 
 
 def first_enough(means: pd.Series, metric: str) -> int:
     """The least width from which on the mean stays as good as the widest one's, within `ENOUGH`."""
     means = means.sort_index()
-    return int(means.index[_first_enough(means.to_numpy()[None], metric)[0]])
-
-
-def _first_enough(means: np.ndarray, metric: str) -> np.ndarray:
-    """Places in the rows of `means` by rising width."""
-    behind = (means[:, -1:] - means) * (1 if metric == "test_accuracy" else -1)
-    short = behind > ENOUGH[metric]  # never the last
-    return np.where(short.any(axis=1), means.shape[1] - np.argmax(short[:, ::-1], axis=1), 0)
+    behind = (means.iloc[-1] - means) * (1 if metric == "test_accuracy" else -1)
+    short = behind.index[behind > ENOUGH[metric]]  # never the last
+    return int(means.index[0] if short.empty else means.index[means.index > short[-1]][0])
 
 
 def saturation(fits: pd.DataFrame, metric: str = "test_accuracy") -> Interval:
-    """Width at which more is of no use, with its 95 % bootstrap interval: seeds drawn anew at each width.
+    """Width of one activation on one task from which on more is of no use, with its 95 % interval.
 
-    NaN where nothing was measured; no ends with a single seed somewhere.
+    Each width is compared with the widest by Student's 95 % interval, the variance over seeds pooled over widths. The
+    lower end is the first width, from the narrowest up, that is not shown to be short of the widest by more than
+    `ENOUGH`; the upper end is the last, from the widest down, that is shown not to be. A walk passes the true width
+    only by an error at one fixed width, so that the many comparisons need no correction. NaN where nothing was
+    measured; no ends where there is but one width, or no width has two seeds.
     """
-    good = finished(fits)
-    values = {width: np.sort(own[metric].to_numpy()) for width, own in good.groupby("width")}
-    if not values:
-        return Interval(np.nan, np.nan, np.nan, 0)
-    found = float(first_enough(pd.Series({width: own.mean() for width, own in values.items()}), metric))
-    n = min(map(len, values.values()))
-    if n < 2:
+    sign = 1 if metric == "test_accuracy" else -1
+    good = finished(fits).assign(task="", test_accuracy=lambda rows: sign * rows[metric])
+    groups = good.groupby("width")[metric]
+    if good.empty:
+        return NOTHING
+    found, n = float(first_enough(groups.mean(), metric)), int(groups.size().min())
+    *widths, widest = sorted(good["width"].unique())
+    behind = {width: gain(good, "", width, widest, by="width") for width in widths}
+    if not behind or not all(np.isfinite(one.low) for one in behind.values()):
         return Interval(found, np.nan, np.nan, n)
-    rng = np.random.default_rng(0)
-    widths = np.array(sorted(values))
-    means = np.stack(
-        [rng.choice(values[width], (RESAMPLES, len(values[width]))).mean(axis=1) for width in widths], axis=1
-    )
-    again = widths[_first_enough(means, metric)]
-    low, high = np.quantile(again, (0.025, 0.975), method="inverted_cdf")
+    low = next((width for width in widths if behind[width].low <= ENOUGH[metric]), widest)
+    high = widest
+    while widths and behind[widths[-1]].high <= ENOUGH[metric]:
+        high = widths.pop()
     return Interval(found, float(low), float(high), n)
 
 
 def figure(table: pd.DataFrame, cells: pd.DataFrame) -> Figure:
-    """A column a task: accuracy with the cost behind it, and test loss."""
+    """A row a task that width matters for: accuracy and test loss."""
     fits = drawn(table, cells)
-    names = tasks(fits)
-    picture = Figure(figsize=(TEXT_WIDTH, 5.0), layout="constrained")
-    picture.suptitle("The first layer saturates below the widest classic one, and at once where the task is easy")
-    panels: Any = picture.subplots(2, len(names), squeeze=False, sharex=True, height_ratios=(1.2, 1))
-    for column, name in enumerate(names):
+    names = [name for name in tasks(fits) if name not in flat(fits)]
+    picture = Figure(figsize=(TEXT_WIDTH, 0.75 + 2.6 * len(names)), layout="constrained")
+    picture.suptitle(TITLES[verdict(table, cells).state], size=9.5)
+    panels: Any = picture.subplots(len(names), 2, squeeze=False)
+    letters = iter("abcdef")
+    for (left, right), name in zip(panels, names, strict=True):
         own = fits[fits["task"] == name]
-        _accuracy(panels[0, column], own, f"({'abc'[column]}) {name} task", last=column == len(names) - 1)
-        _loss(panels[1, column], own, f"({'abcdef'[len(names) + column]}) {name} task")
-    panels[0, 0].set_ylabel("test accuracy")
-    panels[1, 0].set_ylabel("test cross-entropy")
+        _accuracy(left, own, f"({next(letters)}) {name} task")
+        _loss(right, own, f"({next(letters)}) {name} task")
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    more, names_of = panels[1, 0].get_legend_handles_labels()
-    picture.legend([*handles, *more], [*labels, *names_of], loc="outside lower center", ncols=6, fontsize=7)
+    picture.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
     return picture
 
 
-def _points(axes: Axes, fits: pd.DataFrame, metric: str, *, label: bool) -> None:
+def _points(axes: Axes, fits: pd.DataFrame, metric: str) -> None:
     for index, (activation, own) in enumerate(
         fits.sort_values("activation", ascending=False).groupby("activation", sort=False)
     ):
         groups = finished(own).groupby("width")[metric]
         mean, low, high = groups.mean(), groups.min(), groups.max()
-        name = {"relu": "ReLU", "crelu": "CReLU"}[activation] if label else None
+        name = {"relu": "ReLU", "crelu": "CReLU"}[activation]
         axes.errorbar(
             mean.index, mean, [mean - low, high - mean], label=name, capsize=1.5, elinewidth=0.7, **series(index)
         )
@@ -113,56 +124,61 @@ def _points(axes: Axes, fits: pd.DataFrame, metric: str, *, label: bool) -> None
                 total = (own["width"] == width).sum()
                 axes.annotate(
                     f"{total - count:.0f} of {total}", (width, high[width]), xytext=(0, 3),
-                    textcoords="offset points", ha="center", fontsize=6,
+                    textcoords="offset points", ha="center", fontsize=7,
                 )  # fmt: skip
         found = saturation(own, metric)
         if np.isfinite(found.low):
             shade = {"color": series(index)["color"], "alpha": 0.13, "linewidth": 0}
-            axes.axvspan(
-                found.low / 1.06, found.high * 1.06, label="saturates (95 %)" if label and not index else None, **shade
-            )
+            axes.axvspan(found.low / 1.06, found.high * 1.06, label="saturates (95 %)" if not index else None, **shade)
 
 
-def _references(axes: Axes, fits: pd.DataFrame, *, label: bool) -> None:
+def _references(axes: Axes, fits: pd.DataFrame) -> None:
     patch = int(fits["patch"].iloc[0])
-    for width in CLASSICS:
-        axes.axvline(width, color="0.75", linewidth=0.7, zorder=0)
-    for width, style, name in ((patch, "--", "patch rank, CReLU"), (2 * patch, ":", "twice: ReLU")):
-        axes.axvline(width, color="black", linewidth=0.9, linestyle=style, zorder=0, label=name if label else None)
+    axes.axvline(patch, color="black", linewidth=0.9, linestyle="--", zorder=0, label=f"{patch} numbers a patch")
+    said = f"{2 * patch}, least for an injective ReLU"
+    axes.axvline(2 * patch, color="black", linewidth=0.9, linestyle=":", zorder=0, label=said)
     axes.set_xscale("log")
     number_ticks(axes.xaxis, TICKS)
     axes.set_xlim(fits["width"].min() / 1.3, 1.35 * max(fits["width"].max(), max(CLASSICS)))
+    axes.set_xlabel("filters in the first layer")
 
 
-def _accuracy(axes: Axes, fits: pd.DataFrame, title: str, *, last: bool) -> None:
-    cost = axes.twinx()
-    work = fits[fits["activation"] == fits["activation"].max()].groupby("width")["multiply_adds"].first()
-    cost.fill_between(work.index, work / 1e6, color="0.92", linewidth=0)
-    cost.set_yscale("log")
-    cost.set_ylim(work.min() / 3e6, work.max() / 1e6 * 30)
-    cost.spines["right"].set_visible(True)
-    if last:
-        cost.set_ylabel("million multiply-adds (grey)", fontsize=8)
-    axes.set_zorder(cost.get_zorder() + 1)
-    axes.patch.set_visible(False)
-    _references(axes, fits, label=False)
-    _points(axes, fits, "test_accuracy", label=True)
-    axes.axhline(fits["chance"].iloc[0], color="0.5", linewidth=0.8, linestyle=(0, (1, 2)))
-    axes.set_ylim(0, 1.25 * np.nanmax([fits["chance"].iloc[0], finished(fits)["test_accuracy"].max()]))
-    axes.set_yticks([tick for tick in axes.get_yticks() if tick < 1.01])
-    for width, name in CLASSICS.items():
-        axes.annotate(
-            f"{width} {name}", (width, fits["chance"].iloc[0]), rotation=90, fontsize=6, color="0.25", ha="right",
-            va="bottom", xytext=(-0.5, 3), textcoords="offset points",
-        )  # fmt: skip
-    axes.set_title(title)
+def _accuracy(axes: Axes, fits: pd.DataFrame, title: str) -> None:
+    """The names of the classics stand over the axes, where no line crosses them."""
+    _references(axes, fits)
+    _points(axes, fits, "test_accuracy")
+    means = finished(fits[fits["activation"] == fits["activation"].max()]).groupby("width")["test_accuracy"].mean()
+    if len(means):
+        enough = means.iloc[-1] - ENOUGH["test_accuracy"]
+        said = f"{100 * ENOUGH['test_accuracy']:.0f} point under the widest"
+        axes.axhline(enough, color="0.5", linewidth=0.8, linestyle="-.", zorder=0, label=said)
+    axes.margins(y=0.1)
+    axes.set_ylim(top=min(1.02, axes.get_ylim()[1]))
+    axes.set_ylabel("test accuracy")
+    above = axes.secondary_xaxis("top")
+    number_ticks(above.xaxis, CLASSICS)
+    above.set_xticks(list(CLASSICS), [f"{width} {name}" for width, name in CLASSICS.items()])
+    above.tick_params(labelsize=7, labelrotation=40, pad=1, length=3)
+    for label in above.get_xticklabels():
+        label.set(ha="left", rotation_mode="anchor")
+    axes.set_title(title, y=1, pad=TITLE_PAD)
 
 
 def _loss(axes: Axes, fits: pd.DataFrame, title: str) -> None:
-    _references(axes, fits, label=True)
-    _points(axes, fits, "test_loss", label=False)
-    axes.set_xlabel("filters in the first layer")
-    axes.set_title(title)
+    """Over the axes what the networks cost, at widths far enough apart to be read."""
+    _references(axes, fits)
+    _points(axes, fits, "test_loss")
+    work = fits[fits["activation"] == fits["activation"].max()].groupby("width")["multiply_adds"].first() / 1e6
+    shown: list[int] = []
+    for width in sorted(work.index, reverse=True):
+        shown += [width] if not shown or shown[-1] > 1.5 * width else []
+    above = axes.secondary_xaxis("top")
+    number_ticks(above.xaxis, shown)
+    above.set_xticks(shown, [f"{work[width]:.2g}" for width in shown])
+    above.tick_params(labelsize=7, length=3)
+    above.set_xlabel("million multiply-adds an image", fontsize=7)
+    axes.set_ylabel("test cross-entropy")
+    axes.set_title(title, y=1, pad=TITLE_PAD)
 
 
 def told(found: Interval) -> str:
@@ -221,30 +237,48 @@ def _gain(fits: pd.DataFrame, name: str) -> str:
 def caption(table: pd.DataFrame, cells: pd.DataFrame) -> str:
     """What is fixed, what is drawn, how many fits, where each task saturates, and whether the claim held."""
     fits, everything, found = drawn(table, cells), labelled(table, cells), verdict(table, cells)
+    letters = "abcdef"[: 2 * (fits["task"].nunique() - len(flat(fits)))]
+    left, right = (", ".join(f"({letter})" for letter in letters[start::2]) for start in (0, 1))
     count = finished(fits).groupby(CELL).size()
     n = f"{count.min()}" if count.min() == count.max() else f"{count.min()} to {count.max()}"
     lost = len(everything) - len(finished(everything))
-    held = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}[found.state]
-    facts = fits.groupby("task")[["chance", "num_train", "num_test", "image_size", "num_steps", "batch_size"]].first()
-    of_tasks = "; ".join(
-        f"{name}: chance {row['chance']:.3g}, {row['num_train']:.0f} training and {row['num_test']:.0f} test images of "
-        f"{row['image_size']:.0f} pixels, {row['num_steps']:.0f} steps of {row['batch_size']:.0f}"
-        for name, row in facts.iterrows()
-    )
     patch = int(fits["patch"].iloc[0])
     classics = ", ".join(f"{width} {name}" for width, name in CLASSICS.items())
     return (
-        f"allconv6 networks, 3x3 filters first; only their number changes. {of_tasks}. Points: mean and range over n = "
-        f"{n} seeds, {rates_note(everything)}"
-        f"{f'; {lost} of {len(everything)} fits failed or diverged' if lost else ''}. Grey area: multiply-adds an "
-        f"image; fine dots: chance; thin lines: classic first layers ({classics}), as recalled. Dashed: a patch has "
-        f"{patch} numbers, fewer filters lose some linearly, as many keep all under CReLU; dotted: the {2 * patch} "
-        "that injectivity takes under ReLU (Puthawala et al. 2022, as recalled). Shaded: where it saturates, the least "
-        f"width from which on the mean is within {100 * ENOUGH['test_accuracy']:.0f} point ({ENOUGH['test_loss']:g} "
-        "nats) of the widest one's, 95 % bootstrap interval over seeds. The claim, that the easy task saturates below "
-        f"{min(CLASSICS)} filters and the hard one below {max(CLASSICS)}, {held}: {found.sentence}."
-        f"{''.join(_gain(fits, name) for name in tasks(fits))}"
+        "allconv6 networks in which only the number of 3x3 filters of the first layer changes. Tasks: "
+        f"{_facts(fits)}. {left} Test accuracy, with classic first layers over the axes ({classics}, as recalled). "
+        f"{right} Test cross-entropy, with the cost over the axes. No axis begins at 0. Points: mean and range over "
+        f"n = {n} seeds, {rates_note(everything)}"
+        f"{f'; {lost} of {len(everything)} fits failed or diverged' if lost else ''}. "
+        f"Dashed: the {patch} numbers of a patch; fewer filters lose some linearly, as many can keep all under CReLU. "
+        f"Dotted: the {2 * patch} that injectivity takes under ReLU (Puthawala et al. 2022, as recalled). Shaded: 95 % "
+        f"interval of the least width from which on the mean stays within {100 * ENOUGH['test_accuracy']:.0f} point "
+        f"({ENOUGH['test_loss']:g} nats) of the widest one's, by Student's intervals, variance over seeds pooled over "
+        f"widths. {''.join(_level(fits, name) for name in flat(fits))}The claim, that the easy task saturates below "
+        f"{min(CLASSICS)} filters and the hard one later, but below {max(CLASSICS)}, {HELD[found.state]}: "
+        f"{found.sentence}.{''.join(_gain(fits, name) for name in tasks(fits) if name not in flat(fits))}"
     )
+
+
+def _level(fits: pd.DataFrame, name: str) -> str:
+    """What a task without panels would show."""
+    means = 100 * finished(fits[fits["task"] == name]).groupby(CELL)["test_accuracy"].mean()
+    ends = " to ".join(dict.fromkeys(f"{end:.1f}" for end in (means.min(), means.max())))
+    return f"On the {name} task, not drawn, accuracy is {ends} % at every width. "
+
+
+def _facts(fits: pd.DataFrame) -> str:
+    """Sizes of the tasks, in words; those of equal sizes together."""
+    sized = fits.groupby("task")[["chance", "num_train", "num_test", "image_size", "num_steps", "batch_size"]].first()
+    said: dict[str, list[str]] = {}
+    for name in tasks(fits):
+        row = sized.loc[name]
+        words = (
+            f"chance {row['chance']:.3g}, {row['num_train']:.0f} training and {row['num_test']:.0f} test images of "
+            f"{row['image_size']:.0f} pixels, {row['num_steps']:.0f} steps of {row['batch_size']:.0f}"
+        )
+        said.setdefault(words, []).append(name)
+    return "; ".join(f"{' and '.join(names)}, {words}" for words, names in said.items())
 
 
 if __name__ == "__main__":

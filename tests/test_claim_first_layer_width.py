@@ -85,12 +85,34 @@ def test_saturation_of_the_formula():
             assert (found.value, found.low, found.high, found.n) == (width, width, width, 3)
 
 
-def test_the_interval_covers_what_chance_decides():
-    """Means 0.75 points apart under a spread of 3 points between seeds: 8 or 32, and the interval says both."""
-    values = {2: (0.40, 0.41), 8: (0.46, 0.48, 0.50, 0.53), 32: (0.47, 0.49, 0.51, 0.53)}
-    rows = [{"width": w, "test_accuracy": one, "status": "done"} for w, own in values.items() for one in own]
-    found = FIGURE.saturation(pd.DataFrame(rows))
-    assert (found.value, found.low, found.high, found.n) == (8, 8, 32, 2)
+def rows_of(values):
+    return pd.DataFrame([
+        {"width": width, "test_accuracy": one, "test_loss": 2 - one, "status": "done"}
+        for width, own in values.items()
+        for one in own
+    ])  # fmt: skip
+
+
+def test_the_interval_by_hand():
+    """Student's, s = 0.01 at each width: t(0.975, 6) = 2.4469, so that a difference is known to 0.0200.
+
+    8 filters are 2.8 points behind, which allows 0.8: it may be enough. Resampling three seeds would exclude it.
+    """
+    values = {2: (0.39, 0.40, 0.41), 8: (0.462, 0.472, 0.482), 32: (0.49, 0.50, 0.51)}
+    found = FIGURE.saturation(rows_of(values))
+    assert (found.value, found.low, found.high, found.n) == (32, 8, 32, 3)
+    worse = FIGURE.saturation(rows_of(values | {8: (0.45, 0.46, 0.47)}))  # 4 points, at least 2
+    assert (worse.value, worse.low, worse.high) == (32, 32, 32)
+    better = FIGURE.saturation(rows_of(values | {8: (0.502, 0.512, 0.522)}))  # -1.2 points, at most 0.8
+    assert (better.value, better.low, better.high) == (8, 8, 8)
+    found = FIGURE.saturation(rows_of(values), "test_loss")  # 2.8 points, of which 2 are allowed
+    assert (found.value, found.low, found.high) == (32, 8, 32)
+
+
+def test_one_width_tells_nothing():
+    found = FIGURE.saturation(rows_of({8: (0.5, 0.6)}))
+    assert (found.value, found.n) == (8, 2)
+    assert np.isnan(found.low)
 
 
 def test_one_seed_has_no_interval():
@@ -132,3 +154,20 @@ def test_the_caption_says_gain_and_cost():
     assert "goes from 33.1 % with 2 filters to 45.1 % with 96" in caption
     assert "for 32.3 times the multiply-adds" in caption  # 97 / 3
     assert "n = 3 seeds" in caption
+
+
+def test_a_task_on_which_width_does_not_matter_has_a_sentence_and_no_panels():
+    tables = FAKE.tables(3)
+    assert len(FIGURE.figure(tables[""], tables["cells"]).axes) == 4
+    easy = tables[""]["images.difficulty"] == "easy"
+    tables[""].loc[easy, "test_accuracy"] = 0.99
+    titles = [axes.get_title() for axes in FIGURE.figure(tables[""], tables["cells"]).axes]
+    assert titles == ["(a) hard task", "(b) hard task"]
+    assert "On the easy task, not drawn, accuracy is 99.0 % at every width." in FIGURE.caption(*tables.values())
+    assert "(a) Test accuracy" in FIGURE.caption(*tables.values())
+
+
+def test_the_title_asks_what_is_not_held():
+    tables = FAKE.tables(1)
+    assert FIGURE.figure(*tables.values()).get_suptitle().endswith("easy? Undecided")
+    assert not FIGURE.figure(*FAKE.tables(3).values()).get_suptitle().endswith("?")
