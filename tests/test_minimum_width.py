@@ -29,6 +29,10 @@ L1_SPACE = ("lp", "l1", "euclidean")
         (LP, "relu", (3, 2), 3, 3),
         (LP, "relu", (1, 1), 2, 2),
         (LP, "gelu", (5, 4), 5, 5),
+        (LP, "gelu", (1, 1), 1, 2),  # not monotone, so that no theorem excludes width 1
+        (LP, "gelu", (1, 2), 2, 2),
+        (LP, "softplus", (1, 1), 2, 2),
+        (CONTINUOUS, "gelu", (1, 1), 1, 3),
         (LP, "leaky_relu", (4, 2), 4, 4),
         (LP, "leaky_relu", (1, 1), 2, 2),  # by [shin2025], since leaky ReLU is monotone
         (LP, "sin", (1, 1), 1, 2),

@@ -71,11 +71,9 @@ class MinimumWidth:
 
 
 def _fits(activation: str, needed: str, side: Literal["lower", "upper"]) -> bool:
-    """Whether a result for activations with the property `needed` speaks about this one."""
+    """Whether a result for activations with the properties `needed`, joined by "and", speaks about this one."""
     properties = ACTIVATIONS[activation][0 if side == "upper" else 1]
-    if needed == "squashable monotone":
-        return {"squashable", "continuous monotone"} <= properties
-    return needed in properties
+    return set(needed.split(" and ")) <= properties
 
 
 def minimum_width(

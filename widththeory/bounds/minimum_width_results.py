@@ -59,7 +59,8 @@ class Conflict:
 
 # What each activation is. A set of activations has what any member has for upper bounds, which may use one of them, and
 # what all members have for lower bounds, which must exclude every choice. "Squashable" is said to hold for all
-# nonaffine analytic functions; polynomials are left out, since that would be more than their own theorems say.
+# nonaffine analytic functions; polynomials are left out, since that would be more than their own theorems say. A result
+# that needs several properties joins them by "and".
 _ANY = frozenset({"any"})
 _GENERAL = _ANY | {"continuous nonpolynomial", "continuous nonaffine"}
 _MONOTONE = _GENERAL | {"continuous monotone", "limit of injective"}
@@ -245,11 +246,20 @@ RESULTS = (
     ),
     Result(
         "[kimminpark2024]",
-        "max(n, m, 2) is exact on the cube",
+        "max(n, m, 2) is exact on the cube for ReLU and activations like it; for GELU, SiLU and Mish, which are not "
+        "monotone, if n + m >= 3, a condition as recalled that the abstract leaves out",
         "lp-compact",
         "relu-like",
+        lambda n, m: max(n, m, 2) if (n, m) != (1, 1) else None,
         lambda n, m: max(n, m, 2),
-        lambda n, m: max(n, m, 2),
+        "recalled",
+    ),
+    Result(
+        "[kimminpark2024]",
+        "2 is necessary for n = m = 1 too, if the activation is monotone, as ReLU and softplus are",
+        "lp-compact",
+        "relu-like and continuous monotone",
+        _from({(1, 1): 2}),
     ),
     Result(
         "[kimminpark2024]",
@@ -321,7 +331,7 @@ RESULTS = (
         "[shin2025]",
         "2 is necessary for n = m = 1 too, if the squashable activation is monotone",
         "lp-compact",
-        "squashable monotone",
+        "squashable and continuous monotone",
         _from({(1, 1): 2}),
     ),
     Result(
