@@ -4,6 +4,7 @@ Draws results/<scale>/minimum_width_atlas.csv with .networks.csv; see experiment
 """
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,13 +13,14 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
+import widththeory
 from widththeory import command
 from widththeory.plotting import COLORS, TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import Verdict
 
 # Settings whose tables differ, with what a reader calls them; activations of the same table are named together.
 PANELS = (
-    (("lp", "lp", "cube", "relu"), "$L^p$(cube): ReLU, leaky, tanh, GELU, ..."),
+    (("lp", "lp", "cube", "relu"), "$L^p$(cube): ReLU, softplus, tanh, ..."),
     (("lp", "lp", "euclidean", "relu"), r"$L^p(\mathbb{R}^{d_x})$: ReLU"),
     (("continuous", "sup", "cube", "relu+step"), "$C$(cube): ReLU with step"),
     (("continuous", "sup", "cube", "leaky_relu+floor"), "$C$(cube): leaky ReLU with floor"),
@@ -31,6 +33,8 @@ SETTING = ["function_class", "norm", "domain", "activation"]
 TIGHT, ONE_SIDED = "#0072B2", "#FFFFFF"
 GAPS = ("#FBE3B5", "#F5C260", "#E69F00", "#B86E00", "#7A4600")  # light to dark orange: 1, 2, 3-4, 5-8, above
 LIMITS = (1, 2, 4, 8)
+LETTERS = "abcdefgh"
+BIBLIOGRAPHY = Path(widththeory.__file__).parent / "references.bib"
 
 
 def shade(lower: float, upper: float) -> int:
@@ -64,7 +68,7 @@ def figure(table: pd.DataFrame, networks: pd.DataFrame) -> Figure:
     """Eight tables of known widths, and the measured error of networks of the least width."""
     picture = Figure(figsize=(TEXT_WIDTH, 7.5), layout="constrained")
     panels = picture.subplots(3, 3)
-    for axes, (setting, name), letter in zip(panels.flat, PANELS, "abcdefgh", strict=False):
+    for axes, (setting, name), letter in zip(panels.flat, PANELS, LETTERS, strict=False):
         _grid(axes, cells_of(table, setting))
         axes.set_title(f"({letter}) {name}", fontsize=8)
         if axes in panels[:, 0]:
@@ -96,7 +100,7 @@ def _grid(axes: Axes, cells: pd.DataFrame) -> None:
             number(cell.lower, cell.upper),
             ha="center",
             va="center",
-            fontsize=7.5 if code == 0 else 6,
+            fontsize=7.5 if code == 0 else 7,
             color="white" if code in (0, 4, 5, 7) else "black",
         )
         if isinstance(cell.conflict, str) and cell.conflict:
@@ -135,18 +139,46 @@ def _explicit(axes: Axes, networks: pd.DataFrame) -> None:
     axes.set(xscale="log", yscale="log", xlabel="hidden layers", ylabel="$L^2$ error")
     axes.set_ylim(bottom=networks["l2_error"].min() / 12)
     axes.set_title("(i) explicit networks of the width in (a)", fontsize=8)
-    axes.legend(loc="lower left", fontsize=6.5, title=r"$d_x$$\to$$d_y$", title_fontsize=7, handletextpad=0.1, ncols=2)
+    axes.legend(loc="lower left", fontsize=7, title=r"$d_x$$\to$$d_y$", title_fontsize=7, handletextpad=0.1, ncols=2)
 
 
-def _keys(column: pd.Series) -> set[str]:
-    return set(re.findall(r"\[(\w+)\]", "; ".join(column.dropna())))
+def cited(keys: set[str]) -> dict[str, str]:
+    """Authors and year by key of the bibliography; a letter tells apart what would read the same.
+
+    Raises:
+        KeyError: a key that the bibliography lacks.
+    """
+    said: dict[str, str] = {}
+    entry = r"^@\w+\{(\w+),.*?^  author\s*= \{(.*?)\},$.*?^  year\s*= \{(\d+)\}"
+    for key, authors, year in re.findall(entry, BIBLIOGRAPHY.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        names = [author.partition(",")[0] for author in authors.split(" and ")]
+        said[key] = f"{', '.join(names) if len(names) <= 3 else f'{names[0]} et al.'} {year}"
+    wanted = {key: said[key] for key in sorted(keys)}
+    same = {key: [other for other in wanted if wanted[other] == name] for key, name in wanted.items()}
+    return {
+        key: name + ("abcdefgh"[same[key].index(key)] if len(same[key]) > 1 else "") for key, name in wanted.items()
+    }
+
+
+def _sources(table: pd.DataFrame) -> str:
+    """Every paper with the panels in which one of its bounds is the best."""
+    behind: dict[str, str] = {}
+    for (setting, _), letter in zip(PANELS, LETTERS, strict=True):
+        cells = cells_of(table, setting)
+        named = "; ".join([*cells["lower_source"].dropna(), *cells["upper_source"].dropna()])
+        for key in set(re.findall(r"\[(\w+)\]", named)):
+            behind[key] = behind.get(key, "") + letter
+    return "; ".join(
+        f"{name} ({', '.join(behind[key]) if behind[key] != LETTERS else 'all'})"
+        for key, name in cited(set(behind)).items()
+    )
 
 
 def _known(table: pd.DataFrame) -> dict[str, int]:
     """Number of pairs of dimensions whose width is proven, by the letter of the panel."""
     return {
         letter: int((cells_of(table, setting)["status"] == "tight").sum())
-        for (setting, _), letter in zip(PANELS, "abcdefgh", strict=True)
+        for (setting, _), letter in zip(PANELS, LETTERS, strict=True)
     }
 
 
@@ -183,11 +215,6 @@ def caption(table: pd.DataFrame, networks: pd.DataFrame) -> str:
     shown = drawn(table)
     known = _known(table)
     num_cells = len(cells_of(table, PANELS[0][0]))
-    sources = []
-    for (setting, _), letter in zip(PANELS, "abcdefgh", strict=True):
-        cells = cells_of(table, setting)
-        names = sorted(_keys(cells["lower_source"]) | _keys(cells["upper_source"]))
-        sources.append(f"({letter}) {', '.join(names)}")
     crossing = int((shown["lower"] > shown["upper"]).sum())
     uniform = [known[letter] for letter in "efg"]
     settled = ", ".join(f"({letter}) {count}" for letter, count in known.items())
@@ -207,13 +234,15 @@ def caption(table: pd.DataFrame, networks: pd.DataFrame) -> str:
     held = min(known["a"], known["b"]) == num_cells and min(uniform) < num_cells
     return (
         "Least width for universal approximation at any depth, input dimension d_x and output dimension d_y: the width "
-        "where it is proven, else the best lower and upper bound. Of "
-        f"{num_cells} pairs the width is known in {settled}: that L^p is settled, and uniform approximation with "
-        f"continuous activations is not, {'follows' if held else 'does not follow'}; {contradiction}. Frame: "
-        f"published statements disagree at {where or 'no pair'}, the withdrawn one is not used. Best bounds from "
-        f"{'; '.join(sources)}, as recalled or read, row by row in the table. (i) Random distance maps on the cube; "
-        f"markers: measured error of the worst coordinate, median over {networks['seed'].nunique()} maps; lines: its "
-        f"proven bound; {kept}, at width {networks['width'].min()} to {networks['width'].max()}."
+        f"where it is proven, else the best lower and upper bound. Of {num_cells} pairs the width is known in "
+        f"{settled}: that L^p is settled, and uniform approximation with continuous activations is not, "
+        f"{'follows' if held else 'does not follow'}; {contradiction}. (a) is the same for softplus, tanh and sigmoid; "
+        "for GELU, which is not monotone, the theorem asks for d_x + d_y of at least 3, as recalled, so that (1, 1) is "
+        f"open. Frame: published statements disagree at {where or 'no pair'}, the withdrawn one is not used. Best "
+        f"bounds from {_sources(table)}; as recalled or "
+        "read, row by row in the table. (i) Random distance maps on the cube; markers: measured error of the worst "
+        f"coordinate, median over {networks['seed'].nunique()} maps; lines: its proven bound; {kept}, at width "
+        f"{networks['width'].min()} to {networks['width'].max()}."
     )
 
 

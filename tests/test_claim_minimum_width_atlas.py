@@ -72,12 +72,15 @@ def test_panels_differ_and_stand_for_the_activations_they_name(made):
         bounds[setting] = tuple(FIGURE.cells_of(made.table, setting)[["lower", "upper"]].to_numpy().ravel())
     assert len(set(bounds.values())) >= len(bounds) - 1  # ReLU on R^n and ReLU with step have one formula
     for first, others in (
-        (("lp", "lp", "cube", "relu"), ("leaky_relu", "tanh", "gelu")),
+        (("lp", "lp", "cube", "relu"), ("leaky_relu", "tanh", "softplus")),
         (("continuous", "sup", "cube", "tanh"), ("sigmoid", "softplus")),
     ):
         for other in others:
             rows = FIGURE.cells_of(made.table, (*first[:3], other))
             assert tuple(rows[["lower", "upper"]].to_numpy().ravel()) == bounds[first]
+    gelu = FIGURE.cells_of(made.table, ("lp", "lp", "cube", "gelu"))  # not monotone, which matters at (1, 1) only
+    assert gelu[["lower", "upper"]].to_numpy().ravel().tolist() == [1, *bounds["lp", "lp", "cube", "relu"][1:]]
+    assert gelu["status"].tolist() == ["open", *["tight"] * 63]
 
 
 # --- the networks ----------------------------------------------------------------------------------------------------
@@ -133,6 +136,23 @@ def test_the_caption_counts_and_accuses():
     broken = tables["networks"].copy()
     broken.loc[0, "l2_error"] = 3 * broken.loc[0, "l2_bound"]
     assert "1 of 24 explicit networks break their guarantee, which is a defect" in FIGURE.caption(tables[""], broken)
+
+
+def test_sources_are_named_as_in_the_bibliography():
+    named = FIGURE.cited({"cai2023", "haninsellke2017", "kimminpark2024", "park2021", "hwang2025", "hwang2025c"})
+    assert list(named.values()) == [
+        "Cai 2023",
+        "Hanin, Sellke 2017",
+        "Hwang 2025a",
+        "Hwang 2025b",
+        "Kim, Min, Park 2024",
+        "Park et al. 2021",
+    ]
+    assert FIGURE.cited({"hwang2025c"}) == {"hwang2025c": "Hwang 2025"}
+    with pytest.raises(KeyError, match="nobody1900"):
+        FIGURE.cited({"nobody1900"})
+    tables = FAKE.tables(1)
+    assert "Best bounds from Cai 2023 (all); Lu et al. 2017 (all); as" in FIGURE.caption(tables[""], tables["networks"])
 
 
 def test_the_verdict_can_fail():
