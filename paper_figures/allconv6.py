@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from widththeory import command, estimates
 from widththeory.estimates import (
@@ -20,14 +21,23 @@ from widththeory.estimates import (
     rates_note,
     select_learning_rate,
     tasks,
+    telling,
 )
-from widththeory.plotting import COLORS, LINES, MARKERS, TEXT_WIDTH
+from widththeory.plotting import COLORS, LINES, MARKERS, TEXT_WIDTH, number_ticks
 from widththeory.verdicts import Verdict
 
 CELL = ["task", "net"]
-ENOUGH = 0.02  # of the test images: a net that loses less is as good
-FAMILIES = {1: "black", 4: "blue", 2: "orange"}  # by the divisor of the baseline's widths
+ENOUGH = 0.02  # of the test images: a net that loses less is as good, and a task on which all are has no panels
+FAMILIES = {1: "green", 4: "blue", 2: "orange"}  # by the divisor of the baseline's widths
+NAMES = {1: "all of the width", 2: "half", 4: "quarter"}
 PLACES = {"none": 0, "1-2": 1, "3-4": 2, "5": 3}
+FILLS: tuple[Any, ...] = ("full", "none", "left")  # of the markers of tasks, the telling one first
+TITLES = {
+    "held": "Half of the width is enough on an easy task, not on a hard one",
+    "not held": "Is half of the width enough on an easy task, and not on a hard one? No",
+    "open": "Is half of the width enough on an easy task, and not on a hard one? Undecided",
+}
+HELD = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}
 # What is doubled, and from which net to which.
 DOUBLINGS = {
     "all layers, from 1/4": (1, 5),
@@ -55,100 +65,114 @@ def gain(fits: pd.DataFrame, task: str, before: int, after: int) -> Interval:
     return estimates.gain(fits, task, before, after, by="net")
 
 
+def flat(fits: pd.DataFrame) -> list[str]:
+    """The tasks on which all nets are as good: a sentence says so, and no panels are spent on them."""
+    means = finished(fits).groupby(CELL)["test_accuracy"].mean().groupby("task").agg(["min", "max", "size"])
+    level = means.index[(means["size"] > 1) & (means["max"] - means["min"] < ENOUGH)]
+    return [name for name in tasks(fits) if name in level and name != telling(fits)]
+
+
 def figure(table: pd.DataFrame, cells: pd.DataFrame) -> Figure:
-    """Learning curves, final accuracy with cost, gains of doubling; a column a task."""
+    """A row a task on which nets differ, learning curves and final accuracy against cost; gains of doubling."""
     fits = drawn(table, cells)
-    names = tasks(fits)
-    picture = Figure(figsize=(TEXT_WIDTH, 7.2), layout="constrained")
-    picture.suptitle(
-        "Half of the width is enough on an easy task, not on a hard one; which layer's width pays", size=9.5
-    )
-    panels: Any = picture.subplots(3, len(names), squeeze=False, height_ratios=(1.15, 1, 1))
-    for column, name in enumerate(names):
+    names = [name for name in tasks(fits) if name not in flat(fits)]
+    picture = Figure(figsize=(TEXT_WIDTH, 3.0 + 2.3 * len(names)), layout="constrained")
+    picture.suptitle(TITLES[verdict(table, cells).state], size=9.5)
+    grid = picture.add_gridspec(len(names) + 1, 2)
+    letters = iter("abcdefgh")
+    for row, name in enumerate(names):
         own = fits[fits["task"] == name]
-        _curves(panels[0, column], own, f"({'abc'[column]}) {name} task")
-        _final(panels[1, column], own, last=column == len(names) - 1)
-        _gains(panels[2, column], fits, name)
-    panels[0, 0].set_ylabel("test accuracy")
-    panels[1, 0].set_ylabel("final test accuracy")
-    panels[2, 0].set_ylabel("gain, points")
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    ends = [axes.get_ylim() for axes in panels[2]]
-    for axes in panels[2]:
-        axes.set_ylim(min(low for low, _ in ends), max(high for _, high in ends))
-    picture.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=7, handlelength=3)
+        left, right = (picture.add_subplot(grid[row, column]) for column in (0, 1))
+        _curves(left, own, f"({next(letters)}) {name} task, on the way")
+        _final(right, own, f"({next(letters)}) {name} task, at the end")
+    _gains(picture.add_subplot(grid[-1, :]), fits, f"({next(letters)}) gain by doubling")
+    nets = fits[["divisor", "doubled"]].drop_duplicates()
+    order = nets.sort_values("divisor", ascending=False).sort_values("doubled", key=_places, kind="stable")
+    pairs = [pair for pair in order.itertuples(index=False, name=None) if pair[0] > 1]
+    pairs += [pair for pair in order.itertuples(index=False, name=None) if pair[0] == 1]
+    handles = [Line2D([], [], **_look(*pair), label=_label(*pair)) for pair in pairs]
+    picture.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=7, handlelength=3, columnspacing=1.2)
     return picture
+
+
+def _places(doubled: pd.Series) -> pd.Series:
+    return doubled.map(PLACES)
 
 
 def _look(divisor: int, doubled: str) -> dict[str, Any]:
     place = PLACES[doubled]
     color = COLORS[FAMILIES[divisor]]
-    return {"color": color, "marker": MARKERS[place], "linestyle": LINES[place], "markersize": 3}
+    return {"color": color, "marker": MARKERS[place], "linestyle": LINES[place], "markersize": 3.5}
 
 
-def _label(net: int, divisor: int, doubled: str) -> str:
-    name = {1: "baseline", 2: "half", 4: "quarter"}[divisor]
-    return f"{net} {name}" + ("" if doubled == "none" else f", {doubled} twice")
+def _label(divisor: int, doubled: str) -> str:
+    return NAMES[divisor] + ("" if doubled == "none" else f", {doubled} doubled")
 
 
 def _curves(axes: Axes, fits: pd.DataFrame, title: str) -> None:
     steps = sorted(int(name.removeprefix("accuracy_at_")) for name in fits if name.startswith("accuracy_at_"))
-    for (net, divisor, doubled), group in fits.groupby(["net", "divisor", "doubled"]):
+    for (divisor, doubled), group in fits.groupby(["divisor", "doubled"]):
         good = finished(group)
         mean = [good[f"accuracy_at_{step}"].mean() for step in steps]
         shown = [(step, value) for step, value in zip(steps, mean, strict=True) if np.isfinite(value)]
         xs, ys = zip(*shown, strict=True) if shown else ((), ())
-        axes.plot(xs, ys, label=_label(net, divisor, doubled), **_look(divisor, doubled))
+        axes.plot(xs, ys, **_look(divisor, doubled))
     axes.axhline(fits["chance"].iloc[0], color="0.5", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="steps", ylim=(0, _top(fits)))
+    axes.set(xlabel="steps", ylabel="test accuracy")
+    axes.set_ylim(top=min(1.02, axes.get_ylim()[1]))
     axes.set_title(title)
 
 
-def _top(fits: pd.DataFrame) -> float:
-    """Upper end of an axis of accuracies."""
-    return min(1.05, 1.2 * float(finished(fits)["test_accuracy"].max()))
-
-
-def _final(axes: Axes, fits: pd.DataFrame, *, last: bool) -> None:
-    cost = axes.twinx()
-    work = fits.groupby("net")["multiply_adds"].first()
-    cost.bar(work.index, work / 1e6, color="0.88", width=0.8, zorder=0)
-    cost.set_yscale("log")
-    cost.set_ylim(work.min() / 2e6, 4 * work.max() / 1e6)
-    cost.spines["right"].set_visible(True)
-    if last:
-        cost.set_ylabel("million multiply-adds (bars)", fontsize=8)
-    axes.set_zorder(cost.get_zorder() + 1)
-    axes.patch.set_visible(False)
-    for (net, divisor, doubled), group in fits.groupby(["net", "divisor", "doubled"]):
-        values = finished(group)["test_accuracy"]
+def _final(axes: Axes, fits: pd.DataFrame, title: str) -> None:
+    alike = finished(fits[fits["doubled"] == "none"]).groupby("multiply_adds")["test_accuracy"].mean()
+    axes.plot(alike.index / 1e6, alike, color="0.7", linewidth=0.9, zorder=0)
+    for (divisor, doubled), group in fits.groupby(["divisor", "doubled"]):
+        values, work = finished(group)["test_accuracy"], group["multiply_adds"].iloc[0] / 1e6
         if values.empty:
             continue
         ends = [[values.mean() - values.min()], [values.max() - values.mean()]]
         look = {**_look(divisor, doubled), "linestyle": "none", "markersize": 4.5}
-        axes.errorbar([net], [values.mean()], ends, capsize=2, elinewidth=0.9, **look)
+        axes.errorbar([work], [values.mean()], ends, capsize=2, elinewidth=0.9, **look)
         if len(values) < len(group):
-            axes.annotate(f"{len(values)} of {len(group)}", (net, values.max()), xytext=(0, 4), fontsize=6,
+            axes.annotate(f"{len(values)} of {len(group)}", (work, values.max()), xytext=(0, 4), fontsize=7,
                           textcoords="offset points", ha="center")  # fmt: skip
-    axes.axhline(fits["chance"].iloc[0], color="0.5", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="net", ylim=(0, _top(fits)), xticks=sorted(fits["net"].unique()))
+    least, most = fits["multiply_adds"].min() / 1e6, fits["multiply_adds"].max() / 1e6
+    axes.set(xscale="log", xlabel="million multiply-adds an image", xlim=(least / 1.3, most * 1.3))
+    plain = [step * 10.0**power for power in range(-4, 6) for step in (1, 2, 5)]
+    number_ticks(axes.xaxis, [tick for tick in plain if least / 1.3 <= tick <= most * 1.3])
+    axes.margins(y=0.1)
+    axes.set_title(title)
 
 
-def _gains(axes: Axes, fits: pd.DataFrame, task: str) -> None:
+def _gains(axes: Axes, fits: pd.DataFrame, title: str) -> None:
     there = set(fits["net"])
     shown = {name: ends for name, ends in DOUBLINGS.items() if set(ends) <= there}
-    for place, (name, (before, after)) in enumerate(shown.items()):
-        found = gain(fits, task, before, after)
-        if not np.isfinite(found.value):
-            continue
-        look: dict[str, Any] = {"color": COLORS["blue" if "1/4" in name else "orange"], "marker": MARKERS[place % 4]}
-        ends = [[100 * (found.value - found.low)], [100 * (found.high - found.value)]]
-        bar: Any = ends if np.isfinite(found.low) else None
-        axes.errorbar([place], [100 * found.value], bar, capsize=2, elinewidth=0.9, linestyle="none", **look)
+    names = sorted(tasks(fits), key=lambda name: name != telling(fits))
+    for turn, task in enumerate(names):
+        for place, (name, (before, after)) in enumerate(shown.items()):
+            found = gain(fits, task, before, after)
+            if not np.isfinite(found.value):
+                continue
+            doubled = name.split(",")[0]
+            look = _look(4 if name.endswith("1/4") else 2, doubled if doubled in PLACES else "none")
+            look |= {"linestyle": "none", "markersize": 4.5, "fillstyle": FILLS[turn % len(FILLS)]}
+            ends = [[100 * (found.value - found.low)], [100 * (found.high - found.value)]]
+            bar: Any = ends if np.isfinite(found.low) else None
+            axes.errorbar([place + 0.2 * turn], [100 * found.value], bar, capsize=2, elinewidth=0.9, **look)
     axes.axhline(0, color="0.5", linewidth=0.8)
-    axes.set_xticks(range(len(shown)), [name.split(",")[0].removesuffix(" layers") for name in shown])
-    axes.set_xlabel("layers doubled, from the quarter net (blue) and the half net (orange)", fontsize=8)
-    axes.set_xlim(-0.6, max(len(shown), 1) - 0.4)
+    axes.axhline(100 * ENOUGH, color="0.5", linewidth=0.8, linestyle="--", zorder=0)
+    words = [f"{name.split(',')[0].removesuffix(' layers')}" for name in shown]
+    axes.set_xticks([place + 0.1 * (len(names) - 1) for place in range(len(shown))], words)
+    axes.set_xlabel("layers doubled, from the quarter net (blue) and from the half net (orange)", fontsize=8)
+    axes.set_xlim(-0.5, max(len(shown), 1) - 0.3)
+    axes.set_ylabel("gain, points")
+    axes.set_title(title)
+    if len(names) > 1:
+        handles = [
+            Line2D([], [], color="0.3", marker="o", linestyle="none", fillstyle=FILLS[turn % len(FILLS)], label=task)
+            for turn, task in enumerate(names)
+        ]
+        axes.legend(handles=handles, loc="upper right", fontsize=7, title="task", title_fontsize=7, handlelength=1)
 
 
 def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
@@ -201,29 +225,51 @@ def _paying(fits: pd.DataFrame, task: str) -> str:
 
 def caption(table: pd.DataFrame, cells: pd.DataFrame) -> str:
     """What is drawn, how many fits, and whether the claim held, computed from the tables."""
-    fits = drawn(table, cells)
+    fits, everything = drawn(table, cells), labelled(table, cells)
     found, count = verdict(table, cells), finished(fits).groupby(CELL).size()
     n = f"{count.min()}" if count.min() == count.max() else f"{count.min()} to {count.max()}"
-    everything = labelled(table, cells)
     lost = len(everything) - len(finished(everything))
-    held = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}[found.state]
-    facts = fits.groupby("task")[["chance", "num_train", "num_test", "image_size", "num_steps"]].first()
-    of_tasks = "; ".join(
-        f"{name}: chance {row['chance']:.3g}, {row['num_train']:.0f} training and {row['num_test']:.0f} test images of "
-        f"{row['image_size']:.0f} pixels, {row['num_steps']:.0f} steps"
-        for name, row in facts.iterrows()
-    )
+    names = sorted(tasks(fits), key=lambda name: name != telling(fits))
+    letters = "abcdefgh"[: 2 * (len(names) - len(flat(fits))) + 1]
+    left, right = (", ".join(f"({letter})" for letter in letters[start:-1:2]) for start in (0, 1))
+    whole = fits.loc[fits["divisor"] == 1, "widths"].unique()
+    fills = [f"{word} {name}" for word, name in zip(("filled", "hollow", "half filled"), names, strict=False)]
+    doubled = ", and these with the widths of some layers doubled (for the half our reading of the family)"
+    doubled *= bool((fits["doubled"] != "none").any())
+    told = f" ({', '.join(fills)} task)" if len(names) > 1 else ""
     return (
-        f"{fits['net'].nunique()} allconv6 networks, widths "
-        f"{', '.join(fits.sort_values('net')['widths'].unique())}; that nets 6 to 8 are the half net with layers "
-        f"doubled is our reading of the family. {of_tasks}. Top: test accuracy on the way, "
-        "mean over seeds. Middle: at the end, mean and range over seeds; bars, multiply-adds an image. Dotted: chance. "
-        "Bottom: gain by doubling widths, Student's 95 % interval, variance over seeds pooled over nets. "
-        f"n = {n} seeds a point, {rates_note(everything)}"
-        f"{f'; {lost} of {len(everything)} fits failed or diverged' if lost else ''}. The claim, that "
-        f"half of the width is enough on the easy task (under {100 * ENOUGH:.0f} points lost) and not on the hard one, "
-        f"{held}: {found.sentence}. {_paying(fits, (tasks(fits) * 2)[1])}"
+        f"{fits['net'].nunique()} allconv6 networks: all of the widths{f' {whole[0]}' if len(whole) else ''}, half or "
+        f"a quarter of them{doubled}. "
+        f"Tasks: {_facts(fits)}. {left} Test accuracy on the way, mean over n = {n} seeds, {rates_note(everything)}"
+        f"{f'; {lost} of {len(everything)} fits failed or diverged' if lost else ''}; dotted: chance. {right} At the "
+        "end, mean and range over seeds; grey line: all layers alike. "
+        f"({letters[-1]}) Gain by doubling, Student's 95 % interval, variance over seeds pooled over networks"
+        f"{told}; dashed: {100 * ENOUGH:.0f} points. "
+        f"{''.join(_level(fits, name, letters[-1]) for name in flat(fits))}The claim, that half of the width is enough "
+        f"on the easy task (under {100 * ENOUGH:.0f} points lost) and not on the hard one, {HELD[found.state]}: "
+        f"{found.sentence}. {_paying(fits, (tasks(fits) * 2)[1])}"
     )
+
+
+def _level(fits: pd.DataFrame, name: str, letter: str) -> str:
+    """What a task without panels would show."""
+    means = 100 * finished(fits[fits["task"] == name]).groupby("net")["test_accuracy"].mean()
+    ends = " to ".join(dict.fromkeys(f"{end:.1f}" for end in (means.min(), means.max())))
+    return f"On the {name} task, drawn in ({letter}) alone, all networks reach {ends} %. "
+
+
+def _facts(fits: pd.DataFrame) -> str:
+    """Sizes of the tasks, in words; those of equal sizes together."""
+    sized = fits.groupby("task")[["chance", "num_train", "num_test", "image_size", "num_steps"]].first()
+    said: dict[str, list[str]] = {}
+    for name in tasks(fits):
+        row = sized.loc[name]
+        words = (
+            f"chance {row['chance']:.3g}, {row['num_train']:.0f} training and {row['num_test']:.0f} test images of "
+            f"{row['image_size']:.0f} pixels, {row['num_steps']:.0f} steps"
+        )
+        said.setdefault(words, []).append(name)
+    return "; ".join(f"{' and '.join(names)}, {words}" for words, names in said.items())
 
 
 if __name__ == "__main__":

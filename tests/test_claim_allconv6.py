@@ -106,9 +106,11 @@ def test_verdict_and_caption_of_the_formula():
     assert found.best_fit == pytest.approx(1 - 0.502)
     caption = FIGURE.caption(*tables.values())
     assert "holds: from half of every width" in caption
-    assert caption.startswith("9 allconv6 networks, widths ")
+    assert caption.startswith("9 allconv6 networks: all of the widths w0, half ")
     some = tables[""]["model.widths"].isin(["w0", "w5"])
-    assert FIGURE.caption(tables[""][some], tables["cells"]).startswith("2 allconv6 networks, widths ")
+    fewer = FIGURE.caption(tables[""][some], tables["cells"])
+    assert fewer.startswith("2 allconv6 networks: ")
+    assert "our reading of the family" not in fewer
     assert "3-4: +9.0 points [+8.7, +9.3]" in caption
     assert "; 3-4 pays most. " in caption
     assert "our reading of the family" in caption
@@ -123,3 +125,30 @@ def test_states(half, state):
     else:
         tables[""].loc[rows, "test_accuracy"] += half - FAKE.HARD[5]
     assert FIGURE.verdict(*tables.values()).state == state
+
+
+def test_a_task_on_which_all_nets_are_as_good_has_a_sentence_and_no_panels():
+    tables = FAKE.tables(3)  # 0.97 and 0.98 on the easy task
+    titles = [axes.get_title() for axes in FIGURE.figure(*tables.values()).axes]
+    assert titles == ["(a) hard task, on the way", "(b) hard task, at the end", "(c) gain by doubling"]
+    assert "On the easy task, drawn in (c) alone, all networks reach 97.2 to 98.2 %." in FIGURE.caption(
+        *tables.values()
+    )
+    tables[""].loc[tables[""]["model.widths"] == "w1", "test_accuracy"] -= 0.1
+    assert len(FIGURE.figure(*tables.values()).axes) == 5
+    caption = FIGURE.caption(*tables.values())
+    assert "drawn in" not in caption
+    assert all(f"({letter})" in caption for letter in "abcde")
+
+
+def test_accuracy_is_drawn_against_work():
+    (_, right, _) = FIGURE.figure(*FAKE.tables(1).values()).axes
+    assert right.get_xscale() == "log"
+    drawn = sorted(float(bar.lines[0].get_xdata()[0]) for bar in right.containers)
+    assert drawn == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+
+
+def test_the_title_is_what_the_verdict_says():
+    tables = FAKE.tables(3)
+    assert FIGURE.figure(*tables.values()).get_suptitle() == FIGURE.TITLES["held"]
+    assert FIGURE.figure(*FAKE.tables(1).values()).get_suptitle().endswith("? Undecided")
