@@ -119,6 +119,8 @@ def test_series_differ_without_colour():
     for first, second in zip(looks[:5], looks[1:6], strict=True):
         assert first["marker"] != second["marker"]
         assert first["linestyle"] != second["linestyle"]
+    dashes = [look["linestyle"] for look in looks if look["linestyle"] != "-"]
+    assert all(min(lengths[::2]) <= 1 for _, lengths in dashes)  # plain dashes mean a construction
     with pytest.raises(ValueError, match="index must be at least 0, got -1"):
         plotting.series(-1)
 

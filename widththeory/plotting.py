@@ -38,7 +38,15 @@ COLORS = {
 }
 SERIES = ("blue", "orange", "green", "vermilion", "purple", "sky")
 MARKERS = ("o", "s", "^", "D", "v", "P")
-LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
+# Plain dashes are kept for constructions: a line of any other kind has dots.
+LINES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 1, 1, 1)),
+    (0, (1, 1)),
+    (0, (3, 1, 1, 1, 1, 1)),
+    (0, (8, 1.2, 1, 1.2)),
+    (0, (1, 2.5)),
+)
 
 # The three things every figure compares; the same look in all of them.
 FLOOR: dict[str, Any] = {"color": COLORS["black"], "linestyle": "-", "linewidth": 1.6, "label": "certified floor"}
