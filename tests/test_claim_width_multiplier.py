@@ -134,3 +134,21 @@ def test_states(shallow, state):
     rows = (tables[""]["images.difficulty"] == "hard") & (tables[""]["model.widths"] == "mobilenet-shallow")
     tables[""].loc[rows, "test_accuracy"] += shallow - 0.44
     assert FIGURE.verdict(*tables.values()).state == state
+
+
+@pytest.mark.parametrize(("shallow", "answer"), [(0.44, "Yes"), (0.52, "Yes, and no"), (0.49, "Yes, and undecided")])
+def test_the_title_ends_with_the_answer(shallow, answer):
+    tables = FAKE.tables(3)
+    rows = (tables[""]["images.difficulty"] == "hard") & (tables[""]["model.widths"] == "mobilenet-shallow")
+    tables[""].loc[rows, "test_accuracy"] += shallow - 0.44
+    assert FIGURE.figure(*tables.values()).get_suptitle().endswith(f"shallow? {answer}")
+
+
+def test_a_task_on_which_all_networks_are_as_good_has_a_sentence_and_no_panels():
+    tables = FAKE.tables(3)
+    titles = [axes.get_title() for axes in FIGURE.figure(*tables.values()).axes]
+    assert titles == [f"({a}) {b}" for a, b in zip("abcd", ["hard task", "ImageNet, published"] * 2, strict=True)]
+    caption = FIGURE.caption(*tables.values())
+    assert "On the easy task, not drawn, all networks reach 98.2 %." in caption
+    assert "against (a) multiply-adds and (c) parameters" in caption
+    assert "(b), (d) The same on ImageNet" in caption
