@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import jax
@@ -214,11 +215,27 @@ def test_a_chunk_that_is_not_full_gives_the_same(monkeypatch):
 def test_a_second_call_compiles_nothing_and_gives_the_same_bits():
     first = values(measure(MEMBERS[:2], 1))
     programs = image_programs.compiled_run, image_programs.compiled_evaluate
-    before = [one.cache_info().misses for one in programs]
+    before = [one.calls() for one in programs]
     assert values(measure(MEMBERS[:2], 2)) == first
     # Other rates, seeds, decays, data of the same size and numbers of steps are the same program.
     measure([fit(9, 0.3, weight_decay=0.5, num_steps=4, num_checks=2)], 1)
-    assert [one.cache_info().misses for one in programs] == before
+    assert [one.calls() for one in programs] == before
+
+
+def test_threads_train_one_ensemble_at_a_time(monkeypatch):
+    there, most, train = [], [], classify._Fit.train
+
+    def counted(self, snapshots):
+        there.append(0)
+        most.append(len(there))
+        train(self, snapshots)
+        there.pop()
+
+    monkeypatch.setattr(classify._Fit, "train", counted)
+    with ThreadPoolExecutor(3) as threads:
+        found = list(threads.map(lambda one: values(measure([one], 1)), MEMBERS[:2] * 2))
+    assert found[:2] == found[2:]
+    assert most == [1] * 4
 
 
 def test_a_learning_curve_is_that_of_shorter_fits():

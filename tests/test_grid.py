@@ -254,6 +254,25 @@ def test_out_of_memory_halves_the_program(ledger):
     assert set(ledger.table("claim")["made.chunk_size"]) == {2}
 
 
+def test_a_cell_that_is_short_of_memory_beside_others_is_tried_alone(ledger):
+    running = []
+
+    def measure(settings, chunk_size):
+        running.append(0)
+        time.sleep(0.02)
+        full = len(running) > 1
+        running.pop()
+        if full or settings[0].seed == 2:
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return fake_measure(settings, chunk_size)
+
+    with concurrent.futures.ThreadPoolExecutor(4) as executor:
+        more = {"jobs": 4, "executor": executor, "chunk_size": 1, "progress": "none"}
+        summary = engine.run(grid(widths=(3,)), measure, ledger, experiment="claim", **more)
+    assert counts(summary) == (12, 4, 0)  # one of four seeds is too large for the memory by itself
+    assert set(ledger.table("claim").query("status == 'failed'")["seed"]) == {2}
+
+
 def test_a_measure_that_returns_nonsense_is_a_failure(ledger):
     for measure, said in (
         (lambda settings, size: [], "returned 0 measurements for 1"),

@@ -4,6 +4,8 @@ import concurrent.futures
 import os
 import subprocess
 import sys
+import threading
+import time
 import types
 from dataclasses import replace
 from pathlib import Path
@@ -198,9 +200,9 @@ def test_settings_of_two_classes_are_refused():
 
 def test_a_class_is_compiled_once():
     measure(MIXED, 3)
-    before = compiled._compile_resident.cache_info().misses
+    before = compiled.compiled_resident.calls()
     measure([replace(one, seed=9, width=8) for one in MIXED], 3)
-    assert compiled._compile_resident.cache_info().misses == before
+    assert compiled.compiled_resident.calls() == before
     assert isinstance(MIXED[0], Regression)
 
 
@@ -222,14 +224,14 @@ def test_a_grid_is_packed_by_classes_where_there_is_an_accelerator(tmp_path, mon
 
 
 def test_out_of_memory_of_a_compiler_halves_the_chunk(tmp_path, monkeypatch):
-    real = compiled._compile_resident
+    real = compiled.compiled_resident
 
     def short(program, *more):
         if program.ensemble > 2:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes.")
         return real(program, *more)
 
-    monkeypatch.setattr(compiled, "_compile_resident", short)
+    monkeypatch.setattr(training, "compiled_resident", short)
     cells = [wave(seed, width=3 + seed % 2, depth=2, num_steps=5) for seed in range(4)]
     monkeypatch.setattr(grid, "accelerator_memory", lambda: 80e9)
     with Ledger.open(tmp_path / "l.sqlite") as ledger:
@@ -264,3 +266,64 @@ def test_experiments_side_by_side_use_all_cores(monkeypatch, cores, shares):
     monkeypatch.setattr(processes, "accelerator_memory", lambda: None)
     monkeypatch.setattr(processes, "usable_cores", lambda: cores)
     assert processes.side_by_side() == shares
+
+
+class Lost(concurrent.futures.Executor):
+    """Breaks at the first call; whole once it is restarted."""
+
+    restarts = 0
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = concurrent.futures.Future()
+        if self.restarts:
+            future.set_result(fn(*args, **kwargs))
+        else:
+            future.set_exception(concurrent.futures.BrokenExecutor("killed"))
+        return future
+
+    def restart(self):
+        self.restarts += 1
+
+
+def test_after_a_lost_process_the_others_are_started_anew():
+    pool, items = Lost(), list(range(100))
+    with overlap.lend(lambda: pool):
+        with pytest.warns(RuntimeWarning, match="lost; it is started anew"):
+            assert overlap.spread(str, items) == list(map(str, items))
+        assert overlap.spread(str, items) == list(map(str, items))
+    assert pool.restarts == 1
+
+
+def test_one_ensemble_is_on_the_device_at_a_time_and_none_after_the_run_is_called_off():
+    there, most = [], []
+
+    def fit(_):
+        with overlap.device():
+            there.append(0)
+            most.append(len(there))
+            time.sleep(0.02)
+            there.pop()
+
+    with overlap.lend(None), concurrent.futures.ThreadPoolExecutor(4) as threads:
+        list(threads.map(fit, range(8)))
+        assert max(most) == 1
+        overlap.call_off()
+        with pytest.raises(concurrent.futures.CancelledError):
+            fit(None)
+    fit(None)  # the next run
+
+
+def test_threads_compile_different_programs_side_by_side_and_one_once():
+    both, made = threading.Barrier(2, timeout=20), []
+
+    @compiled.Once
+    def slow(key):
+        """Nothing."""
+        both.wait()  # passed only if both keys are under way
+        made.append(key)
+        return key
+
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(slow, (1, 2, 1, 2))) == [1, 2, 1, 2]
+    assert sorted(made) == [1, 2]
+    assert slow.calls() == 2

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int32, UInt8
 
-from widththeory import image_programs
+from widththeory import image_programs, overlap
 from widththeory.classification import MAX_TRAIN_EVAL, Arguments, Classification, load_images
 from widththeory.compiled import prepare_jax
 from widththeory.image_training import Bytes, Program, State
@@ -112,6 +112,7 @@ class _Fit:
         segments = image_programs.segments(self.program, self.chunk, self.step)
         coming = next(segments, None)
         while coming is not None:
+            overlap.go_on()
             segment, self.step = coming
             began, clock = _seconds(), time.monotonic()
             self.state = function(self.state, self.rates, self.decays, segment, data)
@@ -196,19 +197,20 @@ def _measure_members(
     program: Program, members: list[Classification], turns: int
 ) -> tuple[list[Measurement], Snapshots]:
     """What members side by side gave, as one of so many turns, and their snapshots, to be removed after the last."""
-    began, clock = _seconds(), time.monotonic()
     chunk = members + [members[-1]] * (program.ensemble - len(members))
-    fit, snapshots = _Fit(program, chunk), Snapshots(image_programs.identity(program, chunk))
-    if kept := snapshots.load(fit.arrays()):
-        fit.go_on(*kept)
-    if fit.step < members[0].num_steps:
-        fit.train(snapshots)
-        # Nothing of a call is written down before its last turn: of long ones each turn is kept until then.
-        if turns > 1 and turns * (time.monotonic() - clock) >= snapshots.interval:
-            snapshots.save(fit.step, fit.arrays())
-    metrics = list(fit.results())[: len(members)]
-    filters = np.asarray(first_kernel(fit.state.params)) if members[0].keep_weights else [None] * len(members)
-    seconds = (_seconds() - began) / len(members)
+    with overlap.device():
+        began, clock = _seconds(), time.monotonic()
+        fit, snapshots = _Fit(program, chunk), Snapshots(image_programs.identity(program, chunk))
+        if kept := snapshots.load(fit.arrays()):
+            fit.go_on(*kept)
+        if fit.step < members[0].num_steps:
+            fit.train(snapshots)
+            # Nothing of a call is written down before its last turn: of long ones each turn is kept until then.
+            if turns > 1 and turns * (time.monotonic() - clock) >= snapshots.interval:
+                snapshots.save(fit.step, fit.arrays())
+        metrics = list(fit.results())[: len(members)]
+        filters = np.asarray(first_kernel(fit.state.params)) if members[0].keep_weights else [None] * len(members)
+        seconds = (_seconds() - began) / len(members)
     found = [
         Measurement(settings, one | {"seconds": seconds}, None if kernel is None else save_filters(kernel))
         for settings, one, kernel in zip(members, metrics, filters, strict=False)

@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import jax
 import numpy as np
@@ -15,7 +15,8 @@ from widththeory.ensemble import Layer, Program, Segment, State, Weights, run
 from widththeory.network import Network
 from widththeory.resident import Moments, Resident, run_resident, squared_residuals
 
-_LOCKS: dict[Any, threading.Lock] = {}
+Key = ParamSpec("Key")
+Result = TypeVar("Result")
 
 
 def pack(program: Program, networks: Sequence[Network]) -> Weights:
@@ -145,23 +146,29 @@ def _mesh() -> Any:
     return jax.sharding.Mesh(np.array(devices).reshape(-1, 1), ("grid", "data")) if len(devices) > 1 else None
 
 
-@lru_cache(maxsize=256)
+class Once(Generic[Key, Result]):
+    """A function whose results are kept: threads call it for different arguments side by side, for equal ones once."""
+
+    def __init__(self, function: Callable[Key, Result]) -> None:
+        self.__doc__, self.__name__, self.__module__ = function.__doc__, function.__name__, function.__module__
+        self._cached = lru_cache(maxsize=256)(function)
+        self._locks: dict[Any, threading.Lock] = {}
+
+    def __call__(self, *key: Key.args, **named: Key.kwargs) -> Result:
+        """What the function gives."""
+        with self._locks.setdefault((key, tuple(named.items())), threading.Lock()):
+            return self._cached(*key, **named)  # type: ignore[arg-type]  # the lock has hashed them
+
+    def calls(self) -> int:
+        """How often the function itself was called."""
+        return self._cached.cache_info().misses
+
+
+@Once
 def compiled(program: Program) -> Callable[..., State]:
     """`run` with its first argument fixed, compiled once a process and kept by JAX's cache for the next process."""
     with jax.enable_x64(program.dtype == "float64"):
         return jax.jit(run, static_argnums=0, donate_argnums=1).lower(program, *_abstract(program, _mesh())).compile()
-
-
-def compiled_resident(program: Program, num_train: int, num_targets: int) -> Callable[..., State]:
-    """`run_resident` for so many training points and distinct targets, compiled once a process."""
-    with _lock(program, num_train, num_targets):
-        return _compile_resident(program, num_train, num_targets)
-
-
-def compiled_residuals(program: Program, blocks: int, size: int, num_targets: int) -> Callable[..., Moments]:
-    """`squared_residuals` for so many blocks of points and distinct targets, compiled once a process."""
-    with _lock(program, blocks, size, num_targets):
-        return _compile_residuals(program, blocks, size, num_targets)
 
 
 def place_resident(program: Program, resident: Resident) -> Resident:
@@ -170,20 +177,17 @@ def place_resident(program: Program, resident: Resident) -> Resident:
     return jax.tree.map(lambda leaf, like: jax.device_put(leaf, like.sharding), resident, abstract)
 
 
-def _lock(*key: Any) -> threading.Lock:
-    """Threads compile different programs at the same time, and the same one once."""
-    return _LOCKS.setdefault(key, threading.Lock())
-
-
-@lru_cache(maxsize=256)
-def _compile_resident(program: Program, num_train: int, num_targets: int) -> Callable[..., State]:
+@Once
+def compiled_resident(program: Program, num_train: int, num_targets: int) -> Callable[..., State]:
+    """`run_resident` for so many training points and distinct targets, compiled once a process."""
     shapes = _abstract_resident(program, num_train, num_targets, _mesh())
     with jax.enable_x64(program.dtype == "float64"):
         return jax.jit(run_resident, static_argnums=0, donate_argnums=1).lower(program, *shapes).compile()
 
 
-@lru_cache(maxsize=256)
-def _compile_residuals(program: Program, blocks: int, size: int, num_targets: int) -> Callable[..., Moments]:
+@Once
+def compiled_residuals(program: Program, blocks: int, size: int, num_targets: int) -> Callable[..., Moments]:
+    """`squared_residuals` for so many blocks of points and distinct targets, compiled once a process."""
     mesh = _mesh()
     shapes = (
         _abstract_weights(program, mesh),

@@ -216,9 +216,16 @@ class Driver:
         restart()
 
     def _blame(self, part: _Part, error: str, made_by: Mapping[str, Any], out_of_memory: bool) -> None:
-        """Halve a guilty part, and the program with it where memory was short; a guilty cell is marked failed."""
+        """Halve a guilty part, and the program with it where memory was short; a guilty cell is marked failed.
+
+        One that runs out of memory in the smallest program is guilty only if it does so alone.
+        """
         chunk_size = -(-part.chunk_size // 2) if out_of_memory else part.chunk_size
         middle = len(part.cells) // 2
+        if out_of_memory and part.chunk_size == 1 and not part.alone and self.in_flight > 1:
+            part.alone, part.strikes = True, 0  # others had their share of the memory
+            self._suspects.append(part)
+            return
         if middle == 0 and chunk_size == part.chunk_size:
             part.owner.rows[part.keys[0]] = _failed(part.cells[0], error, made_by, part.chunk_size)
             self._close(part)

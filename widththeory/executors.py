@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -36,6 +36,7 @@ WORKER_ENVIRONMENT = {
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
 }
 XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
+_ENVIRONMENT = threading.RLock()
 _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "MemoryError", "Out of memory", "out of memory")
 
 
@@ -85,7 +86,7 @@ class InProcess(Executor):
 class Threads(ThreadPoolExecutor):
     """Threads of this process, for an accelerator: programs are compiled and errors measured while another one runs.
 
-    The measuring function lets one ensemble on the device at a time.
+    Measuring functions let one ensemble on the device at a time, see `overlap.device`.
     """
 
     def __init__(self, threads: int) -> None:
@@ -101,16 +102,12 @@ class SpawnPool(Executor):
 
     Args:
         jobs: number of processes.
+        more: further environment variables of theirs.
     """
 
-    def __init__(self, jobs: int) -> None:
+    def __init__(self, jobs: int, more: Mapping[str, str] | None = None) -> None:
+        self._more = dict(more or {})
         self.jobs = check_positive_int("jobs", jobs)
-        self._environment = {name: os.environ.get(name) for name in (*WORKER_ENVIRONMENT, "XLA_FLAGS")}
-        flags = (self._environment["XLA_FLAGS"] or "").split()
-        if XLA_ONE_THREAD not in flags:  # JAX keeps compiled programs by the flags word for word
-            flags.append(XLA_ONE_THREAD)
-        # Set here and not in the worker: a library may read it while the worker imports the main script.
-        os.environ.update(WORKER_ENVIRONMENT | {"XLA_FLAGS": " ".join(flags)})
         self._start()
 
     def _start(self) -> None:
@@ -125,7 +122,8 @@ class SpawnPool(Executor):
         Raises:
             BrokenExecutor: a worker has died, or none could be started.
         """
-        with _no_interrupts():
+        # The environment is set here and not in the worker: a library may read it while that imports the main script.
+        with _no_interrupts(), environment(_of_workers() | self._more):
             try:
                 return self._pool.submit(fn, *args, **kwargs)
             except OSError as error:
@@ -140,13 +138,8 @@ class SpawnPool(Executor):
         self._start()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the workers, at once, and put the environment back."""
+        """End the workers, at once."""
         self._stop()
-        for name, value in self._environment.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
     def _stop(self) -> None:
         self._leash.close()
@@ -166,6 +159,32 @@ def check_portable(measure: Measure, settings: Any) -> None:
         raise ValueError(
             f"measure and settings must be importable by name in another process, or jobs must be 1: {error}"
         ) from error
+
+
+@contextlib.contextmanager
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """Environment variables for processes that are started meanwhile, by one thread at a time; then they are as before.
+
+    Not for longer: JAX keeps compiled programs by the flags that it finds in the environment of this process.
+    """
+    with _ENVIRONMENT:
+        before = {name: os.environ.get(name) for name in values}
+        os.environ.update(values)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+
+def _of_workers() -> dict[str, str]:
+    flags = os.environ.get("XLA_FLAGS", "").split()
+    if XLA_ONE_THREAD not in flags:  # JAX keeps compiled programs by the flags word for word
+        flags.append(XLA_ONE_THREAD)
+    return WORKER_ENVIRONMENT | {"XLA_FLAGS": " ".join(flags)}
 
 
 @contextlib.contextmanager

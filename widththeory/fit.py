@@ -2,7 +2,6 @@
 
 import io
 import math
-import threading
 import time
 import zipfile
 from collections.abc import Sequence
@@ -25,8 +24,6 @@ __all__ = ["Measurement", "Regression", "load_weights", "measure", "save_weights
 
 _MAX_UNFOLDED = 2  # `np.savez` does not compress
 Sample = tuple[np.ndarray, np.ndarray]  # points, and a target's values there
-
-_DEVICE = threading.Lock()  # one ensemble trains at a time; others are compiled or measured meanwhile
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ def _measure_on_device(chunk: Sequence[Regression], num_members: int) -> list[Me
     data = sample_targets(chunk)
     polished = chunk[0].polish_steps > 0
     fit = DeviceFit(chunk, data, errors=not polished)
-    with _DEVICE:
+    with overlap.device():
         started = time.perf_counter()
         trained = fit.train()
         seconds = (time.perf_counter() - started) / num_members

@@ -8,7 +8,6 @@
 Calling it again costs nothing; after a crash it goes on where it was; with more seeds it measures only the new ones.
 """
 
-import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -116,7 +115,7 @@ def plan(
 
 
 def _beside_the_device() -> Executor:
-    return SpawnPool(max(1, usable_cores() - 1))
+    return SpawnPool(max(1, usable_cores() - 1), {"JAX_PLATFORMS": "cpu"})
 
 
 def _statuses(settings: Sequence[Any], ledger: Ledger, experiment: str) -> dict[str, str]:
@@ -200,9 +199,11 @@ def run(
             executor = pool = InProcess()
     watch.begin(ledger, 1 if isinstance(executor, (InProcess, Threads)) else workers)
     # With an accelerator the processor has time to measure what has been trained.
-    lent = overlap.lend(_beside_the_device) if isinstance(executor, Threads) else contextlib.nullcontext()
     try:
-        with lent, Lease(ledger, experiment) as lease:
+        with (
+            overlap.lend(_beside_the_device if isinstance(executor, Threads) else None),
+            Lease(ledger, experiment) as lease,
+        ):
             driver = Driver(
                 chunks,
                 measure,
@@ -220,6 +221,9 @@ def run(
                 watch.tell_unbegun()
                 watch.compare_devices(ledger)
             except KeyboardInterrupt:
+                if pool is not None:  # what has come back by the time that it has stopped is written
+                    overlap.call_off()
+                    pool.shutdown(cancel_futures=True)
                 driver.rescue()
                 raise
     finally:

@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from functools import lru_cache
 from typing import Any
 
 import jax
@@ -14,6 +13,7 @@ from jaxtyping import Float
 
 from widththeory.augmentation import draw_steps
 from widththeory.classification import Classification
+from widththeory.compiled import Once
 from widththeory.image_training import Bytes, Program, Segment, State, evaluate, run
 from widththeory.models.functional import Functional
 from widththeory.optimizers import step_scalars
@@ -119,13 +119,13 @@ def on_device(program: Program, data: Bytes) -> Bytes:
     return Bytes(*jax.device_put(tuple(data), None if mesh is None else NamedSharding(mesh, PartitionSpec())))
 
 
-@lru_cache(maxsize=64)
+@Once
 def compiled_run(program: Program, num_images: int) -> Callable[..., State]:
     """`run` for so many training images, compiled once a process, and kept by JAX's cache for the next one."""
     return _compiled(run, program, *_abstract(program, num_images), donate=(1,))
 
 
-@lru_cache(maxsize=64)
+@Once
 def compiled_evaluate(program: Program, batch: int) -> Callable[..., tuple[Any, Any]]:
     """`evaluate` for so many images at once, compiled once a process, and kept by JAX's cache for the next one."""
     state, _, _, _, data = _abstract(program, batch)

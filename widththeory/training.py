@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
+from widththeory import overlap
 from widththeory.compiled import (
     compiled,
     compiled_resident,
@@ -136,19 +137,10 @@ def _segments(settings: Regression, program: Program, data: Data) -> Iterator[Se
     order = batch_order(settings)
     scalars = step_scalars(settings.optimizer, settings.schedule, settings.num_steps).astype(dtype)
     train, values = data.train.T.astype(dtype), data.train_values.astype(dtype)
-    for begin in range(-program.segment, settings.num_steps, program.segment):
-        taken = order[max(begin, 0) : max(begin + program.segment, 0)]
-        rows = np.zeros((program.segment, settings.batch_size), np.intp)
-        rows[: len(taken)] = taken
-        step_values = np.zeros((program.segment, 2), dtype)
-        step_values[: len(taken)] = scalars[max(begin, 0) : max(begin, 0) + len(taken)]
-        yield Segment(
-            np.take(train, rows, axis=1),
-            np.take(values, rows, axis=1),
-            step_values,
-            np.int32(len(taken)),
-            np.int32(max(begin, 0) + len(taken)),
-        )
+    for low, high in pieces(settings.num_steps, program.segment):
+        rows, step_values = (filled(part[low:high], program.segment) for part in (order, scalars))
+        points = np.take(train, rows, axis=1), np.take(values, rows, axis=1)
+        yield Segment(*points, step_values, np.int32(high - low), np.int32(high))
 
 
 def train(chunk: Sequence[Regression], data: Data) -> tuple[list[Network], list[dict[str, float]]]:
@@ -190,7 +182,7 @@ class Trained:
 class DeviceFit:
     """The fit of one chunk of members, which share a class of shapes, on the device.
 
-    Making it compiles, which threads may do side by side; `train` is for one thread at a time.
+    Making it compiles and draws, which threads may do side by side; `train` is for one thread at a time.
 
     Args:
         chunk: settings of the members.
@@ -208,24 +200,25 @@ class DeviceFit:
         if errors:
             for points in (data.train, data.test):
                 self._residuals(len(points))
+        one, dtype = chunk[0], np.dtype(chunk[0].dtype)
+        rates = np.array([settings.learning_rate for settings in chunk], dtype)
+        values = np.pad(data.train_values, self._fill).astype(dtype)
+        with jax.enable_x64(one.dtype == "float64"):
+            layers = trained_layers(self.program, chunk)
+            self._start = start_from(self.program, initial_weights(self.program, chunk, data.train))
+        self._resident = Resident(data.train.T.astype(dtype), values, data.member, layers, rates)
+        self._order = batch_order(one).astype(np.int32)
+        self._scalars = step_scalars(one.optimizer, one.schedule, one.num_steps).astype(dtype)
 
     def train(self) -> Trained:
         """Train all members, and measure them."""
-        one, program, data = self.chunk[0], self.program, self.data
-        dtype = np.dtype(one.dtype)
-        rates = np.array([settings.learning_rate for settings in self.chunk], dtype)
-        values = np.pad(data.train_values, self._fill).astype(dtype)
-        order = batch_order(one).astype(np.int32)
-        scalars = step_scalars(one.optimizer, one.schedule, one.num_steps).astype(dtype)
+        one, program, data, length = self.chunk[0], self.program, self.data, self.program.segment
         with jax.enable_x64(one.dtype == "float64"):
-            layers = trained_layers(program, self.chunk)
-            resident = place_resident(program, Resident(data.train.T.astype(dtype), values, data.member, layers, rates))
-            state = start_from(program, initial_weights(program, self.chunk, data.train))
-            for begin in range(-program.segment, one.num_steps, program.segment):
-                low, high = max(begin, 0), max(begin + program.segment, 0)
-                rows = filled(order[low:high], program.segment)
-                steps, end = np.int32(len(order[low:high])), np.int32(low + len(order[low:high]))
-                state = self._run(state, resident, rows, filled(scalars[low:high], program.segment), steps, end)
+            resident, state = place_resident(program, self._resident), self._start
+            for low, high in pieces(one.num_steps, length):
+                overlap.go_on()
+                rows, scalars = (filled(part[low:high], length) for part in (self._order, self._scalars))
+                state = self._run(state, resident, rows, scalars, np.int32(high - low), np.int32(high))
         measured: list[Moments | None] = [None, None]
         if self.errors:
             parts = ((data.train, data.train_values), (data.test, data.test_values))
@@ -245,6 +238,13 @@ class DeviceFit:
         with jax.enable_x64(True):
             moments = self._residuals(len(points))(weights, *blocks, self.data.member, np.int32(len(points)))
             return combine(jax.device_get(moments))
+
+
+def pieces(num_steps: int, length: int) -> Iterator[tuple[int, int]]:
+    """First (0, 0), no steps, after which the initial networks are measured; then from where to where segments go."""
+    yield 0, 0
+    for begin in range(0, num_steps, length):
+        yield begin, min(begin + length, num_steps)
 
 
 def filled(rows: np.ndarray, length: int) -> np.ndarray:

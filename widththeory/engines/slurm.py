@@ -10,17 +10,17 @@ runs the jobs as processes of this machine. Files of the jobs are in <claim>.slu
 """
 
 import contextlib
-import os
 import queue
 import shlex
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
 from widththeory.engines import GPU_MEMORY, LostChunkError, Options, worker_environment
+from widththeory.executors import environment
 
 LIBRARY = "submitit"
 
@@ -90,7 +90,7 @@ class Jobs(Executor):
                 batch.append(self._new.get_nowait())
             batch = [(future, call) for future, call in batch if future.set_running_or_notify_cancel()]
             try:
-                with _environment(self._environment), self._executor.batch():
+                with environment(self._environment), self._executor.batch():
                     jobs = [self._executor.submit(Chunk(), *call) for _, call in batch]
             except Exception as error:
                 for future, _ in batch:
@@ -111,21 +111,6 @@ class Jobs(Executor):
                 future.set_exception(LostChunkError(str(error).strip().splitlines()[0]))
             except Exception as error:
                 future.set_exception(error)
-
-
-@contextlib.contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Environment variables for what is started meanwhile; SLURM's jobs are told theirs by their script."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def job_parameters(options: Options) -> dict[str, Any]:
