@@ -160,3 +160,35 @@ def test_the_journal_suits_the_file_system(tmp_path, monkeypatch):
         assert ledger.connection.execute("PRAGMA journal_mode").fetchone() == ("truncate",)
     with pytest.raises(ValueError, match="journal_mode must be"):
         Ledger.open(tmp_path / "c.sqlite", journal_mode="none")
+
+
+def test_a_copy_of_a_ledger_in_use_is_whole_chunks(tmp_path, ledger):
+    chunks = [rows([FakeFit("lu.Wide", (), 8, 16 * chunk + seed, 1e-3) for seed in range(16)]) for chunk in range(400)]
+    done = threading.Event()
+
+    def write():
+        with Ledger.open(ledger.path) as other:
+            for chunk in chunks:
+                other.record("claim", chunk)
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    counted = []
+    while not done.is_set():
+        copy = tmp_path / f"{len(counted)}.sqlite"
+        storage.copy_file(ledger.path, copy)
+        with contextlib.closing(sqlite3.connect(copy)) as there:
+            assert there.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            counted.append(there.execute("SELECT count(*) FROM rows").fetchone()[0])
+        copy.unlink()
+    writer.join()
+    assert len(set(counted)) > 1  # some while it was written
+    assert all(count % 16 == 0 for count in counted)
+    assert counted == sorted(counted)
+
+
+def test_what_cannot_be_read_as_a_ledger_is_copied_as_it_is(tmp_path):
+    (tmp_path / "notes.txt").write_text("these are my notes")
+    storage.copy_file(tmp_path / "notes.txt", tmp_path / "copy.txt")
+    assert (tmp_path / "copy.txt").read_text() == "these are my notes"

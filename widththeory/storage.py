@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import sys
 import time
@@ -146,6 +147,24 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:  # SQLite rolls back by itself where the disk is full
             connection.execute("ROLLBACK")
         raise
+
+
+def copy_file(path: Path, to: Path) -> None:
+    """Copy the file of a ledger that may be in use, as it is at one moment.
+
+    On a disk that cannot be written SQLite may refuse to read. Nobody writes there, and its files are copied.
+    """
+    try:
+        with (
+            contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as there,
+            contextlib.closing(sqlite3.connect(to)) as here,
+        ):
+            there.backup(here)
+    except sqlite3.Error:
+        to.unlink(missing_ok=True)
+        for suffix in ("", "-wal"):
+            if Path(f"{path}{suffix}").exists():
+                shutil.copyfile(f"{path}{suffix}", f"{to}{suffix}")
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -6,7 +6,6 @@ Every function gives text to print. Ledgers that are not there are not made, and
 import importlib.util
 import inspect
 import random
-import shutil
 import sys
 import tempfile
 import time
@@ -200,6 +199,7 @@ def export(study: Study, out: Path, kind: str) -> Iterator[str]:
 def merge(study: Study, others: Sequence[Path]) -> Iterator[str]:
     """Take over the rows of ledgers that other machines filled; a row that is there already stays."""
     from widththeory.ledger import Ledger
+    from widththeory.storage import copy_file
 
     if not others:
         raise ValueError("merge needs --ledgers, the files to take rows from")
@@ -209,9 +209,7 @@ def merge(study: Study, others: Sequence[Path]) -> Iterator[str]:
         with tempfile.TemporaryDirectory() as folder:
             # A copy: it is somebody else's, and may be on a disk that cannot be written.
             copy = Path(folder) / other.name
-            for suffix in ("", "-wal"):
-                if Path(f"{other}{suffix}").exists():
-                    shutil.copyfile(f"{other}{suffix}", f"{copy}{suffix}")
+            copy_file(other, copy)
             with Ledger.open(copy) as source:
                 for claim in sorted(set(source.experiments()) & set(study.claims)):
                     with Ledger.open(study.table(claim).with_suffix(".sqlite")) as ledger:
