@@ -5,6 +5,7 @@ experiments/daniely.py.
 """
 
 import math
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -16,13 +17,14 @@ from matplotlib.figure import Figure
 from widththeory import command
 from widththeory.bounds.daniely_norm import neuron_norm_needed, polynomial_distance_squared
 from widththeory.estimates import finished, select_learning_rate
-from widththeory.plotting import CONSTRUCTION, TEXT_WIDTH, number_ticks, series
+from widththeory.plotting import CONSTRUCTION, FLOOR, MARKERS, TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import Verdict, floor_check
 
 TARGET = ["target.sphere_dim", "target.order"]
 CELL = [*TARGET, "depth", "width"]
 TOLERANCE = 4  # standard errors of a measured error that may lie under a floor before it counts as a defect
 SMALLEST = 3e-3  # of the errors that are shown
+FAST = "sqrt(d)/2"  # the order of which the claim speaks: a frequency of pi d / 2
 REACHED = 0.5  # relative squared error of the target that is shown
 
 
@@ -100,7 +102,10 @@ def figure(
     """Four panels: error against width; error against the sum of norms; what an error needs against d; the price."""
     fits = drawn(table, floor, network)
     picture = Figure(figsize=(TEXT_WIDTH, 5.4), layout="constrained")
-    title = r"$\sin(\pi\sqrt{d}\,m\langle x,x'\rangle)$: one hidden layer needs large neurons, two need few"
+    title = (
+        r"$\sin(\pi\sqrt{d}\,m\langle x,x'\rangle)$: with $m\sim\sqrt{d}$ the weights of one hidden layer must grow "
+    )
+    title += "exponentially in $d$"
     picture.suptitle(title, size=9.5)
     panels: Any = picture.subplots(2, 2)
     _errors(panels[0, 0], fits, floor, network)
@@ -114,8 +119,8 @@ def _errors(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, network: pd.Dat
     target = telling_target(fits)
     cells = _of(fits, target, ("target.sphere_dim", "target.order"))
     narrow = _of(floor, target, ("sphere_dim", "order")).sort_values("width")
-    look: dict[str, Any] = {"color": "0.45", "linewidth": 3.0, "solid_capstyle": "butt"}
-    axes.plot(narrow["width"], narrow["relative_floor"], label="floor, any depth, width below $d$", **look)
+    look = {**FLOOR, "label": "floor, any depth, width below $d$"}
+    axes.plot(narrow["width"], narrow["relative_floor"], **look)
     widest = 1.5 * cells["width"].max()
     known = _of(network, target, ("sphere_dim", "order")).sort_values("width")
     known = known[(known["relative_error"] >= SMALLEST / 3) & (known["width"] <= widest)]
@@ -138,30 +143,37 @@ def _certificate(axes: Axes, measured: pd.DataFrame, certificate: pd.DataFrame) 
     for index, target in enumerate(sorted(set(one[TARGET].itertuples(index=False, name=None)))):
         look = series(index)
         curve = _of(certificate, target, ("sphere_dim", "order")).sort_values("norm_sum")
-        axes.plot(curve["norm_sum"], curve["relative_floor"], color=look["color"], linestyle=look["linestyle"])
+        axes.plot(curve["norm_sum"], curve["relative_floor"], color=look["color"])
         cells = _of(one, target, ("target.sphere_dim", "target.order"))
         name = f"$d={target[0]}$, $m={target[1]:g}$"
         style = {"color": look["color"], "marker": look["marker"], "linestyle": "none", "alpha": 0.7, "markersize": 3}
         axes.plot(cells["norm_sum"], cells["relative"], label=name, **style)
     low = one["norm_sum"].replace(0.0, np.nan).min()
-    axes.set(xscale="log", ylim=(0, 1.1), xlim=(0.7 * low, None), xlabel="sum of the neurons' norms")
+    axes.set(xscale="log", ylim=(0, 1.1), xlim=(0.7 * low, None), xlabel="sum of the neurons' $L_2$ norms")
     axes.set(ylabel="relative squared error", title="(b) 1 hidden layer: certificate (lines), trained")
     axes.legend(loc="lower left", fontsize=7)
 
 
+def _least_error(needed: pd.DataFrame) -> pd.DataFrame:
+    return needed[needed["relative_error"] == needed["relative_error"].min()].sort_values("sphere_dim")
+
+
 def _needed(axes: Axes, needed: pd.DataFrame) -> None:
-    rows = needed[needed["relative_error"] == needed["relative_error"].min()]
-    for index, (order, cells) in enumerate(rows.groupby("order")):
-        look, cells = series(index), cells.sort_values("sphere_dim")
-        label = f"1 hidden layer, norm, $m={order:g}$"
-        axes.plot(cells["sphere_dim"], cells["norm_sum"], color=look["color"], marker=look["marker"], label=label)
-        style = {"color": look["color"], "linestyle": CONSTRUCTION["linestyle"], "marker": "*", "markersize": 5}
-        label = f"2 hidden layers, neurons, $m={order:g}$"
-        axes.plot(cells["sphere_dim"], cells["two_layers"], label=label, **style)
+    rows = _least_error(needed)
+    for marker, (law, cells) in zip(MARKERS, rows.groupby("order_law"), strict=False):
+        axes.plot(
+            cells["sphere_dim"], cells["path_norm"], **{**FLOOR, "linewidth": 1.2, "marker": marker, "label": None}
+        )
+        look = {**CONSTRUCTION, "marker": marker, "markersize": None, "label": None}
+        axes.plot(cells["sphere_dim"], cells["two_layers_path_norm"], **look)
+        name = r"$m=\sqrt{d}/2$" if law == FAST else f"$m={law}$"
+        axes.plot([], [], color="0.45", linestyle="none", marker=marker, label=name)
+    axes.plot([], [], **{**FLOOR, "linewidth": 1.2, "label": "1 hidden layer needs"})
+    axes.plot([], [], **{**CONSTRUCTION, "marker": None, "label": "enough in 2 (explicit)"})
+    axes.set(yscale="log", xlabel="dimension $d$ of each point", ylabel="path norm")
     dims = sorted(rows["sphere_dim"].unique().tolist())
-    axes.set(xscale="log", yscale="log", xlabel="dimension $d$ of each point", ylabel="norm, or neurons")
-    number_ticks(axes.xaxis, dims)
-    axes.set_title(f"(c) needed (solid) or enough (stars) for error {rows['relative_error'].iloc[0]:g}")
+    number_ticks(axes.xaxis, [dim for dim in dims if dim % 8 == 0] or dims)
+    axes.set_title(f"(c) weights for relative squared error {rows['relative_error'].iloc[0]:g}")
     axes.legend(loc="upper left", fontsize=7)
 
 
@@ -170,44 +182,89 @@ def _price(axes: Axes, fits: pd.DataFrame) -> None:
     for index, (target, cells) in enumerate(one.groupby(TARGET)):
         groups = cells.groupby("width")["price"]
         middle, low, high = groups.median(), groups.min(), groups.max()
-        look = {**series(index), "linewidth": 0.8, "label": f"$d={target[0]}$, $m={target[1]:g}$"}
-        axes.errorbar(middle.index, middle, [middle - low, high - middle], elinewidth=0.7, **look)
-    axes.axhline(1.0, color="black", linewidth=1.6, label="certificate")
+        look = {**series(index), "linestyle": "none", "label": f"$d={target[0]}$, $m={target[1]:g}$"}
+        axes.errorbar(middle.index * 1.06 ** (index - 1), middle, [middle - low, high - middle], elinewidth=0.7, **look)
+    axes.axhline(1.0, **{**FLOOR, "label": "certificate"})
     tried = sorted(one["width"].unique().tolist())
-    axes.set(xscale="log", yscale="log", xlabel="width", ylabel="sum of norms over the least")
+    axes.set(xscale="log", yscale="log", xlabel="width", ylabel="sum of $L_2$ norms over the least")
+    axes.set_ylim(0.7, 8 * one["price"].max())  # room for the legend
     number_ticks(axes.xaxis, tried if len(tried) <= 8 else tried[:: len(tried) // 7])
     axes.set_title("(d) 1 hidden layer: norm used over norm needed")
-    axes.legend(loc="best", fontsize=7)
+    axes.legend(loc="upper left", ncols=2, fontsize=7)
 
 
-def _exponents(needed: pd.DataFrame) -> tuple[float, float]:
-    """At the least error and order 2: by how much a dimension multiplies the norm; the power of d of the neurons."""
-    rows = needed[needed["relative_error"] == needed["relative_error"].min()]
-    rows = rows[rows["order"] == rows["order"].max()].sort_values("sphere_dim")
-    first, last = rows.iloc[-2], rows.iloc[-1]
-    factor = (last["norm_sum"] / first["norm_sum"]) ** (1 / (last["sphere_dim"] - first["sphere_dim"]))
-    power = math.log(last["two_layers"] / first["two_layers"]) / math.log(last["sphere_dim"] / first["sphere_dim"])
-    return float(factor), power
+@dataclass(frozen=True)
+class Growth:
+    """How path norms grow with d at the least error, over the lower half of the dimensions tried and over the upper.
+
+    Args:
+        dims: the least, the middle and the largest d.
+        lower, upper: factor a dimension, over either half, of the path norm that one hidden layer needs.
+        power: what `upper` would be if the power of d that explains `lower` went on.
+        weights, neurons: powers of d, over the upper half, of the path norm and of the number of neurons that are
+            enough in two layers.
+        one, two: path norms at the largest d, needed by one hidden layer and enough in two.
+    """
+
+    dims: tuple[int, int, int]
+    lower: float
+    upper: float
+    power: float
+    weights: float
+    neurons: float
+    one: float
+    two: float
+
+    @property
+    def exponential(self) -> bool:
+        """Whether the upper factor is nearer to the lower one than to that of a power, by their logarithms."""
+        return self.upper > math.sqrt(self.lower * self.power)
+
+
+def growth(needed: pd.DataFrame, law: str = FAST) -> Growth:
+    """Growth for one order of the sine."""
+    rows = _least_error(needed)
+    rows = rows[rows["order_law"] == law]
+    ends = rows.iloc[[0, len(rows) // 2, -1]]
+    start, middle, end = (int(dim) for dim in ends["sphere_dim"])
+
+    def powers(column: str) -> tuple[float, float]:
+        rises, steps = np.diff(np.log(ends[column])), np.diff(np.log([start, middle, end]))
+        return float(rises[0] / steps[0]), float(rises[1] / steps[1])
+
+    first, last = powers("path_norm")
+    return Growth(
+        (start, middle, end),
+        (middle / start) ** (first / (middle - start)),
+        (end / middle) ** (last / (end - middle)),
+        (end / middle) ** (first / (end - middle)),
+        powers("two_layers_path_norm")[1],
+        powers("two_layers")[1],
+        float(ends["path_norm"].iloc[-1]),
+        float(ends["two_layers_path_norm"].iloc[-1]),
+    )
 
 
 def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, needed: pd.DataFrame) -> Verdict:
-    """Held where norms needed outgrow the explicit network's neurons, and no fit lies under a floor of its own."""
-    fits, measured = drawn(table, floor, network), compared(finished(table), floor, network)
+    """Held where one layer's weights grow exponentially, two layers' like a power, and no fit lies under a floor."""
+    measured = compared(finished(table), floor, network)
     floored = measured[measured["floor"] > 0]
-    under, (factor, power) = under_floor(floored), _exponents(needed)
-    target = telling_target(fits)
-    cells = finished(_of(fits, target, ("target.sphere_dim", "target.order")))
-    one = cells[cells["depth"] == 1]
-    best = one.loc[one["relative"].idxmin()]
+    under, found = under_floor(floored), growth(needed)
+    start, middle, end = found.dims
     sentence = (
-        "the total weight of the neurons, the sum of |w_in| |w_out|, that one hidden layer needs (which is no count of "
-        f"them) grows by {factor:.2f} times with each dimension, the neurons that are enough in two like d^{power:.1f}"
+        "where the frequency is pi d / 2, the path norm that one hidden layer needs grows by "
+        f"{found.upper:.2f} times with each dimension from d = {middle} to {end} ({found.lower:.2f} times from {start} "
+        f"to {middle}, of which a power of d would leave {found.power:.2f}), the one that is enough in two like "
+        f"d^{found.weights:.1f}, with neurons like d^{found.neurons:.1f}"
     )
-    quantity = f"relative squared error, d = {target[0]}, m = {target[1]:g}, one hidden layer of width {best['width']}"
-    state = "held" if under.empty and factor > 1.1 and power < 3 else "not held"
-    least = best["norm_floor"] if best["norm_floor"] > 0 else None
+    quantity = (
+        "path norm (sum over all paths of the product of |weights|) for relative squared error "
+        f"{needed['relative_error'].min():g}, d = {end}, frequency pi d / 2: floor of one hidden layer, construction "
+        "with two"
+    )
+    state = "held" if under.empty and found.exponential and found.weights < 4 and found.neurons < 3 else "not held"
     check = floor_check(len(under), len(floored))
-    return Verdict(state, sentence, quantity, least, best["relative"], None, len(floored), check)
+    return Verdict(state, sentence, quantity, found.one, None, found.two, len(floored), check)
 
 
 def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, needed: pd.DataFrame) -> str:
@@ -221,7 +278,6 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
         else f"{len(under)} of {len(floored)} trained networks lie under their floor, which is a defect"
     )
     spoken = int((one["norm_floor"] > 0).sum())
-    factor, power = _exponents(needed)
     target, price = telling_target(fits), prices(fits)["price"]
     cells = finished(_of(fits, target, ("target.sphere_dim", "target.order")))
     best = cells.groupby(["depth", "width"])["relative"].median().groupby("depth").min()
@@ -231,19 +287,20 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
     lost, counts = len(fits) - len(finished(fits)), fits.groupby(CELL).size()
     rates = ", ".join(f"{rate:g}" for rate in sorted(table["learning_rate"].unique()))
     held = "holds" if verdict(table, floor, network, needed).state == "held" else "does not hold"
-    error = needed["relative_error"].min()
+    found = growth(needed)
+    fixed = {law: growth(needed, law) for law in sorted(set(needed["order_law"]) - {FAST})}
+    falls = " and ".join(f"from {slow.lower:.2f} to {slow.upper:.2f} for m = {law}" for law, slow in fixed.items())
     return (
-        "sin(pi sqrt(d) m <x, x'>) on two spheres (Daniely 2017). (a) No network whose first layer is narrower than d "
-        "goes under the grey line, at any depth; for one hidden layer at least as wide no floor by width alone is "
-        f"known, and none is drawn. Best medians: {reached}. (b) Theorem 3 bounds the error by the sum of the neurons' "
-        f"norms (less their means): it says something about {spoken} of {len(one)} trained networks with one hidden "
-        f"layer; {checked}, of either kind. (c) The separation {held}: for relative squared error {error:g} that sum "
-        f"must grow by {factor:.2f} times a dimension, at the end and at the larger m, while explicit networks with "
-        f"two hidden layers need neurons like d^{power:.1f}; as a count of neurons it is for norms of at most 1. (d) "
-        f"Trained networks use {price.min():.2g} to {price.max():.2g} times the norm that their error needs, where it "
-        f"is surely below that of the constant. Of {len(known)} trained networks with more layers whose width has an "
-        f"explicit one, {len(behind)} stay above its error: an optimisation gap. "
-        f"Markers: median and range of n = {counts.min()} initialisations in (a) and (d), all fits in (b)"
+        "sin(pi sqrt(d) m <x, x'>) on two spheres (Daniely 2017). (a) One hidden layer of width d or more has no floor "
+        f"by width alone. Best medians: {reached}; {len(behind)} of {len(known)} deeper networks stay above the "
+        f"explicit one of their width, an optimisation gap. (b) Theorem 3 (lines) says something about {spoken} of "
+        f"{len(one)} networks with one hidden layer; {checked}. (c) The separation {held}: with m = sqrt(d) / 2 the "
+        "path norm (sum over all paths of the product of |weights|) that one hidden layer of ReLU needs grows by "
+        f"{found.upper:.2f} times a dimension over the upper half of the dimensions, {found.lower:.2f} over the lower, "
+        f"that of explicit networks with two like d^{found.weights:.1f}. At fixed m the certificate is at most a power "
+        f"of d: the factor falls {falls}. (d) Sum of norms used over that needed, {price.min():.2g} to "
+        f"{price.max():.2g} times. Markers: median and range of n = {counts.min()} initialisations in (a) and (d), all "
+        "fits in (b)"
         f"{f' ({lost} of {len(fits)} fits failed or diverged)' if lost else ''}; {table['num_steps'].max()} steps of "
         f"Adam, rate of {rates} by training loss."
     )

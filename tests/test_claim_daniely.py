@@ -88,6 +88,34 @@ def test_a_neuron_that_never_bends_has_the_norm_of_a_linear_function():
     np.testing.assert_allclose(norms, [2 * 1.3 / math.sqrt(3), 0.0], atol=1e-12)
 
 
+# --- path norms ------------------------------------------------------------------------------------------------------
+
+
+def path_norm(network):
+    """The value at (1, ..., 1) with every weight and bias replaced by its absolute value."""
+    values = np.ones(network.input_dim)
+    for weight, bias in network.float64().layers:
+        values = np.abs(weight) @ values + np.abs(bias)
+    return values[0]
+
+
+@pytest.mark.parametrize("sine", [InnerProductSine(3, 1.0, 5, 9), InnerProductSine(4, 0.5, 6, 7)])
+def test_path_norm_of_the_explicit_network_by_its_weights(sine):
+    assert sine.path_norm() == pytest.approx(path_norm(sine.network()), rel=1e-12)
+
+
+@pytest.mark.parametrize("dim", [3, 8])
+def test_a_path_norm_is_at_least_the_root_of_d_times_the_neurons_norms(dim):
+    """For each neuron, with the norm of Theorem 3 by quadrature; nearly equal where it never bends along one axis."""
+    rng = np.random.default_rng(0)
+    rows, shifts, heads = rng.standard_normal((20, 2 * dim)), rng.standard_normal(20), rng.standard_normal((1, 20))
+    rows[0], shifts[0] = np.eye(2 * dim)[0] * 1e-2, 1.0
+    norms = EXPERIMENT.neuron_norms(Network([(rows, shifts), (heads, np.zeros(1))]), dim)
+    paths = np.abs(heads[0]) * np.abs(rows).sum(axis=1)  # biases would only add
+    assert (math.sqrt(dim) * norms <= paths * (1 + 1e-9)).all()
+    assert math.sqrt(dim) * norms[0] == pytest.approx(paths[0], rel=1e-6)
+
+
 # --- fits ------------------------------------------------------------------------------------------------------------
 
 
@@ -164,11 +192,29 @@ def test_prices_are_over_what_the_error_needs():
         assert row["price"] == pytest.approx(row["width"] / 10 / least, rel=1e-12)
 
 
+def test_a_power_of_the_dimension_is_not_taken_for_an_exponential():
+    tables = FAKE.tables(1)
+    found = FIGURE.growth(tables["needed"])
+    assert (found.exponential, found.dims) == (True, (4, 8, 16))
+    assert found.power == pytest.approx(1.5**0.5, rel=1e-12)  # the power that makes 1.5^4 of 2 makes 1.5^4 of 16 / 8
+    assert not FIGURE.growth(tables["needed"], "2").exponential  # d^4, by a factor of 2.00 at first
+    parts = [tables[part] for part in ("", "floor", "network")]
+    held = FIGURE.verdict(*parts, tables["needed"])
+    assert (held.state, held.best_fit) == ("held", None)
+    assert (held.floor, held.construction) == (1.5**16 / 0.1, 9 * 16**3)  # one quantity, one layer and two
+    power = tables["needed"].assign(path_norm=tables["needed"]["sphere_dim"] ** 30.0)
+    assert FIGURE.verdict(*parts, power).state == "not held"
+    steep = tables["needed"].assign(two_layers_path_norm=tables["needed"]["sphere_dim"] ** 5.0)
+    assert FIGURE.verdict(*parts, steep).state == "not held"
+
+
 def test_the_caption_counts():
     tables = FAKE.tables(2)
     caption = FIGURE.caption(*(tables[part] for part in ("", "floor", "network", "needed")))
-    assert "that sum must grow by 1.20 times a dimension" in caption  # (1 + 2 / 10)^d
-    assert "need neurons like d^2.0" in caption
+    assert "grows by 1.50 times a dimension over the upper half of the dimensions, 1.50" in caption  # 1.5^d
+    assert "explicit networks with two like d^3.0" in caption
+    # d^4: 2^4 over 4 dimensions, then over 8
+    assert "from 1.41 to 1.19 for m = 1 and from 2.00 to 1.41 for m = 2" in caption
     assert "The separation holds" in caption
     fits = FIGURE.compared(tables[""], tables["floor"], tables["network"])
     narrow = fits[(fits["width"] == 2) & (fits["target.sphere_dim"] == 5)]

@@ -106,3 +106,28 @@ def test_more_norm_allows_less_error(dim, frequency, norm_sum, more):
 def test_bad_arguments_raise(bad):
     with pytest.raises(ValueError, match="must be"):
         bad()
+
+
+@pytest.mark.parametrize("dim", [8, 24, 64])
+def test_degrees_far_below_the_dimension_carry_next_to_nothing(dim):
+    """The bound behind the exponential growth at w = c d: N_{d,k} Gamma(d/2)^2 (2/w)^(d-2) for the part of degree k."""
+    frequency = math.pi * dim / 2
+    whole = polynomial_distance_squared(dim, frequency, 0).value
+    scale = 2 * math.lgamma(dim / 2) + (dim - 2) * math.log(2 / frequency)
+    for degree in (2, dim // 4, dim // 2):
+        counts = sum(harmonic_dimension(dim, k) for k in range(1, degree, 2))
+        below = whole - polynomial_distance_squared(dim, frequency, degree).value
+        assert below <= counts * math.exp(scale) + 1e-12
+
+
+def test_norm_needed_is_exponential_for_frequencies_like_d_and_a_power_for_its_root():
+    """By e^(1/2) c^(1/2) a dimension in the limit, c = pi / 2; at fixed order the factor tends to 1."""
+    dims = (32, 64, 128, 256)
+    fast, slow = (
+        [math.log(neuron_norm_needed(dim, math.pi / 2 * dim**power * 32 ** (1 - power), 0.1).lower) for dim in dims]
+        for power in (1.0, 0.5)
+    )
+    factors = np.exp(np.diff(fast) / np.diff(dims))
+    np.testing.assert_allclose(factors, math.sqrt(math.e * math.pi / 2), rtol=0.03)
+    falling = np.diff(slow) / np.diff(dims)
+    assert (falling[1:] < 0.75 * falling[:-1]).all()

@@ -37,16 +37,18 @@ def tables(num_seeds):
                         norms = {"norm_sum": width / 10, "norm_floor": 0.9 * least} if depth == 1 else {}
                         fits.append({**fit, **norms, **measured(relative, moment)})
     for dim in (4, 8, 16):
-        for order in (1.0, 2.0):
-            needed += [(dim, order, error, (1 + order / 10) ** dim / error, 30 * dim**2) for error in (0.5, 0.1)]
+        for law, order, norm in (("1", 1.0, dim**2.0), ("2", 2.0, dim**4.0), ("sqrt(d)/2", dim**0.5 / 2, 1.5**dim)):
+            for error in (0.5, 0.1):
+                needed.append((dim, law, order, error, norm / dim**0.5 / error, norm / error, 30 * dim**2, 9 * dim**3))
     target = ["sphere_dim", "order"]
     errors = ["relative_error", "relative_error_stderr", "relative_bound"]
+    costs = ["norm_sum", "path_norm", "two_layers", "two_layers_path_norm"]
     return {
         "": pd.DataFrame(fits),
         "floor": pd.DataFrame(floors, columns=[*target, "width", "relative_floor"]),
         "certificate": pd.DataFrame(curves, columns=[*target, "norm_sum", "relative_floor"]),
         "network": pd.DataFrame(networks, columns=[*target, "width", "num_neurons", *errors]),
-        "needed": pd.DataFrame(needed, columns=[*target, "relative_error", "norm_sum", "two_layers"]),
+        "needed": pd.DataFrame(needed, columns=["sphere_dim", "order_law", "order", "relative_error", *costs]),
     }
 
 

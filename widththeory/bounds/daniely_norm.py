@@ -114,7 +114,8 @@ def neuron_norm_needed(dim: int, frequency: float, relative_error: float) -> Cer
         relative_error: eps, in (0, 1].
 
     Domain: any activation and any number of neurons; it is the sum of the neurons' norms that is bounded, not their
-        count.
+        count. For w = c d, c > 1/e, it grows at least like (e c)^(d/2); for w = c sqrt(d) at most like a power of d
+        (docs/theorems/daniely.md).
 
     Raises:
         ValueError: an argument outside its range.

@@ -18,8 +18,10 @@ class InnerProductSine:
 
     The first hidden layer interpolates (x_i + x'_i)^2 / 2, centred, at square_pieces equal pieces of [-2, 2]; on the
     spheres these sum to 1 + <x, x'>. The second interpolates sin(w t) at sine_pieces equal pieces of [-1, 1].
-    With one hidden layer of r units with weights at most B, r B must be large for a small mean square error
-    (`widththeory.bounds.daniely_norm`): exponentially in d for fixed order.
+    With one hidden layer the sum of the neurons' norms must be large for a small mean square error
+    (`widththeory.bounds.daniely_norm`). The bound is exponential in d where w grows like c d, c > 1/e, as for an order
+    of sqrt(d) / 2 (docs/theorems/daniely.md). For fixed order and error it is at most a power of d, which rises with
+    the order: there a polynomial of a degree that does not depend on d is near enough to the sine.
 
     Args:
         sphere_dim: d, at least 3; each point is on S^{d-1}.
@@ -72,26 +74,45 @@ class InnerProductSine:
         pairs /= np.linalg.norm(pairs, axis=2, keepdims=True)
         return pairs.reshape(num_points, self.input_dim)
 
+    def _square(self) -> Network:
+        """The interpolant of z^2 / 2, z one of the sums x_i + x'_i; it is h^2 / 16 above z^2 / 2 on average."""
+        knots = [-2 + Fraction(4 * j, self.square_pieces) for j in range(self.square_pieces + 1)]
+        return shallow_interpolation(knots, [t**2 / 2 for t in knots])
+
+    def _centred(self, start: Any) -> Any:
+        """Output bias of the inner product, from that of one square; the spheres add the 1."""
+        return self.sphere_dim * (start - Fraction(1, self.square_pieces**2)) - 1
+
+    def _sine(self) -> Network:
+        """The interpolated sine on [-1, 1], constant outside."""
+        knots = [Fraction(2 * j, self.sine_pieces) - 1 for j in range(self.sine_pieces + 1)]
+        values = np.sin(self.frequency * np.array(knots, dtype=float))
+        return shallow_interpolation([*knots, Fraction(2)], [*values, values[-1]])
+
     def inner_product_network(self) -> Network:
         """One hidden layer for <x, x'>, within d / square_pieces^2 of it on the spheres, in exact rationals."""
         dim, pieces, zero, one = self.sphere_dim, self.square_pieces, Fraction(0), Fraction(1)
-        step = Fraction(4, pieces)
-        knots = [-2 + j * step for j in range(pieces + 1)]
-        square = shallow_interpolation(knots, [t**2 / 2 for t in knots])
-        (inner, bias), (head, start) = square.layers
+        (inner, bias), (head, start) = self._square().layers
         weight: Any = np.full((dim * pieces, 2 * dim), zero)
         for axis in range(dim):
             weight[axis * pieces : (axis + 1) * pieces, [axis, dim + axis]] = inner * one
-        # on the average of its piece the chord is h^2 / 16 above z^2 / 2; the spheres add 1
-        total = dim * (start - step**2 / 16) - 1
-        return Network([(weight, np.tile(bias, dim)), (np.tile(head, dim), total)])
+        return Network([(weight, np.tile(bias, dim)), (np.tile(head, dim), self._centred(start))])
 
     def network(self) -> Network:
         """The interpolated sine of the interpolated inner product; constant where the latter leaves [-1, 1]."""
-        knots = [Fraction(2 * j, self.sine_pieces) - 1 for j in range(self.sine_pieces + 1)]
-        values = np.sin(self.frequency * np.array(knots, dtype=float))
-        outer = shallow_interpolation([*knots, Fraction(2)], [*values, values[-1]])
-        return compose(outer, self.inner_product_network())
+        return compose(self._sine(), self.inner_product_network())
+
+    def path_norm(self) -> float:
+        """Sum over all paths to the output of the product of |weights|, a bias being the weight of an input 1.
+
+        It is the value at (1, ..., 1) of `network()` with every weight and bias replaced by its absolute value; found
+        without the network, which is large in high dimension.
+        """
+        (_, bias), (head, start) = self._square().float64().layers
+        (_, shifts), (jumps, first) = self._sine().float64().layers
+        inner = self.sphere_dim * float(np.abs(head[0]) @ (2 + np.abs(bias)))
+        centre = float(self._centred(start[0]))
+        return float(np.abs(jumps[0]) @ (inner + np.abs(centre + shifts)) + abs(first[0]))
 
     def error(self) -> Guarantee:
         """w d / square_pieces^2 + w^2 / (2 sine_pieces^2)."""
