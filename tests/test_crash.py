@@ -276,3 +276,31 @@ def test_processes_are_told_apart():
     child.wait()
     assert not processes.is_alive(child.pid)
     assert processes.usable_cores() >= processes.default_jobs() >= 1
+
+
+UNGUARDED = """
+import sys
+from fake_fits import fake_measure, grid
+from widththeory import grid as engine
+from widththeory.ledger import Ledger
+
+with Ledger.open(sys.argv[1]) as ledger:
+    engine.run(grid(), fake_measure, ledger, experiment="claim", jobs=2, progress="none")
+"""
+
+
+def test_a_script_without_a_guard_is_told_so_at_once(tmp_path):
+    script = tmp_path / "unguarded.py"
+    script.write_text(UNGUARDED)
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    }
+    told = subprocess.run(
+        [sys.executable, script, tmp_path / "l.sqlite"], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert told.returncode != 0
+    assert "GridError: worker processes end before they begin to work" in told.stderr
+    assert (
+        "a worker process came to start workers of its own: a script that runs a grid must do so under" in told.stderr
+    )
+    assert len(told.stderr.splitlines()) < 60  # a traceback of the owner's, and a sentence a worker

@@ -240,11 +240,23 @@ def test_out_of_memory_of_a_compiler_halves_the_chunk(tmp_path, monkeypatch):
 
 
 def test_memory_of_an_accelerator_is_asked_of_its_tool(monkeypatch):
-    said = types.SimpleNamespace(stdout="79123\n40960\n")
+    said = types.SimpleNamespace(stdout="0, GPU-8a1, 79123\n1, GPU-77b, 40960\n2, GPU-5c2, [N/A]\n")
     monkeypatch.setattr(processes.subprocess, "run", lambda *_, **__: said)
     monkeypatch.setattr(processes.importlib.util, "find_spec", lambda name: name == "jax_cuda13_plugin")
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
-    assert processes.accelerator_memory() == 40e9
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    shares = {"0": 79123, "1,0": 40960, " GPU-77b ": 40960, "0,2": 79123}
+    for named, megabytes in shares.items():
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+        assert processes.accelerator_memory() == 0.75 * megabytes * 2**20
+    for named in ("2", "MIG-GPU-8a1/1/0"):  # of a size that is not said
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+        assert processes.accelerator_memory() == 16e9
+    for named in ("", "-1", "7"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+        assert processes.accelerator_memory() is None
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert processes.accelerator_memory() == 0.75 * 40960 * 2**20
     assert processes.default_jobs() == 1
     assert processes.side_by_side() == (1, 1)
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")

@@ -213,7 +213,10 @@ class Driver:
             raise GridError(f"the executor is broken and cannot be restarted here: {error}") from error
         if self._breaks > _MAX_BREAKS:
             raise GridError(f"workers died {self._breaks} times in a row and finished nothing: {error}") from error
-        restart()
+        try:
+            restart()
+        except ChildProcessError as reason:
+            raise GridError(str(reason)) from error
 
     def _blame(self, part: _Part, error: str, made_by: Mapping[str, Any], out_of_memory: bool) -> None:
         """Halve a guilty part, and the program with it where memory was short; a guilty cell is marked failed.

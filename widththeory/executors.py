@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Event
 from typing import Any
 
 from widththeory import provenance
@@ -37,6 +38,8 @@ WORKER_ENVIRONMENT = {
 }
 XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 _ENVIRONMENT = threading.RLock()
+_STILLBORN = 3  # times that all workers were lost before one began to work
+_GUARD = "a script that runs a grid must do so under `if __name__ == '__main__':`"
 _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "MemoryError", "Out of memory", "out of memory")
 
 
@@ -107,6 +110,8 @@ class SpawnPool(Executor):
 
     def __init__(self, jobs: int, more: Mapping[str, str] | None = None) -> None:
         self._more = dict(more or {})
+        self._begun = multiprocessing.get_context("spawn").Event()
+        self._stillborn = 0
         self.jobs = check_positive_int("jobs", jobs)
         self._start()
 
@@ -114,7 +119,8 @@ class SpawnPool(Executor):
         context = multiprocessing.get_context("spawn")
         ours, self._leash = context.Pipe(duplex=False)
         self._ours = ours
-        self._pool = ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_begin, initargs=(ours,))
+        initargs = (ours, self._begun)
+        self._pool = ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_begin, initargs=initargs)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Have a worker call `fn`; the first calls start the workers.
@@ -133,8 +139,15 @@ class SpawnPool(Executor):
                 raise BrokenExecutor(f"a worker could not be started: {error}") from error
 
     def restart(self) -> None:
-        """Give up the processes and what they were doing, and start new ones."""
+        """Give up the processes and what they were doing, and start new ones.
+
+        Raises:
+            ChildProcessError: none ever began to work.
+        """
         self._stop()
+        self._stillborn += not self._begun.is_set()
+        if self._stillborn >= _STILLBORN:
+            raise ChildProcessError(f"worker processes end before they begin to work, as their own words say; {_GUARD}")
         self._start()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -200,8 +213,19 @@ def _no_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin(leash: Connection) -> None:
+def check_not_a_worker() -> None:
+    """End a worker that runs its owner's script from the top while it imports it.
+
+    Raises:
+        SystemExit: this is one; the script lacks a guard.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(f"a worker process came to start workers of its own: {_GUARD}")
+
+
+def _begin(leash: Connection, begun: Event) -> None:
     """First thing in a worker: ignore Ctrl-C, watch the owner."""
+    begun.set()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_watch, args=(leash,), name="leash", daemon=True).start()
 

@@ -1,9 +1,10 @@
 """A grid is a list of settings: `plan` says what measuring it would take, `run` measures what the ledger lacks.
 
-    settings = [Regression(..., seed=seed, learning_rate=rate) for seed in range(5) for rate in (1e-3, 3e-3)]
-    with Ledger.open("results/laptop/claim.sqlite") as ledger:
-        grid.run(settings, fit.measure, ledger, experiment="claim")
-        table = ledger.table("claim")
+    if __name__ == "__main__":  # worker processes import the script
+        settings = [Regression(..., seed=seed, learning_rate=rate) for seed in range(5) for rate in (1e-3, 3e-3)]
+        with Ledger.open("results/laptop/claim.sqlite") as ledger:
+            grid.run(settings, fit.measure, ledger, experiment="claim")
+            table = ledger.table("claim")
 
 Calling it again costs nothing; after a crash it goes on where it was; with more seeds it measures only the new ones.
 """
@@ -17,7 +18,7 @@ from typing import Any
 
 from widththeory import identity, overlap, provenance
 from widththeory.driver import Driver, GridError, Written
-from widththeory.executors import InProcess, Measure, SpawnPool, Threads, check_portable
+from widththeory.executors import InProcess, Measure, SpawnPool, Threads, check_not_a_worker, check_portable
 from widththeory.leases import Lease
 from widththeory.ledger import Ledger
 from widththeory.packing import ChunkSize, Packing, pack
@@ -85,6 +86,7 @@ def plan(
     """
     jobs = check_positive_int("jobs", default_jobs() if jobs is None else jobs)
     statuses, memory = _statuses(settings, ledger, experiment), accelerator_memory()
+    memory = memory and memory / jobs
     packing = pack(settings, statuses, chunk_size=chunk_size, retry_failed=retry_failed, memory=memory)
     estimate = _history(ledger)
     costs: dict[str, list[float]] = {}
@@ -169,13 +171,17 @@ def run(
         GridError: workers die whatever they are given.
         LedgerError: the ledger cannot be written, for instance since the disk is full; what it has is kept.
         KeyboardInterrupt: passed on after workers have been stopped; every finished chunk is in the ledger.
+        SystemExit: called in a worker process, by a script without a guard.
     """
+    check_not_a_worker()
     began = time.perf_counter()
     statuses = _statuses(settings, ledger, experiment)
-    memory = accelerator_memory() if executor is None else getattr(executor, "memory", None)
-    packing = pack(settings, statuses, chunk_size=chunk_size, retry_failed=retry_failed, memory=memory)
     if jobs is not None:
         check_positive_int("jobs", jobs)
+    memory = accelerator_memory() if executor is None else getattr(executor, "memory", None)
+    if memory is not None and executor is None:
+        memory /= jobs or default_jobs()  # worker processes share it
+    packing = pack(settings, statuses, chunk_size=chunk_size, retry_failed=retry_failed, memory=memory)
     chunks = packing.chunks
     if hours is not None:
         check_positive("hours", hours)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 _ACCELERATOR_PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin", "jax_rocm60_plugin", "jax_rocm7_plugin", "libtpu")
 _GUESSED_MEMORY = 16e9
+_JAX_SHARE = 0.75  # of a GPU's memory, as JAX takes by itself
 
 
 def usable_cores() -> int:
@@ -33,20 +34,37 @@ def side_by_side() -> tuple[int, int]:
 
 
 def accelerator_memory() -> float | None:
-    """Bytes of memory of the smallest accelerator that JAX will find here, told without starting it; None for none.
+    """Bytes that JAX takes of the smallest accelerator it will find here, told without starting it; None for none.
 
-    Free memory of NVIDIA's, in whole gigabytes, so that what is packed by it seldom changes; a guess for others.
+    Of NVIDIA's, JAX's share of the memory that the device has, not of what is free now: what is packed by it is packed
+    so again. A guess for others, and where the tool does not say.
     """
     plugins = [plugin for plugin in _ACCELERATOR_PLUGINS if importlib.util.find_spec(plugin)]
     if not plugins or os.environ.get("JAX_PLATFORMS", "").startswith("cpu"):
         return None
-    query = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    query = ["nvidia-smi", "--query-gpu=index,uuid,memory.total", "--format=csv,noheader,nounits"]
     try:
         said = subprocess.run(query, capture_output=True, text=True, check=True, timeout=30).stdout
-        return min(float(line) // 1000 * 1e9 for line in said.splitlines()) or _GUESSED_MEMORY
-    except (OSError, subprocess.SubprocessError, ValueError):
+    except (OSError, subprocess.SubprocessError):
         # The plugin for NVIDIA's without a driver finds no device, and JAX runs on the processor.
         return None if all("cuda" in plugin for plugin in plugins) else _GUESSED_MEMORY
+    if "MIG-" in os.environ.get("CUDA_VISIBLE_DEVICES", ""):  # a part of a device, whose size is not among the answers
+        return _GUESSED_MEMORY
+    found = [[part.strip() for part in line.split(",")] for line in said.splitlines() if line.count(",") == 2]
+    seen = [megabytes for index, uuid, megabytes in found if _is_visible(index, uuid)]
+    if found and not seen:
+        return None
+    known = [float(megabytes) for megabytes in seen if megabytes.replace(".", "", 1).isdigit()]
+    return _JAX_SHARE * min(known) * 2**20 if known else _GUESSED_MEMORY
+
+
+def _is_visible(index: str, uuid: str) -> bool:
+    """Whether CUDA_VISIBLE_DEVICES leaves a device to this process."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return True
+    names = [name.strip() for name in named.split(",")]
+    return index in names or any(name.startswith("GPU-") and uuid.startswith(name) for name in names)
 
 
 def host() -> str:
