@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from widththeory import command
@@ -26,14 +27,18 @@ from widththeory.estimates import (
     tasks,
     telling,
 )
-from widththeory.plotting import COLORS, TEXT_WIDTH, number_ticks, series
+from widththeory.plotting import TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import Verdict
 
 CELL = ["task", "network"]
 LABELS = ["family", "size"]
-FAMILIES = ("ReLU", "CReLU", "DenseNet", "DenseNet-BC")
+FAMILIES = {"ReLU": 0, "CReLU": 1, "DenseNet": 2, "DenseNet-BC": 4}  # the place of its look
 NAMES = {"ReLU": "plain, ReLU", "CReLU": "plain, CReLU, half of the channels", "DenseNet": "DenseNet, ReLU"}
+FILLS: tuple[Any, ...] = ("full", "none", "left")  # of the markers of tasks, the telling one first
 ENOUGH = 0.02  # of the test images: a network that loses less is as good
+FLAT = 0.02  # of the test images: a task whose accuracies differ by less has no panels
+QUESTION = "Does CReLU halve the cost at no loss, and does a DenseNet beat plain nets?"
+ANSWERS = {"held": "yes", "not held": "no", "open": "undecided"}
 HELD = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}
 
 
@@ -54,53 +59,62 @@ def summary(fits: pd.DataFrame) -> pd.DataFrame:
     return found.merge(declared, on=CELL)
 
 
+def flat(fits: pd.DataFrame) -> list[str]:
+    """The tasks on which all networks are as good: a sentence says so, and no panels are spent on them."""
+    means = finished(fits).groupby(CELL)["test_accuracy"].mean().groupby("task").agg(["min", "max", "size"])
+    level = means.index[(means["size"] > 1) & (means["max"] - means["min"] < FLAT)]
+    return [name for name in tasks(fits) if name in level and name != telling(fits)]
+
+
 def figure(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -> Figure:
-    """Accuracy against multiply-adds and parameters, a column a task; gains of CReLU; published errors."""
+    """A row a task on which networks differ, accuracy against both costs; gains of CReLU; published errors."""
     fits = drawn(table, cells)
-    names, found = tasks(fits), summary(fits)
-    columns = max(len(names), 2)
-    picture = Figure(figsize=(TEXT_WIDTH, 6.6), layout="constrained")
-    picture.suptitle("Does CReLU halve the cost at no loss, and does a DenseNet beat plain nets?", size=9.5)
-    panels: Any = picture.subplots(3, columns, squeeze=False)
-    for axes in panels[:2, len(names) :].ravel():
-        axes.set_axis_off()
-    for column, name in enumerate(names):
-        own = found[found["task"] == name]
-        for row, (cost, label) in enumerate(
-            {"multiply_adds": "million multiply-adds", "num_params": "parameters / 1000"}.items()
-        ):
-            axes = panels[row, column]
-            _task(axes, own, cost)
-            axes.set_xlabel(label)
-            axes.set_title(f"({'abcdefghij'[row * len(names) + column]}) {name} task")
-    for row in (0, 1):
-        panels[row, 0].set_ylabel("test accuracy")
-    _gains(panels[2, 0], fits)
-    _published(panels[2, 1], published)
-    for axes, letter, title in zip(
-        panels[2], "abcdefghij"[2 * len(names) :], ("CReLU less ReLU", "CIFAR-10, published"), strict=False
-    ):
-        axes.set_title(f"({letter}) {title}")
-    for axes in panels[2, 2:]:
-        axes.set_axis_off()
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    picture.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7.5)
+    found = summary(fits)
+    names = [name for name in tasks(fits) if name not in flat(fits)]
+    picture = Figure(figsize=(TEXT_WIDTH, 2.8 + 2.1 * len(names)), layout="constrained")
+    picture.suptitle(f"{QUESTION} {_answer(answers(fits))}", size=9.5)
+    panels: Any = picture.subplots(len(names) + 1, 2, squeeze=False)
+    letters = iter("abcdefghij")
+    for row, name in zip(panels, names, strict=False):
+        for axes, cost in zip(row, ("multiply_adds", "num_params"), strict=True):
+            _task(axes, found[found["task"] == name], cost)
+            axes.set_xlabel({"multiply_adds": "million multiply-adds", "num_params": "thousand parameters"}[cost])
+            axes.set_title(f"({next(letters)}) {name} task")
+        row[0].set_ylabel("test accuracy")
+    left, right = panels[-1]
+    _gains(left, fits)
+    left.set_title(f"({next(letters)}) CReLU less ReLU")
+    _published(right, published)
+    right.set_title(f"({next(letters)}) CIFAR-10, published")
+    looks = {
+        name: label for name, label in {**NAMES, "DenseNet-BC": "DenseNet-BC"}.items() if _there(name, fits, published)
+    }
+    handles = [Line2D([], [], **series(FAMILIES[name]), label=label) for name, label in looks.items()]
+    picture.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=7.5)
     return picture
+
+
+def _there(family: str, *tables: pd.DataFrame) -> bool:
+    return any((table["family"] == family).any() for table in tables)
+
+
+def _answer(states: list[str]) -> str:
+    """What became of the parts of the question, in words."""
+    return ", and ".join(dict.fromkeys(ANSWERS[state] for state in states)).capitalize()
 
 
 def _task(axes: Axes, found: pd.DataFrame, cost: str) -> None:
     unit = 1e6 if cost == "multiply_adds" else 1e3
-    for family in FAMILIES[:3]:
+    for family in NAMES:
         rows = found[found["family"] == family].sort_values("size")
         if rows.empty:
             continue
         ends = [rows["mean"] - rows["min"], rows["max"] - rows["mean"]]
-        look = series(FAMILIES.index(family))
-        axes.errorbar(rows[cost] / unit, rows["mean"], ends, capsize=2, elinewidth=0.8, label=NAMES[family], **look)
+        axes.errorbar(rows[cost] / unit, rows["mean"], ends, capsize=2, elinewidth=0.8, **series(FAMILIES[family]))
         short = rows[rows["count"] < rows["cells"]]
         for x, y, count, cells in zip(short[cost] / unit, short["max"], short["count"], short["cells"], strict=True):
             axes.annotate(
-                f"{count} of {cells}", (x, y), xytext=(0, 4), textcoords="offset points", fontsize=6, ha="center"
+                f"{count} of {cells}", (x, y), xytext=(0, 4), textcoords="offset points", fontsize=7, ha="center"
             )
     if len(found):
         axes.axhline(found["chance"].iloc[0], color="0.5", linewidth=0.8, linestyle=":")
@@ -144,23 +158,21 @@ def _left_out(fits: pd.DataFrame, task: str) -> list[int]:
 
 
 def _gains(axes: Axes, fits: pd.DataFrame) -> None:
+    """The look is CReLU's; markers are filled by task."""
     sizes = sorted(fits.loc[fits["family"] == "CReLU", "size"].unique())
-    for index, task in enumerate(tasks(fits)):
-        look = series(index + 3)
+    names = sorted(tasks(fits), key=lambda name: name != telling(fits))
+    look = {**series(FAMILIES["CReLU"]), "linestyle": "none"}
+    for turn, task in enumerate(names):
+        fill = FILLS[turn % len(FILLS)]
         for size, found in halved(fits, task).items():
             ends: Any = [[100 * (found.value - found.low)], [100 * (found.high - found.value)]]
+            bar = ends if np.isfinite(found.low) else None
             axes.errorbar(
-                [size * 1.06**index],
-                [100 * found.value],
-                ends if np.isfinite(found.low) else None,
-                capsize=2,
-                elinewidth=0.9,
-                linestyle="none",
-                color=look["color"],
-                marker=look["marker"],
+                [size * 1.06**turn], [100 * found.value], bar, capsize=2, elinewidth=0.9, fillstyle=fill, **look
             )
-        axes.plot([], [], color=look["color"], marker=look["marker"], linestyle="none", label=task)
+        axes.plot([], [], fillstyle=fill, label=f"{task} task", **look)
     axes.axhline(0, color="0.5", linewidth=0.8)
+    axes.axhline(-100 * ENOUGH, color="0.5", linewidth=0.8, linestyle="--", zorder=0)
     axes.set(xscale="log", xlabel="width multiplier of the ReLU network", ylabel="gain, points")
     number_ticks(axes.xaxis, sizes)
     axes.margins(x=0.15)
@@ -180,15 +192,21 @@ def _log(axis: Axis) -> None:
 def _published(axes: Axes, published: pd.DataFrame) -> None:
     for family in FAMILIES:
         rows = published[published["family"] == family].sort_values("num_params")
-        look = series(FAMILIES.index(family))
+        look = series(FAMILIES[family])
         axes.errorbar(rows["num_params"], rows["error"], rows["error_sd"].fillna(0), elinewidth=0.8, capsize=2, **look)
-    last = published[published["family"] == "DenseNet-BC"].sort_values("num_params").iloc[0]
-    axes.annotate(
-        "DenseNet-BC", (last["num_params"], last["error"]), xytext=(-2, -10), textcoords="offset points", fontsize=7,
-        color=COLORS["vermilion"],
-    )  # fmt: skip
     axes.set(xscale="log", xlabel="million parameters", ylabel="error, %", ylim=(0, 11.5))
     number_ticks(axes.xaxis, (0.5, 1, 2, 5, 10, 20))
+
+
+def answers(fits: pd.DataFrame) -> list[str]:
+    """States of the two parts of the question, on CReLU and on DenseNets, on the task that tells."""
+    found, gained = halved(fits, telling(fits)).values(), over_plain(fits, telling(fits)).values()
+    as_good, worse = all(one.low > -ENOUGH for one in found), any(one.high < -ENOUGH for one in found)
+    better, beaten = all(one.low > 0 for one in gained), any(one.high < 0 for one in gained)
+    return [
+        "not held" if refuted else "held" if known and shown else "open"
+        for refuted, known, shown in ((worse, found, as_good), (beaten, gained, better))
+    ]
 
 
 def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
@@ -200,9 +218,7 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     fits = drawn(table, cells)
     task = telling(fits)
     found, gained = halved(fits, task), over_plain(fits, task)
-    as_good = bool(found) and all(one.low > -ENOUGH for one in found.values())
-    better = bool(gained) and all(one.low > 0 for one in gained.values())
-    worse = any(one.high < -ENOUGH for one in found.values()) or any(one.high < 0 for one in gained.values())
+    parts = answers(fits)
     told = f"on the {task} task CReLU with half of the channels changes accuracy by "
     told += ", ".join(f"{points(one)} at width {size:g}" for size, one in found.items()) or "an unknown amount"
     undecided = [f"{size:g}" for size, one in found.items() if one.low <= -ENOUGH <= one.high]
@@ -215,7 +231,7 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     told += f" (growth rate {', '.join(map(str, left))}: no plain network of its work)" if gained and left else ""
     best = finished(fits[fits["task"] == task])["test_accuracy"]
     return Verdict(
-        "held" if as_good and better else "not held" if worse else "open",
+        "not held" if "not held" in parts else "open" if "open" in parts else "held",
         told,
         f"least test error on the {task} task ({accuracies(fits, 'network')})",
         floor=None,
@@ -231,34 +247,50 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -
     found = verdict(table, cells)
     known = published.set_index(["family", "variant"])
     relu, crelu = known.loc[("ReLU", "baseline")], known.loc[("CReLU", "half the channels")]
-    return (
-        "A plain network (allconv6) with ReLU, the same with CReLU and half of the channels in each layer, which "
-        "halves multiply-adds and parameters of all but the last, and DenseNets of rising growth rate. "
-        f"{_setting(fits, labelled(table, cells))}Dotted: chance. The claim, that CReLU loses nothing (under "
-        f"{100 * ENOUGH:.0f} points) at half of the cost, and that a DenseNet beats a plain network of equal work, "
-        f"{HELD[found.state]}: {found.sentence}. Published, CIFAR-10: CReLU with half the channels "
-        f"{crelu['error']:.2f} +- {crelu['error_sd']:.2f} % error at {crelu['num_params']:g} million parameters, ReLU "
-        f"{relu['error']:.2f} +- {relu['error_sd']:.2f} % at {relu['num_params']:g} (Shang et al. 2016); DenseNets "
-        "with augmentation, from their README."
-    )
-
-
-def _setting(fits: pd.DataFrame, everything: pd.DataFrame) -> str:
-    """Tasks, seeds, rates and losses of cells, in words."""
-    found = fits.groupby("task")[["chance", "num_train", "num_test", "image_size", "num_steps"]].first()
-    of_tasks = "; ".join(
-        f"{name}: chance {row['chance']:.3g}, {row['num_train']:.0f} training and {row['num_test']:.0f} test images of "
-        f"{row['image_size']:.0f} pixels, {row['num_steps']:.0f} steps"
-        for name, row in found.iterrows()
-    )
-    count = finished(fits).groupby(CELL).size()
+    everything, count = labelled(table, cells), finished(fits).groupby(CELL).size()
     n = f"{count.min()}" if count.min() == count.max() else f"{count.min()} to {count.max()}"
     lost = len(everything) - len(finished(everything))
-    said = f"; {lost} of {len(everything)} fits failed or diverged" if lost else ""
+    names = sorted(tasks(fits), key=lambda name: name != telling(fits))
+    letters = "abcdefghij"[: 2 * (len(names) - len(flat(fits))) + 2]
+    left, right = (", ".join(f"({letter})" for letter in letters[start:-2:2]) for start in (0, 1))
+    fills = [f"{word} {name}" for word, name in zip(("filled", "hollow", "half filled"), names, strict=False)]
+    told = f" ({', '.join(fills)} task)" if len(names) > 1 else ""
     return (
-        f"Tasks: {of_tasks}. Means and ranges over n = {n} seeds, {rates_note(everything)}{said}; "
-        "in brackets Student's 95 % interval, variance over seeds pooled over networks. "
+        "A plain network (allconv6) with ReLU, the same with CReLU and half of the channels in each layer, which "
+        "halves multiply-adds and parameters of all but the last, and DenseNets of rising growth rate. Tasks: "
+        f"{_facts(fits)}. Accuracy against {left} multiply-adds and {right} parameters: mean and range over n = {n} "
+        f"seeds, {rates_note(everything)}"
+        f"{f'; {lost} of {len(everything)} fits failed or diverged' if lost else ''}; dotted: chance. "
+        f"({letters[-2]}) Gain of CReLU, Student's 95 % interval, variance over seeds pooled over networks{told}; "
+        f"dashed: {100 * ENOUGH:.0f} points lost. {''.join(_level(fits, name, letters[-2]) for name in flat(fits))}"
+        f"({letters[-1]}) Published: CReLU with half the channels "
+        f"{crelu['error']:.2f} +- {crelu['error_sd']:.2f} % error at {crelu['num_params']:g} million parameters, ReLU "
+        f"{relu['error']:.2f} +- {relu['error_sd']:.2f} % at {relu['num_params']:g} (Shang et al. 2016); DenseNets "
+        f"with augmentation, from their README. The claim, that CReLU loses nothing (under {100 * ENOUGH:.0f} points) "
+        f"at half of the cost, and that a DenseNet beats a plain network of equal work, {HELD[found.state]}: "
+        f"{found.sentence}."
     )
+
+
+def _level(fits: pd.DataFrame, name: str, letter: str) -> str:
+    """What a task without panels would show."""
+    means = 100 * finished(fits[fits["task"] == name]).groupby("network")["test_accuracy"].mean()
+    ends = " to ".join(dict.fromkeys(f"{end:.1f}" for end in (means.min(), means.max())))
+    return f"On the {name} task, drawn in ({letter}) alone, all networks reach {ends} %. "
+
+
+def _facts(fits: pd.DataFrame) -> str:
+    """Sizes of the tasks, in words; those of equal sizes together."""
+    sized = fits.groupby("task")[["chance", "num_train", "num_test", "image_size", "num_steps"]].first()
+    said: dict[str, list[str]] = {}
+    for name in tasks(fits):
+        row = sized.loc[name]
+        words = (
+            f"chance {row['chance']:.3g}, {row['num_train']:.0f} training and {row['num_test']:.0f} test images of "
+            f"{row['image_size']:.0f} pixels, {row['num_steps']:.0f} steps"
+        )
+        said.setdefault(words, []).append(name)
+    return "; ".join(f"{' and '.join(names)}, {words}" for words, names in said.items())
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def _published(axes: Axes, published: pd.DataFrame, cost: str) -> None:
     }
     for (origin, family), look in looks.items():
         rows = published[(published["origin"] == origin) & (published["family"] == family)].sort_values(cost)
-        label = None if origin != "checkpoints" else "MobileNet, released checkpoints"
+        label = family if origin != "checkpoints" else "MobileNet, released checkpoints"
         axes.plot(rows[cost], rows["accuracy"] / 100, label=label, **look)
     axes.set(xscale="log", ylim=(0, 0.8))
     number_ticks(axes.xaxis, (50, 100, 200, 500) if cost == "multiply_adds" else (0.5, 1, 2, 4))

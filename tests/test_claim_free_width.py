@@ -117,3 +117,20 @@ def test_published_numbers_are_consistent():
     assert known["all channels"] / known["half the channels"] == pytest.approx(4)
     assert known["baseline"] / known["half the channels"] == pytest.approx(2)
     assert known["twice the channels"] / known["baseline"] == pytest.approx(4)
+
+
+@pytest.mark.parametrize(("crelu", "answer"), [(0.01, "Yes"), (-0.019, "Undecided, and yes"), (-0.03, "No, and yes")])
+def test_the_title_ends_with_the_answer(crelu, answer):
+    tables = FAKE.tables(3)
+    rows = (tables[""]["images.difficulty"] == "hard") & (tables[""]["model.widths"] == "crelu-0.5")
+    tables[""].loc[rows, "test_accuracy"] += crelu - 0.01
+    assert FIGURE.figure(*tables.values()).get_suptitle() == f"{FIGURE.QUESTION} {answer}"
+
+
+def test_a_task_on_which_all_networks_are_as_good_has_a_sentence_and_no_panels():
+    tables = FAKE.tables(3)
+    titles = [axes.get_title() for axes in FIGURE.figure(*tables.values()).axes]
+    assert titles == ["(a) hard task", "(b) hard task", "(c) CReLU less ReLU", "(d) CIFAR-10, published"]
+    caption = FIGURE.caption(*tables.values())
+    assert "On the easy task, drawn in (c) alone, all networks reach 98.2 %." in caption
+    assert all(f"({letter}) " in caption for letter in "abcd")
