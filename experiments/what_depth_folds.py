@@ -2,7 +2,8 @@
 
 Chapter:  what depth buys, 7
 Source:   Montufar, Pascanu, Cho, Bengio 2014 (folding networks and their count); Serra, Tjandraatmadja, Ramalingam 2018
-          (upper bound, as recalled); Hanin, Rolnick 2019 (at initialisation depth buys no regions).
+          (upper bound, as recalled); Hanin, Rolnick 2019, NeurIPS (at initialisation, under hypotheses on the law, the
+          mean number of activation regions is at most of the order of N^2 for N neurons in the plane, at any depth).
 Tested:   explicit deep weights have more regions than any shallow network of as many parameters can have, and
           initialised and trained deep networks, in the median, fewer than a shallow one can have.
 Decided:  proven, measured
@@ -14,8 +15,8 @@ Result:   results/<scale>/what_depth_folds.csv, a row a fit; .regions.csv, exact
           initialised or trained, beside the bounds; .faces.csv, the faces that the figure shows.
 Figure:   paper_figures/what_depth_folds.py
 Expected: the explicit deep network has many times the regions that any shallow one of its size can have; initialised
-          and trained networks do not: their regions grow with the square of the number of neurons, whatever the depth,
-          and at equal parameters the deep ones have fewer neurons.
+          and trained networks do not: in the median they have fewer than N^2 / 2 for N neurons, and at equal parameters
+          the deep ones have fewer neurons.
 """
 
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from widththeory import command, fit, identity
-from widththeory.bounds.linear_regions import expected_at_initialisation, serra_upper
+from widththeory.bounds.linear_regions import serra_upper
 from widththeory.command import Scale, results_file
 from widththeory.constructions.montufar import FoldingNetwork
 from widththeory.exact.linear_regions import linear_regions
@@ -141,12 +142,8 @@ def networks(config: Config) -> tuple["pd.DataFrame", "pd.DataFrame"]:
         add(names[one.width, one.depth], state, one.seed, network, -1)
     columns = ["architecture", "state", "seed", "num_params", "activation_regions", "linear_regions"]
     regions = pd.DataFrame(counts, columns=columns)
-    bounds = {
-        name: (serra_upper(2, widths).value, expected_at_initialisation(2, widths).value)
-        for name, widths in known.items()
-    }
-    regions["most"] = [bounds[name][0] for name in regions["architecture"]]
-    regions["expected_at_initialisation"] = [bounds[name][1] for name in regions["architecture"]]
+    bounds = {name: serra_upper(2, widths).value for name, widths in known.items()}
+    regions["most"] = [bounds[name] for name in regions["architecture"]]
     regions["widths"] = ["-".join(map(str, known[name])) for name in regions["architecture"]]
     return regions, pd.DataFrame(faces, columns=["architecture", "state", "face", "x", "y", "slope_x", "slope_y"])
 

@@ -9,14 +9,23 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from scipy.stats import t as student
 
 from widththeory import command
-from widththeory.bounds.linear_regions import montufar_lower, serra_upper
-from widththeory.estimates import PowerLaw, finished, fit_power_law
-from widththeory.plotting import CONSTRUCTION, TEXT_WIDTH, number_ticks, series
+from widththeory.bounds.linear_regions import montufar_lower, one_hidden_layer, order_at_initialisation, serra_upper
+from widththeory.estimates import Interval, finished
+from widththeory.plotting import COLORS, CONSTRUCTION, TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import Verdict
 
 STATES = ("initialised", "trained")
+CEILING: dict[str, Any] = {"linestyle": (0, (6, 1.5, 1, 1.5)), "linewidth": 1.0, "marker": None}
+STAR: dict[str, Any] = {**CONSTRUCTION, "label": None, "markersize": 7}
+DEPTHS = (0, 1, 2, 4, 5)  # of `series`; the colour of 3 is that of explicit networks
+INPUTS: dict[int, dict[str, Any]] = {
+    1: {"color": "0.25", "marker": "h", "label": "one input"},
+    2: {"color": COLORS["sky"], "marker": "s", "label": "two inputs"},
+}
 
 
 def drawn(table: pd.DataFrame, networks: pd.DataFrame) -> pd.DataFrame:
@@ -30,74 +39,127 @@ def above_ceiling(networks: pd.DataFrame) -> pd.DataFrame:
     return networks[counted > networks["most"]]
 
 
-def growth(networks: pd.DataFrame, state: str, input_dim: int, depth: int | None = None) -> PowerLaw | None:
-    """regions = c N^p over the sizes of one kind of network, of one depth or all; None where there are too few."""
-    cells = networks[(networks["state"] == state) & (networks["input_dim"] == input_dim)]
-    if depth is not None:
-        cells = cells[cells["depth"] == depth]
-    if cells["num_neurons"].nunique() < 2:
+def growth(networks: pd.DataFrame, state: str, input_dim: int, depth: int) -> Interval | None:
+    """The power p of mean regions = c N^p at one depth, a line through logarithms; None where there is one size.
+
+    The interval is Student's 95 % one of the jackknife over seeds, that is networks of one seed are left out together:
+    their first weights are drawn from one stream. A theorem speaks of the mean, and networks of one region, whose
+    logarithm is 0, weigh less in it.
+    """
+    cells = networks[(networks["state"] == state) & (networks["input_dim"] == input_dim) & (networks["depth"] == depth)]
+    counts = cells.pivot_table(index="seed", columns="num_neurons", values="regions").sort_index(axis=1)
+    if counts.shape[1] < 2:
         return None
-    # Networks of one seed are redrawn together: their first weights are drawn from one stream.
-    return fit_power_law(
-        cells["num_neurons"], cells["regions"], with_floor=False, groups=cells["seed"], num_resamples=200
-    )
+    values = counts.to_numpy(float)
+    power, num_seeds = _power(counts.columns, values), len(values)
+    if np.isfinite(values).sum(axis=0).min() < 2:
+        return Interval(power, np.nan, np.nan, num_seeds)
+    without = np.array([_power(counts.columns, np.delete(values, seed, axis=0)) for seed in range(num_seeds)])
+    spread = np.std(num_seeds * power - (num_seeds - 1) * without, ddof=1) / np.sqrt(num_seeds)
+    half = float(student.ppf(0.975, num_seeds - 1) * spread)
+    return Interval(power, power - half, power + half, num_seeds)
+
+
+def _power(neurons: Any, counts: np.ndarray) -> float:
+    return float(np.polyfit(np.log(np.asarray(neurons, dtype=float)), np.log(np.nanmean(counts, axis=0)), 1)[0])
+
+
+def powers(networks: pd.DataFrame) -> pd.DataFrame:
+    """A row a number of inputs, state and depth: the power at fixed depth with its interval, and where that lies.
+
+    `where` is "above" or "below" the number of inputs, "with" it, or "unknown" where one seed gives no interval.
+    """
+    rows = []
+    for input_dim, depth in sorted(set(networks[["input_dim", "depth"]].itertuples(index=False, name=None))):
+        for state in STATES:
+            found = growth(networks, state, input_dim, depth)
+            if found is None:
+                continue
+            where = "unknown" if not np.isfinite(found.low) else "with"
+            where = "above" if found.low > input_dim else "below" if found.high < input_dim else where
+            rows.append((input_dim, depth, state, found.value, found.low, found.high, where))
+    return pd.DataFrame(rows, columns=["input_dim", "depth", "state", "power", "low", "high", "where"])
+
+
+def shallow_share(networks: pd.DataFrame) -> float:
+    """Largest mean number of regions of one deep size, over the most that one hidden layer of as many neurons has."""
+    fitted = networks[networks["state"].isin(STATES) & (networks["depth"] > 1)]
+    means = fitted.groupby(["state", "input_dim", "num_neurons", "depth"])["regions"].mean()
+    shares = [
+        mean / one_hidden_layer(int(input_dim), int(neurons)).value
+        for (_, input_dim, neurons, _), mean in means.items()
+    ]
+    return max(shares, default=np.nan)
 
 
 def figure(table: pd.DataFrame, networks: pd.DataFrame) -> Figure:
-    """Regions against neurons for one and two inputs, against depth at one width, and the power of the width."""
+    """Regions against neurons for one and two inputs, against depth at one width, and the power of the neurons."""
     picture = Figure(figsize=(TEXT_WIDTH, 5.6), layout="constrained")
     panels = picture.subplots(2, 2)
     for axes, input_dim, letter in zip(panels[0], (1, 2), "ab", strict=True):
         _against_neurons(axes, networks[networks["input_dim"] == input_dim], input_dim)
-        axes.set_title(f"({letter}) {('one input', 'two inputs')[input_dim - 1]}")
+        axes.set_title(f"({letter}) {INPUTS[input_dim]['label']}")
+    _key(panels[0, 0], sorted(networks["depth"].unique()))
     _against_depth(panels[1, 0], networks)
     _exponents(panels[1, 1], networks)
-    picture.suptitle("Depth makes exponentially many regions possible; training does not make them", fontsize=10)
+    picture.suptitle(
+        "Depth makes exponentially many regions possible; initialised or trained they grow no faster than in one layer",
+        fontsize=9.5,
+    )
     return picture
 
 
-def _ceiling(depth: int, index: int) -> dict[str, Any]:
-    return {"color": series(index)["color"], "linewidth": 1.0, "linestyle": "-"}
+def _depth_look(depth: int) -> dict[str, Any]:
+    look = series(DEPTHS[(depth - 1) % len(DEPTHS)])
+    return {"color": look["color"], "marker": look["marker"]}
+
+
+def _state_look(look: dict[str, Any], state: str) -> dict[str, Any]:
+    fill = look["color"] if state == "trained" else "white"
+    return {"color": look["color"], "marker": look["marker"], "markerfacecolor": fill}
+
+
+def _key(axes: Axes, depths: list[int]) -> None:
+    """Depths by colour and marker; then what lines, stars, open and filled markers are, in all panels."""
+    names = [Line2D([], [], linestyle="none", label=f"depth {depth}", **_depth_look(int(depth))) for depth in depths]
+    plain = {"color": "0.3", "marker": "o"}
+    names += [
+        Line2D([], [], label="ceiling", **{**CEILING, "color": "0.3"}),
+        Line2D([], [], **{**STAR, "color": "0.3", "label": "explicit"}),
+        *(Line2D([], [], linestyle="none", label=state, **_state_look(plain, state)) for state in STATES),
+    ]
+    axes.legend(handles=names, loc="upper left", fontsize=7.5, ncols=2, columnspacing=1.0, handletextpad=0.5)
 
 
 def _against_neurons(axes: Axes, networks: pd.DataFrame, input_dim: int) -> None:
-    """Lines: ceiling; stars: explicit; open markers: initialised; filled: trained; dotted: N^d / d!."""
-    for index, (depth, cells) in enumerate(networks.groupby("depth")):
-        look = series(index)
+    """Ceilings, explicit networks, initialised and trained ones; dotted: N^d / d!."""
+    for depth, cells in networks.groupby("depth"):
+        look = _depth_look(int(depth))
         ceiling = cells.groupby("num_neurons")["most"].first()
-        axes.plot(ceiling.index, ceiling, **_ceiling(int(depth), index), label=f"depth {depth}")
+        axes.plot(ceiling.index, ceiling, **{**look, **CEILING})
         explicit = cells[cells["state"] == "explicit"]
-        star = {**CONSTRUCTION, "label": None, "color": look["color"], "markersize": 7}
-        axes.plot(explicit["num_neurons"], explicit["regions"], **star)
+        axes.plot(explicit["num_neurons"], explicit["regions"], **{**STAR, "color": look["color"]})
         for state, shift in zip(STATES, (0.97, 1.03), strict=True):
             at = cells[cells["state"] == state].groupby("num_neurons")["regions"]
             middle, low, high = at.median(), at.min(), at.max()
-            fill = look["color"] if state == "trained" else "white"
+            bars = [middle - low, high - middle]
             axes.errorbar(
-                middle.index * shift,
-                middle,
-                [middle - low, high - middle],
-                color=look["color"],
-                marker=look["marker"],
-                markerfacecolor=fill,
-                linestyle="none",
-                elinewidth=0.6,
+                middle.index * shift, middle, bars, linestyle="none", elinewidth=0.6, **_state_look(look, state)
             )
-    expected = networks.groupby("num_neurons")["expected_at_initialisation"].first()
-    axes.plot(expected.index, expected, color="0.35", linestyle=":", linewidth=1.2)
+    sizes = sorted(networks["num_neurons"].unique())
+    order = [order_at_initialisation(input_dim, (int(size),)) for size in sizes]
+    axes.plot(sizes, order, color="0.35", linestyle=":", linewidth=1.2)
     power = ("$N$", "$N^2/2$")[input_dim - 1]
-    last = expected.index.max()
-    axes.annotate(power, (last, expected[last]), xytext=(4, 0), textcoords="offset points", fontsize=8, va="center")
+    axes.annotate(power, (sizes[-1], order[-1]), xytext=(4, 0), textcoords="offset points", fontsize=8, va="center")
     axes.set(xscale="log", yscale="log", xlabel="neurons $N$", ylabel="linear regions")
-    axes.set_ylim(top=1.5 * networks["most"].max())
-    number_ticks(axes.xaxis, [n for n in (4, 8, 16, 32, 64, 128, 256) if n <= 1.01 * last])
-    axes.legend(loc="upper left", fontsize=7.5)
+    axes.set_ylim(top=3 * networks["most"].max())
+    number_ticks(axes.xaxis, [n for n in (4, 8, 16, 32, 64, 128, 256) if n <= 1.01 * sizes[-1]])
 
 
 def _against_depth(axes: Axes, networks: pd.DataFrame) -> None:
     """At the width, the same for all depths, that shows explicit networks of most depths."""
-    for index, input_dim in enumerate(sorted(networks["input_dim"].unique())):
-        look = series(index)
+    for input_dim in sorted(networks["input_dim"].unique()):
+        look = INPUTS[input_dim]
         cells = networks[networks["input_dim"] == input_dim]
         width = telling_width(cells)
         cells = cells[cells["width"] == width]
@@ -106,15 +168,13 @@ def _against_depth(axes: Axes, networks: pd.DataFrame) -> None:
         most = [serra_upper(int(input_dim), shape).value for shape in shapes]
         least = [montufar_lower(int(input_dim), shape).value for shape in shapes]
         axes.fill_between(depths, least, most, color=look["color"], alpha=0.15, linewidth=0)
-        axes.plot(depths, most, color=look["color"], linewidth=1.0)
+        axes.plot(depths, most, **{**CEILING, "color": look["color"]})
         explicit = cells[cells["state"] == "explicit"].sort_values("depth")
-        star = {**CONSTRUCTION, "label": None, "color": look["color"], "markersize": 7}
-        axes.plot(explicit["depth"], explicit["regions"], **star)
+        axes.plot(explicit["depth"], explicit["regions"], **{**STAR, "color": look["color"]})
         for state in STATES:
             at = cells[cells["state"] == state].groupby("depth")["regions"].median()
-            fill = look["color"] if state == "trained" else "white"
-            label = f"{('one input', 'two inputs')[input_dim - 1]}, width {width}" if state == "trained" else None
-            axes.plot(at.index, at, **{**look, "markerfacecolor": fill, "linewidth": 0.8}, label=label)
+            label = f"{look['label']}, width {width}" if state == "trained" else None
+            axes.plot(at.index, at, linewidth=0.8, label=label, **_state_look(look, state))
     axes.set(yscale="log", xlabel="hidden layers", ylabel="linear regions", title="(c) one width, growing depth")
     number_ticks(axes.xaxis, range(1, int(networks["depth"].max()) + 1))
     axes.legend(loc="upper left", fontsize=7.5)
@@ -127,114 +187,119 @@ def telling_width(networks: pd.DataFrame) -> int:
 
 
 def _exponents(axes: Axes, networks: pd.DataFrame) -> None:
-    """Power p of regions = c N^p at fixed depth: for initialised and trained networks the input dimension."""
-    top = 0.0
-    for index, input_dim in enumerate(sorted(networks["input_dim"].unique())):
-        depths = sorted(networks.loc[networks["input_dim"] == input_dim, "depth"].unique())
-        for state, shift in (("explicit", 0.0), ("initialised", -0.08), ("trained", 0.08)):
-            found = {depth: growth(networks, state, int(input_dim), int(depth)) for depth in depths}
-            rows = [(d, f.exponent, f.low, f.high) for d, f in found.items() if f is not None]
-            if not rows:
-                continue
-            at, power, low, high = map(np.array, zip(*rows, strict=True))
-            top = max(top, power.max())
-            color, marker = series(index)["color"], series(index)["marker"]
-            if state == "explicit":
-                axes.plot(at, power, **{**CONSTRUCTION, "label": None, "color": color, "markersize": 7})
-                continue
-            # Powers of the same seeds resampled may all lie on one side of the estimate by rounding.
-            bars = [np.maximum(power - low, 0), np.maximum(high - power, 0)]
-            fill = color if state == "trained" else "white"
-            look = {"color": color, "marker": marker, "markerfacecolor": fill, "linestyle": "none", "elinewidth": 0.8}
-            axes.errorbar(at + shift, power, bars, **look)
-        axes.axhline(input_dim, color=series(index)["color"], linestyle=":", linewidth=1.0)
-    axes.set(xlabel="hidden layers", ylabel="power $p$ of $N$ at fixed depth", title="(d) regions grow like $N^p$")
-    axes.set_ylim(0, 1.4 * max(top, 2))
-    number_ticks(axes.xaxis, range(1, int(networks["depth"].max()) + 1))
-    for marker, fill, label in (("*", "0.3", "explicit"), ("o", "white", "initialised"), ("o", "0.3", "trained")):
-        axes.plot([], [], marker=marker, color="0.3", markerfacecolor=fill, linestyle="none", label=label)
-    axes.plot([], [], color="0.3", linestyle=":", label="number of inputs")
-    axes.legend(loc="upper left", fontsize=7.5, ncols=2)
-
-
-def _laws(networks: pd.DataFrame) -> dict[tuple[int, str], PowerLaw]:
-    """regions = c N^p over all depths, by the number of inputs and the state, where there are sizes enough."""
-    laws = {}
+    """Power p of regions = c N^p at fixed depth, against the number of inputs."""
+    found, top = powers(networks), 2.0
+    deepest = int(networks["depth"].max())
     for input_dim in sorted(networks["input_dim"].unique()):
-        for state in STATES:
-            law = growth(networks, state, int(input_dim))
-            if law is not None:
-                laws[int(input_dim), state] = law
-    return laws
+        look = INPUTS[input_dim]
+        axes.axhline(input_dim, color=look["color"], linestyle=":", linewidth=1.0)
+        axes.annotate(
+            f"{look['label']}: {input_dim}",
+            (1, input_dim),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="right",
+            fontsize=7.5,
+            color=look["color"],
+        )
+        explicit = {depth: growth(networks, "explicit", int(input_dim), depth) for depth in range(1, deepest + 1)}
+        known = {depth: one.value for depth, one in explicit.items() if one is not None}
+        axes.plot(list(known), list(known.values()), **{**STAR, "color": look["color"]})
+        top = max([top, *known.values()])
+        for state, shift in zip(STATES, (-0.09, 0.09), strict=True):
+            rows = found[(found["input_dim"] == input_dim) & (found["state"] == state)]
+            bars = [rows["power"] - rows["low"], rows["high"] - rows["power"]]
+            axes.errorbar(
+                rows["depth"] + shift,
+                rows["power"],
+                bars,
+                linestyle="none",
+                elinewidth=0.8,
+                capsize=1.5,
+                **_state_look(look, state),
+            )
+    axes.set(xlabel="hidden layers", ylabel="power $p$ of $N$", title="(d) mean regions grow like $N^p$ at fixed depth")
+    axes.set(ylim=(0, max(1.1 * top, 1.05 * found["high"].max())), xlim=(0.7, deepest + 1.1))
+    number_ticks(axes.xaxis, range(1, deepest + 1))
 
 
-def furthest(networks: pd.DataFrame) -> tuple[str, int, int, PowerLaw] | None:
-    """State, inputs and depth of the power at fixed depth that is furthest from the number of inputs, and that law."""
-    found = []
-    for input_dim, depth in networks[["input_dim", "depth"]].drop_duplicates().itertuples(index=False):
-        for state in STATES:
-            law = growth(networks, state, int(input_dim), int(depth))
-            if law is not None:
-                found.append((state, int(input_dim), int(depth), law))
-    return max(found, key=lambda one: abs(one[3].exponent - one[1]), default=None)
+def _listed(found: pd.DataFrame) -> str:
+    """Powers in words, each with its interval."""
+    return ", ".join(
+        f"{row.power:.2f} [{row.low:.2f}, {row.high:.2f}] ({row.state}, depth {row.depth}, {row.input_dim} "
+        f"input{'s' if row.input_dim > 1 else ''})"
+        for row in found.itertuples(index=False)
+    )
 
 
-def _at_one_depth(networks: pd.DataFrame) -> str:
-    """The same in words, to follow the powers over all depths."""
-    found = furthest(networks)
-    if found is None:
-        return ""
-    state, input_dim, depth, law = found
+def _judged(networks: pd.DataFrame) -> tuple[str, str]:
+    """The state of the claim, and the powers that decide it in words."""
+    found = powers(networks)
+    above, known = found[found["where"] == "above"], found[found["where"] != "unknown"]
+    if len(above):
+        wider = networks[networks["width"] > networks.groupby("input_dim")["width"].transform("min")]
+        again = powers(wider).merge(above[["input_dim", "depth", "state"]])
+        values = ", ".join(f"{power:.2f}" for power in again["power"])
+        still = int((again["where"] == "above").sum())
+        without = f"; without the smallest width {values}, {still or 'none'} above" if len(again) else ""
+        told = f"{len(above)} of {len(known)} powers lie above the number of inputs, {_listed(above)}{without}"
+        return "not held", told
+    if known.empty:
+        return "open", "no power has an interval"
+    vague = known[known["high"] >= known["input_dim"] + 1]
+    told = f"none of {len(known)} powers lies above the number of inputs"
+    if len(vague):
+        return "open", f"{told}, but {len(vague)} may be 1 more, {_listed(vague)}"
+    return "held", told
+
+
+def _state(networks: pd.DataFrame) -> str:
+    return "not held" if len(above_ceiling(networks)) else _judged(networks)[0]
+
+
+def _share(networks: pd.DataFrame) -> str:
     return (
-        f"; at one depth it is furthest from the number of inputs for {state} networks of depth {depth} with "
-        f"{input_dim} input{'s' if input_dim > 1 else ''}, {law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}]"
+        f"in the mean of a size several layers have at most {shallow_share(networks):.2f} of what one hidden layer of "
+        "as many neurons can have"
     )
 
 
 def verdict(table: pd.DataFrame, networks: pd.DataFrame) -> Verdict:
-    """Held where no network exceeds its ceiling, and fitted ones grow like N to the number of inputs."""
-    over, laws = above_ceiling(networks), _laws(networks)
-    follow = [abs(law.exponent - input_dim) < 0.5 for (input_dim, _), law in laws.items()]
+    """Held where no network exceeds its ceiling, and at no depth a power of N lies above the number of inputs."""
+    over = above_ceiling(networks)
     plane = networks[networks["input_dim"] == networks["input_dim"].max()]
     width = telling_width(plane)
     size = plane[plane["width"] == width]
     size = size[size["depth"] == size.loc[size["state"] == "explicit", "depth"].max()]
     trained = size.loc[size["state"] == "trained", "regions"]
-    told = ", ".join(f"{law.exponent:.2f} ({state}, n = {input_dim})" for (input_dim, state), law in laws.items())
+    explicit = size.loc[size["state"] == "explicit", "regions"].max()
     sentence = (
-        f"over all depths the number of regions grows with that of neurons to the power {told}"
-        f"{_at_one_depth(networks)}; at width {width} explicit weights have "
-        f"{size.loc[size['state'] == 'explicit', 'regions'].max():,} in the plane"
+        f"of the growth with neurons at fixed depth, {_judged(networks)[1]} (95 % intervals over seeds); "
+        f"{_share(networks)}; at width {width} and depth {size['depth'].iloc[0]} explicit weights have {explicit:,} in "
+        "the plane"
     )
-    state = "not held" if len(over) or (follow and not all(follow)) else "held" if follow else "open"
     return Verdict(
-        state,
+        _state(networks),
         sentence,
         f"linear regions at width {width}, {size['depth'].iloc[0]} layers, two inputs (more is more): most of a "
         "trained network, and explicit",
         None,
         float(trained.max()) if len(trained) else None,
-        float(size.loc[size["state"] == "explicit", "regions"].max()),
+        float(explicit),
         len(networks),
         check=f"{len(over)} of {len(networks)} networks have more regions than their ceiling",
     )
 
 
 def caption(table: pd.DataFrame, networks: pd.DataFrame) -> str:
-    """What is drawn, how many networks, and whether the laws held, computed from the counts."""
+    """What is drawn, how many networks, and whether the powers are those of one layer, computed from the counts."""
     over = above_ceiling(networks)
     ceiling = (
         f"none of {len(networks)} networks has more regions than its ceiling"
         if over.empty
         else f"{len(over)} of {len(networks)} networks have more regions than their ceiling, which is a defect"
     )
-    found = _laws(networks)
-    laws = [
-        f"{law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}] ({state}, {dim} in)" for (dim, state), law in found.items()
-    ]
-    follow = [abs(law.exponent - input_dim) < 0.5 for (input_dim, _), law in found.items()]
-    initialised = networks[networks["state"] == "initialised"]
-    ratio = (initialised["regions"] / initialised["expected_at_initialisation"]).groupby(initialised["depth"]).median()
     explicit = networks[networks["state"] == "explicit"]
     exact = bool((explicit["regions"] == explicit["least_maximum"]).all())
     folds = []
@@ -245,21 +310,21 @@ def caption(table: pd.DataFrame, networks: pd.DataFrame) -> str:
             factor = (cells["regions"].iloc[-1] / cells["regions"].iloc[0]) ** (
                 1 / (cells["depth"].iloc[-1] - cells["depth"].iloc[0])
             )
-            folds.append(f"{factor:.3g} ({input_dim} in, width {cells['width'].iloc[0]})")
+            folds.append(f"{factor:.3g} ({INPUTS[input_dim]['label']}, width {cells['width'].iloc[0]})")
     lost = len(table) - len(finished(table))
     fewer = f"; {lost} of {len(table)} fits failed or diverged" if lost else ""
     seeds = {state: networks.loc[networks["state"] == state, "seed"].nunique() for state in STATES}
+    held = {"held": "holds", "not held": "does not hold", "open": "is open"}[_state(networks)]
     return (
-        f"Linear regions, counted exactly: {ceiling} (Serra et al. 2018, as recalled). Explicit folding networks "
-        f"{'have' if exact else 'do not have'} the number of Montufar et al. 2014: a further layer multiplies it by "
-        f"{' and by '.join(folds)}. That initialised and trained networks grow like N to the number of inputs (Hanin "
-        f"and Rolnick 2019) {'holds' if all(follow) else 'does not hold'} within 1/2 over all depths: powers "
-        f"{', '.join(laws)}, 95 % intervals{_at_one_depth(networks)}; initialised ones have {ratio.min():.2f} to "
-        f"{ratio.max():.2f} of N^d / d! in the median of a depth. "
-        "(a, b) Lines: ceiling; stars: explicit; open: initialised; filled: "
-        f"trained, {table['num_steps'].max()} steps of Adam; dotted: N^d / d!. (c) Shaded: from the explicit number to "
-        "the ceiling. Markers: median, bars the range, "
-        f"n = {seeds['initialised']} initialised, {seeds['trained']} trained a size{fewer}."
+        f"Linear regions, counted exactly; {ceiling} (Serra et al. 2018, as recalled). (a, b) Against all N neurons: "
+        f"median and range of n = {seeds['initialised']} initialised and {seeds['trained']} trained networks a size, "
+        f"{table['num_steps'].max()} steps of Adam{fewer}. Dotted: N^n / n! for n inputs, the order of a bound from "
+        "above on the mean at initialisation, proven for other laws, constant unknown (Hanin and Rolnick 2019, "
+        f"NeurIPS). Explicit networks {'have' if exact else 'do not have'} the number of Montufar et al. 2014. (c) "
+        "Shaded: from that number to the ceiling; markers: medians. A further layer multiplies the explicit number by "
+        f"{' and by '.join(folds)}. (d) Power of N in the mean number, over the widths of one depth, with Student's "
+        "95 % interval over seeds; dotted: the number of inputs. That no power lies above it "
+        f"{held}: {_judged(networks)[1]}. {_share(networks).capitalize()}."
     )
 
 

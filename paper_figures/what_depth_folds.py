@@ -10,15 +10,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from widththeory import command
+from widththeory.bounds.linear_regions import order_at_initialisation
 from widththeory.estimates import finished
-from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, series
+from widththeory.plotting import COLORS, CONSTRUCTION, TEXT_WIDTH, series
 from widththeory.verdicts import Verdict
 
 STATES = ("explicit", "initialised", "trained")
 ARCHITECTURES = ("shallow", "deep")
+CEILING: dict[str, Any] = {"color": "0.6", "linestyle": (0, (6, 1.5, 1, 1.5)), "linewidth": 2.4}
 
 
 def drawn(table: pd.DataFrame, regions: pd.DataFrame) -> pd.DataFrame:
@@ -28,32 +30,45 @@ def drawn(table: pd.DataFrame, regions: pd.DataFrame) -> pd.DataFrame:
 
 def figure(table: pd.DataFrame, regions: pd.DataFrame, faces: pd.DataFrame) -> Figure:
     """Six pictures of linear regions, shallow above deep, and the counts of all networks."""
-    picture = Figure(figsize=(TEXT_WIDTH, 3.6), layout="constrained")
+    picture = Figure(figsize=(TEXT_WIDTH, 3.65), layout="constrained")
     picture.suptitle("At equal parameters depth can fold the plane far more often; training does not", size=9.5)
-    grid: Any = picture.add_gridspec(2, 4, width_ratios=(1, 1, 1, 1.25))
+    halves: Any = picture.subfigures(1, 2, width_ratios=(2.2, 1))
+    pictures: Any = halves[0].subplots(2, 3)
     for row, architecture in enumerate(ARCHITECTURES):
         for column, state in enumerate(STATES):
-            axes = picture.add_subplot(grid[row, column])
+            axes = pictures[row, column]
             shown = faces[(faces["architecture"] == architecture) & (faces["state"] == state)]
-            _faces(axes, shown)
+            artist = _faces(axes, shown)
             count = regions[(regions["architecture"] == architecture) & (regions["state"] == state)]
             widths = regions.loc[regions["architecture"] == architecture, "widths"].iloc[0]
             name = f"{state}\n" if row == 0 else ""
-            axes.set_title(f"{name}{count['linear_regions'].iloc[0]:,} regions", fontsize=8, pad=3)
+            letter = "abcdef"[3 * row + column]
+            axes.set_title(f"{name}({letter}) {count['linear_regions'].iloc[0]:,} regions", fontsize=8, pad=3)
             if column == 0:
                 axes.set_ylabel(f"{architecture}: 2-{widths}-1", fontsize=9)
-    _counts(picture.add_subplot(grid[:, 3]), regions)
+    _direction_key(halves[0], artist, pictures)
+    _counts(halves[1].subplots(), regions)
     return picture
 
 
-def _faces(axes: Axes, corners: pd.DataFrame) -> None:
-    """Regions coloured by the direction of the gradient; black where the network is constant."""
+def _direction_key(picture: SubFigure, artist: PolyCollection, below: Any) -> None:
+    """Which colour is which direction, by arrows."""
+    quarter = np.pi / 2
+    key = picture.colorbar(artist, ax=below, location="bottom", aspect=45, pad=0.02, extend="neither")
+    arrows = [r"$\leftarrow$", r"$\downarrow$", r"$\rightarrow$", r"$\uparrow$", r"$\leftarrow$"]
+    key.set_ticks([-2 * quarter, -quarter, 0, quarter, 2 * quarter], labels=arrows)
+    key.ax.tick_params(length=2, pad=1)
+    key.set_label("direction of the gradient (yellow: none)", fontsize=8, labelpad=1)
+
+
+def _faces(axes: Axes, corners: pd.DataFrame) -> PolyCollection:
+    """Regions coloured by the direction of the gradient; yellow where the network is constant."""
     groups = corners.groupby("face", sort=True)
     polygons = [group[["x", "y"]].to_numpy() for _, group in groups]
     slopes = groups[["slope_x", "slope_y"]].first()
     angles = np.arctan2(slopes["slope_y"], slopes["slope_x"]).to_numpy(float)
     flat = (slopes == 0).all(axis=1).to_numpy()
-    colors = mpl.colormaps["twilight"].with_extremes(bad="black")
+    colors = mpl.colormaps["twilight"].with_extremes(bad=COLORS["yellow"])
     artist = PolyCollection(
         polygons, array=np.ma.masked_array(angles, flat), cmap=colors, clim=(-np.pi, np.pi), rasterized=True
     )
@@ -62,31 +77,47 @@ def _faces(axes: Axes, corners: pd.DataFrame) -> None:
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=(), yticks=())
     for spine in axes.spines.values():
         spine.set_visible(False)
+    return artist
 
 
 def _counts(axes: Axes, regions: pd.DataFrame) -> None:
-    """Every network's count, with what is possible and what is expected at initialisation."""
+    """Every network's count, with what is possible, what explicit weights have, and the order at initialisation."""
     places = {"initialised": 0.0, "trained": 1.0}
     for index, architecture in enumerate(ARCHITECTURES):
         cells = regions[regions["architecture"] == architecture]
-        look = {**series(index), "linestyle": "none", "markersize": 3}
+        look = {**series(index), "linestyle": "none", "markersize": 2.2}
         for state, place in places.items():
             counts = cells.loc[cells["state"] == state, "linear_regions"]
-            spread = np.linspace(-0.12, 0.12, len(counts)) if len(counts) > 1 else np.zeros(1)
-            label = f"{architecture}, fitted" if state == "trained" else None
-            axes.plot(place + 3 * index + spread, counts, label=label, **look)
-        explicit = cells.loc[cells["state"] == "explicit", "linear_regions"].iloc[0]
-        across = (3 * index - 0.5, 3 * index + 1.5)
-        axes.plot(across, [explicit] * 2, **{**CONSTRUCTION, "marker": None, "label": None if index else "explicit"})
-        most = {**FLOOR, "linewidth": 1.2, "label": None if index else "upper bound, any weights"}
-        axes.plot(across, [cells["most"].iloc[0]] * 2, **most)
-        guess = [cells["expected_at_initialisation"].iloc[0]] * 2
-        label = None if index else r"$N^2/2$, $N$ neurons"
-        axes.plot(across, guess, color="0.5", linestyle=":", linewidth=1.0, label=label)
-    axes.set(yscale="log", ylabel="linear regions")
-    axes.set_ylim(top=60 * regions["most"].max())
-    axes.set_xticks([0, 1, 3, 4], ["init.", "trained"] * 2)
-    axes.legend(loc="upper left", fontsize=7)
+            spread = np.linspace(-0.35, 0.35, len(counts)) if len(counts) > 1 else np.zeros(1)
+            axes.plot(place + 2.6 * index + spread, counts, **look)
+        explicit, most = cells.loc[cells["state"] == "explicit", "linear_regions"].iloc[0], cells["most"].iloc[0]
+        across = np.array([-0.5, 0.5, 1.5]) + 2.6 * index
+        # Of a shallow network all three lie on each other: the widest line first, the thinnest last.
+        axes.plot(across, [most] * 3, zorder=2.1, **CEILING)
+        axes.plot(across, [explicit] * 3, zorder=2.2, **{**CONSTRUCTION, "markevery": [1], "linewidth": 1.4})
+        order = order_at_initialisation(2, _widths(cells))
+        axes.plot(across, [order] * 3, color="black", linestyle=":", linewidth=1.0, zorder=2.3)
+        bound, star = f"at most {most:,.0f}", f"explicit: {explicit:,}"
+        if most < 2 * explicit:
+            _label(axes, across[1], most, f"{bound}\n{star}")
+        else:
+            _label(axes, across[1], most, bound)
+            _label(axes, across[1], explicit, star)
+        if order < explicit / 2:
+            _label(axes, across[1], order, f"$N^2/2$: {order:,.0f}")
+    axes.set(yscale="log", ylabel="linear regions", title="(g) all networks", xlim=(-0.7, 4.3))
+    axes.set_ylim(top=4 * regions["most"].max())
+    names = ["init.", "\nshallow", "trained", "init.", "\ndeep", "trained"]
+    axes.set_xticks([0, 0.5, 1, 2.6, 3.1, 3.6], names)
+    axes.tick_params(axis="x", length=0)
+
+
+def _label(axes: Axes, x: float, y: float, text: str) -> None:
+    axes.annotate(text, (x, y), xytext=(0, 4), textcoords="offset points", ha="center", va="bottom", fontsize=7.5)
+
+
+def _widths(cells: pd.DataFrame) -> tuple[int, ...]:
+    return tuple(map(int, str(cells["widths"].iloc[0]).split("-")))
 
 
 def verdict(table: pd.DataFrame, regions: pd.DataFrame, faces: pd.DataFrame) -> Verdict:
@@ -119,24 +150,23 @@ def caption(table: pd.DataFrame, regions: pd.DataFrame, faces: pd.DataFrame) -> 
     explicit = regions[regions["state"] == "explicit"].set_index("architecture")
     middle = regions[regions["state"] != "explicit"].groupby(["architecture", "state"])["linear_regions"].median()
     deep, shallow = explicit.loc["deep"], explicit.loc["shallow"]
-    held = deep["linear_regions"] > shallow["most"]
     seeds = regions.loc[regions["state"] == "trained"].groupby("architecture")["seed"].nunique().min()
-    answer = "holds" if held else "does not hold"
+    answer = "holds" if verdict(table, regions, faces).state == "held" else "does not hold"
     lost = len(table) - len(finished(table))
     fewer = f" ({lost} of {len(table)} fits failed or diverged)" if lost else ""
     return (
-        f"What depth folds (Montufar et al. 2014): a deep network 2-{deep['widths']}-1 with {deep['num_params']} "
-        f"parameters has {deep['linear_regions']:,} linear regions on a square by explicit weights, and a shallow one, "
-        f"2-{shallow['widths']}-1 with {shallow['num_params']}, {shallow['linear_regions']:,}, of at most "
-        f"{shallow['most']:,.0f}: that depth can fold more than any shallow network of its size {answer}. "
-        "It is not what initialisation or training find (Hanin and Rolnick 2019): in the median "
-        f"{middle['deep', 'initialised']:,.0f} regions (deep) against {middle['shallow', 'initialised']:,.0f} "
-        "(shallow) "
-        f"at initialisation, and {middle['deep', 'trained']:,.0f} against {middle['shallow', 'trained']:,.0f} after "
-        f"{table['num_steps'].max()} steps of Adam on cos(pi x) cos(pi y). All counts are exact, on the square that is "
-        "shown: [0, 1]^2 for explicit networks, [-1, 1]^2 for fitted ones. Colour: direction of the gradient. Right: "
-        "one marker a network, "
-        f"n = {seeds} initialisations{fewer}; upper bound of Serra et al. 2018, as recalled."
+        "What depth folds (Montufar et al. 2014): linear regions, counted exactly on the square that is shown, [0, 1]^2"
+        f" for explicit networks, [-1, 1]^2 for others. (a, b, c) A shallow network, 2-{shallow['widths']}-1 with "
+        f"{shallow['num_params']} parameters. (d, e, f) A deep one, 2-{deep['widths']}-1 with {deep['num_params']}. "
+        f"(g) One marker a network, n = {seeds} initialisations, before and after {table['num_steps'].max()} steps of "
+        f"Adam on cos(pi x) cos(pi y){fewer}. Dash-dotted: no weights have more (Serra et al. 2018, as recalled); star "
+        "and dashes: explicit weights; dotted: N^2 / 2 for N neurons, the order of a bound from above on the mean at "
+        "initialisation, proven for other laws, constant unknown (Hanin and Rolnick 2019, NeurIPS). The explicit deep "
+        f"network has {deep['linear_regions']:,} regions, a shallow one at most {shallow['most']:,.0f}. Medians: "
+        f"initialised {middle['deep', 'initialised']:,.0f} deep, {middle['shallow', 'initialised']:,.0f} shallow; "
+        f"trained {middle['deep', 'trained']:,.0f} deep, {middle['shallow', 'trained']:,.0f} shallow. That depth can "
+        "fold more than any shallow network of as many parameters, and initialised and trained ones in the median do "
+        f"not, {answer}."
     )
 
 

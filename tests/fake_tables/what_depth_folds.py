@@ -11,7 +11,7 @@ def tables(num_seeds):
         for state, steps in (("explicit", None), ("initialised", 0), ("trained", 100)):
             for seed in range(1 if steps is None else num_seeds):
                 count = side**2 + seed
-                regions.append((name, state, seed, 37, count, count, 40.0 if name == "deep" else 30.0, 20.0, widths))
+                regions.append((name, state, seed, 37, count, count, 40.0 if name == "deep" else 30.0, widths))
                 if steps is not None:
                     fits.append({"width": int(widths[0]), "depth": 2 if name == "deep" else 1, "seed": seed})
                     fits[-1] |= measured(0.1) | {"num_steps": steps}
@@ -22,6 +22,6 @@ def tables(num_seeds):
     columns = ["architecture", "state", "seed", "num_params", "activation_regions", "linear_regions", "most"]
     return {
         "": pd.DataFrame(fits),
-        "regions": pd.DataFrame(regions, columns=[*columns, "expected_at_initialisation", "widths"]),
+        "regions": pd.DataFrame(regions, columns=[*columns, "widths"]),
         "faces": pd.DataFrame(faces, columns=["architecture", "state", "face", "x", "y", "slope_x", "slope_y"]),
     }

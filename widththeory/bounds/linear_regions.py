@@ -1,4 +1,4 @@
-"""How many linear regions a ReLU network of given widths can have, must be able to have, and has at initialisation."""
+"""How many linear regions a ReLU network of given widths can have, must be able to have, and has in order."""
 
 import math
 from collections.abc import Sequence
@@ -110,11 +110,15 @@ def one_dimension(widths: Sequence[int]) -> Certified:
     return _count(math.prod(width + 1 for width in widths))
 
 
-def expected_at_initialisation(input_dim: int, widths: Sequence[int]) -> Certified:
-    """N^d / d!, N the number of all hidden units: the size of the expected number of regions at initialisation.
+def order_at_initialisation(input_dim: int, widths: Sequence[int]) -> float:
+    """N^d / d!, N the number of all hidden units: a formula, of the order of a bound on the mean at initialisation.
 
-    Whatever the depth, a random network has a number of regions of this order on a fixed domain, far below the maximum.
-    A baseline for plots, not a bound: the constant depends on the domain and on the law of weights and biases.
+    Let all weights and biases have a joint density, each set of k biases given all else one of at most B^k, and let
+    the m-th moment of the norm of each unit's gradient be at most G^m at every point, for each m. Then in a cube that
+    is not too small the expected number of activation regions is at most (T N)^d / d! times its volume, if N >= d;
+    T depends on B and G alone, on no depth. Linear regions are no more than activation regions. The theorem does not
+    say T, nor that there are so many: a baseline for plots that bounds nothing, and so a plain float. For one input
+    the mean number of linear regions is known to grow linearly in N.
 
     Args:
         input_dim: d, at least 1.
@@ -124,15 +128,13 @@ def expected_at_initialisation(input_dim: int, widths: Sequence[int]) -> Certifi
         ValueError: an argument outside its range.
 
     Source:
-        [haninrolnick2019], as recalled.
+        [haninrolnick2019patterns], its hypotheses as recalled; one input: [haninrolnick2019].
     """
     check_sizes(input_dim, widths)
     units = int(sum(widths))
-    regions, divisor = units**input_dim, math.factorial(input_dim)
     try:
-        value = regions / divisor
+        return units**input_dim / math.factorial(input_dim)
     except OverflowError:
         raise ValueError(
             f"widths must give fewer than 1e308 regions, got {units} units in {input_dim} dimensions"
         ) from None
-    return Certified(value, math.ulp(value))

@@ -5,14 +5,13 @@ Unlike floats, balls hold a count of any number of digits.
 
 import math
 from collections.abc import Sequence
-from fractions import Fraction
 
 from widththeory.bounds.region_counts import cells, check_sizes, folded, most
 from widththeory.bounds.rigorous import flint, rational
 from widththeory.typing import check_positive_int
 
 
-def _ball(number: Fraction | int, precision: int) -> flint.arb:
+def _ball(number: int, precision: int) -> flint.arb:
     with flint.ctx.workprec(check_positive_int("precision", precision, at_least=2)):
         return rational(number)
 
@@ -75,15 +74,3 @@ def one_dimension(widths: Sequence[int], *, precision: int = 128) -> flint.arb:
     """
     check_sizes(1, widths, but_last=3)
     return _ball(math.prod(width + 1 for width in widths), precision)
-
-
-def expected_at_initialisation(input_dim: int, widths: Sequence[int], *, precision: int = 128) -> flint.arb:
-    """`linear_regions.expected_at_initialisation` as a ball: N^d / d!, a baseline and not a bound.
-
-    Raises:
-        ValueError: as there, or precision below 2.
-
-    Source: [haninrolnick2019], as recalled.
-    """
-    check_sizes(input_dim, widths)
-    return _ball(Fraction(sum(widths) ** input_dim, math.factorial(input_dim)), precision)
