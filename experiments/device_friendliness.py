@@ -23,9 +23,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from widththeory import command, timing
-from widththeory.classification import has_gpu
 from widththeory.command import Scale
 from widththeory.experiment import Flags, fit_table
+from widththeory.processes import has_gpu
 from widththeory.timing import Timing
 
 ALONE = True  # what `make figures` runs beside nothing else, as the verdict rests on times

@@ -24,6 +24,7 @@ from widththeory.ledger import Ledger, Row
 from widththeory.models.functional import Functional, first_kernel
 from widththeory.models.mobilenet import MobileNet
 from widththeory.models.wide_resnet import WideResNet
+from widththeory.packing import pack
 
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
@@ -434,3 +435,9 @@ def test_longer_and_wider_fits_cost_more_and_share_a_chunk_with_fewer():
     assert costs == sorted(costs)
     assert fit(num_steps=10**7).chunk_size == 1
     assert fit().chunk_size > 1
+    # Packed for the machine that will run it: a small one hands over what suits the GPU of another.
+    for memory, most in ((None, 8), (80e9, 64)):
+        chunks = pack([fit(seed) for seed in range(64)], {}, memory=memory).chunks
+        assert {len(chunk.cells) for chunk in chunks} == {most}
+    wide = replace(fit(), model_args=(("stem_width", 4000), ("strides", (1,)), ("widths", (6,))))
+    assert wide.device_chunk_size(80e9) < 64

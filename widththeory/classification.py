@@ -2,13 +2,10 @@
 
 import dataclasses
 import importlib
-import importlib.util
 import json
 import math
-import os
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from widththeory.images.record import Images, Outline
@@ -149,11 +146,13 @@ class Classification:
 
     @property
     def chunk_size(self) -> int:
-        """Fits of a chunk: many short ones, few long ones; where there is a GPU, many narrow ones, few wide ones."""
-        if has_gpu():
-            work = self.architecture.cost().multiply_adds  # type: ignore[attr-defined]
-            return max(1, min(_MOST_ON_GPU, int(_GPU_CHUNK / work)))
+        """Fits of a chunk on a CPU: many short ones, few long ones."""
         return max(1, min(8, int(_CPU_CHUNK / self.cost)))
+
+    def device_chunk_size(self, memory: float) -> int:
+        """Networks to train side by side on a GPU: many narrow ones, few wide ones, which need less than `memory`."""
+        work = self.architecture.cost().multiply_adds  # type: ignore[attr-defined]
+        return max(1, min(_MOST_ON_GPU, int(_GPU_CHUNK / work)))
 
     @property
     def program_key(self) -> str:
@@ -168,14 +167,6 @@ class Classification:
         values = json.loads(self.program_key)
         del values["images"], values["images_args"]
         return json.dumps(values, sort_keys=True)
-
-
-def has_gpu() -> bool:
-    """Whether JAX will find an NVIDIA GPU here, told without starting it."""
-    platforms = os.environ.get("JAX_PLATFORMS", "")
-    plugins = (importlib.util.find_spec(f"jax_cuda{version}_plugin") for version in (12, 13))
-    wanted = not platforms or any(name in platforms for name in ("cuda", "gpu"))
-    return wanted and Path("/dev/nvidiactl").exists() and any(plugins)
 
 
 @lru_cache(maxsize=8)

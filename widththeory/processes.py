@@ -58,6 +58,12 @@ def accelerator_memory() -> float | None:
     return _JAX_SHARE * min(known) * 2**20 if known else _GUESSED_MEMORY
 
 
+def has_gpu() -> bool:
+    """Whether that accelerator is a GPU."""
+    plugins = [plugin for plugin in _ACCELERATOR_PLUGINS if importlib.util.find_spec(plugin)]
+    return plugins != ["libtpu"] and accelerator_memory() is not None
+
+
 def _is_visible(index: str, uuid: str) -> bool:
     """Whether CUDA_VISIBLE_DEVICES leaves a device to this process."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")

@@ -8,7 +8,8 @@ starts eight one-thread workers that only this machine can reach. For a cluster,
         dask worker tcp://10.0.0.1:8786 --nthreads 1 --nworkers 8
 
 after `dask scheduler` on the first, and then `--engine dask --scheduler tcp://10.0.0.1:8786`. Dask's plain protocol
-trusts whoever reaches its port: keep it inside the cluster's network, or use tls:// addresses.
+trusts whoever reaches its port: keep it inside the cluster's network, or use tls:// addresses. Where each worker has a
+GPU of its own say so by `--slurm.gpus 1`, and chunks are packed for it.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from widththeory.engines import Options, Remote, worker_environment
+from widththeory.engines import GPU_MEMORY, Options, Remote, worker_environment
 
 LIBRARY = "distributed"
 
@@ -40,7 +41,7 @@ def start(options: Options) -> Executor:
     def send(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
         return executor.submit(fn, *args, **kwargs)
 
-    return Remote(send, close, workers)
+    return Remote(send, close, workers, GPU_MEMORY if options.slurm.gpus else None)
 
 
 def _client(options: Options, opened: contextlib.ExitStack) -> Any:
