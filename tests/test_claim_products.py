@@ -192,9 +192,21 @@ def test_under_floor_allows_for_the_measurement():
 def test_the_caption_counts():
     tables = FAKE.tables(2)
     caption = FIGURE.caption(*(tables[part] for part in ("", "floor", "network", "smooth", "needed")))
+    assert all(f"({letter}) " in caption for letter in "abcd")
     assert "The claim holds." in caption
     assert "for n = 16, 65536 against 60." in caption
-    assert "More layers divide the trained error for n = 4 at width 32 by 3." in caption  # 1 / depth
+    assert "For n = 4 at width 32 more layers divide the trained error by 3;" in caption  # 1 / depth
     # n = 8: scale 0.1 leaves 8 / 600 and roundoff 1e-8, the tree goes on to 8e-6 / 6
     assert "the 2^n units of n = 8 get no further than 1.3e-02" in caption
     assert "the tree gets to 1.3e-06" in caption
+
+
+def test_the_verdict_and_the_first_panel_say_what_is_proven_of_smooth_units():
+    """2^n below, 4 (n - 1) above, and no fit of ReLU networks, of which the theorem does not speak."""
+    tables = FAKE.tables(1)
+    parts = [tables[part] for part in ("", "floor", "network", "smooth", "needed")]
+    found = FIGURE.verdict(*parts)
+    assert (found.floor, found.best_fit, found.construction) == (2**16, None, 60)
+    axes = FIGURE.figure(*parts).axes[0]
+    (floor,) = (line for line in axes.get_lines() if line.get_linestyle() == "-")  # constructions are dashed
+    np.testing.assert_array_equal(floor.get_ydata(), 2.0 ** floor.get_xdata())
