@@ -78,7 +78,7 @@ def _sizes(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, network: pd.Data
     look = {**CONSTRUCTION, "marker": None, "label": "explicit, 1 layer"}
     axes.plot(shallow["num_params"], shallow["sup_explicit"], **look)
     shown = network[network["sup_error"] >= SMALLEST]
-    look = {**CONSTRUCTION, "linestyle": "-", "linewidth": 0.9, "label": "explicit, width 3, $m$ layers"}
+    look = {**CONSTRUCTION, "linewidth": 0.9, "label": "explicit, width 3, $m$ layers"}
     axes.plot(shown["num_params"], shown["sup_error"], **look)
     axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="sup error", ylim=(SMALLEST / 30, None))
     axes.set_title("(a) error against size")
@@ -93,7 +93,7 @@ def _depths(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, network: pd.Dat
         rows["depth"], rows["sup_explicit"], **{**CONSTRUCTION, "marker": None, "label": "explicit, 3 or 2 folds"}
     )
     shown = network[network["depth"] <= rows["depth"].max()]
-    look = {**CONSTRUCTION, "linestyle": "-", "linewidth": 0.9, "label": "explicit, $2^{-2m-2}$"}
+    look = {**CONSTRUCTION, "linewidth": 0.9, "label": "explicit, $2^{-2m-2}$"}
     axes.plot(shown["depth"], shown["sup_error"], **look)
     _marks(axes, fits[fits["width"] == narrow], "depth", "sup", **TRAINED)
     axes.set(yscale="log", xlabel="hidden layers $m$", ylabel="sup error")
@@ -118,7 +118,7 @@ def _widths(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, few: list[int])
 
 def _gaps(axes: Axes, fits: pd.DataFrame, few: list[int]) -> None:
     for index, depth in enumerate(few):
-        look = {**series(index), "linewidth": 0.8, "label": _layers(depth)}
+        look = {**series(index), "linestyle": "none", "label": _layers(depth)}
         _marks(axes, fits[fits["depth"] == depth], "width", "gap", **look)
     axes.axhline(1.0, **{**CONSTRUCTION, "marker": None, "label": "explicit construction"})
     axes.set(xscale="log", yscale="log", xlabel="width", ylabel="$L_2$ error, trained over explicit")
@@ -175,14 +175,16 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     needed = int(np.ceil(1 / np.sqrt(8 * deepest["sup_error"]) - 1))
     median = finished(fits).groupby(CELL)["gap"].median()
     better = int((finished(fits)["gap"] < 1).sum())
+    least = finished(fits[fits["width"] == network["width"].iloc[0]])["sup"].min()
     lost, counts = len(fits) - len(finished(fits)), fits.groupby(CELL).size()
     rates = ", ".join(f"{rate:g}" for rate in sorted(table["learning_rate"].unique()))
     return (
-        "x^2 on [0, 1] (Yarotsky 2017, as recalled), exact errors. Explicit networks of width 3 have sup error "
+        "x^2 on [0, 1] (Yarotsky 2017, as recalled), exact errors. (a) Explicit networks of width 3 have sup error "
         f"2^(-2m-2) (measured{f' within {off:.0e}' if off else ' so'}): with {deepest['num_params']:.0f} parameters "
         f"{deepest['sup_error']:.1e}, {rival if beaten else 'not yet under every'} network with one layer of "
-        f"{wide['width']:.0f} units, and one layer needs {needed} at least: the claim holds for explicit weights. "
-        f"Training finds neither: {checked}; its L2 error over that of explicit weights is {median.min():.2g} "
+        f"{wide['width']:.0f} units, and one layer needs {needed} at least: the claim holds for explicit weights. (b) "
+        f"At width 3 a further layer divides the explicit error by 4; trained networks reach {least:.1e} at best. (c) "
+        f"Training finds neither: {checked}. (d) Its L2 error over that of explicit weights is {median.min():.2g} "
         f"({_place(median.idxmin())}) to {median.max():.2g} ({_place(median.idxmax())}), an optimisation gap that "
         f"{'grows' if _slope(fits) > 0 else 'does not grow'} with width"
         f"{f'; {better} are better than explicit' if better else ''}. "

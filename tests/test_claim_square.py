@@ -71,3 +71,12 @@ def test_the_gap_is_that_of_trained_over_explicit():
     # Four layers: 4^-5; 1 / (8 (w + 1)^2) is that at w + 1 = sqrt(128) = 11.3.
     assert "with 46 parameters 9.8e-04, not yet under every network with one layer of 16 units" in caption
     assert "one layer needs 11 at least" in caption
+
+
+def test_solid_lines_are_floors():
+    """One in each panel of sup errors, one a depth in that of L2 errors; constructions are dashed, fits are marks."""
+    tables = FAKE.tables(2)
+    panels = FIGURE.figure(tables[""], tables["floor"], tables["network"]).axes
+    assert [sum(line.get_linestyle() == "-" for line in axes.get_lines()) for axes in panels] == [1, 1, 3, 0]
+    caption = FIGURE.caption(tables[""], tables["floor"], tables["network"])
+    assert all(f"({letter}) " in caption for letter in "abcd")
