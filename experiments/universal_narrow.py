@@ -1,25 +1,27 @@
-"""Universal networks of constant narrow width pay for accuracy with depth, as their theorems promise.
+"""Explicit networks of constant narrow width pay for accuracy with depth, at rates that their constructions promise.
 
 Chapter:  how narrow is too narrow, 3
-Source:   Park et al. 2021 and Kim, Min, Park 2024 (encoder, memoriser, decoder), Hanin, Sellke 2017 and Hanin 2019
-          (maxima of affine functions), Lu et al. 2017, Theorem 1 (width n + 4), Yarotsky 2018 (packed digits) and
-          Yarotsky 2017 (the square), all as recalled; interpolation on a grid and the exchange of width for depth are
-          derived for this project. Floors: `bounds.free_knot`, `bounds.affine_pieces`, `bounds.level_set`.
-Tested:   every family of explicit networks with more than one size keeps the error that its theorem promises at every
-          depth, the power of the depth with which its error falls is the promised one over the same depths, within a
-          quarter of it, and no trained network lies under its floor.
+Source:   Park et al. 2021 and Kim, Min, Park 2024 (encoder, memoriser, decoder) and Lu et al. 2017, Theorem 1 (width
+          n + 4), which are on density and give no rate: errors and depths of their networks are derived for this
+          project, as are interpolation on a grid and the exchange of width for depth. Rates: Hanin 2019 (maxima of
+          affine functions, with Hanin, Sellke 2017), Yarotsky 2018 (packed digits) and Yarotsky 2017 (the square). All
+          as recalled. Floors: `bounds.free_knot`, `bounds.affine_pieces`, `bounds.level_set`.
+Tested:   every family of explicit networks with more than one size keeps the error that its construction promises at
+          every depth, the power of the depth with which its error falls is the promised one over the same depths,
+          within a quarter of it, and no trained network lies under its floor.
 Decided:  proven, computed
 Certain:  proven: promises and floors, some of the theorems as recalled. Computed: the errors of the explicit networks.
           Measured: trained ones, at few seeds.
 Command:  python experiments/universal_narrow.py                    (smoke: --scale smoke, seconds)
 Time:     about half a minute on 2 cores at laptop scale; --scale paper is made for a cluster.
 Result:   results/<scale>/universal_narrow.csv, a row a fit; .network.csv, a row an explicit network: size, errors in
-          three norms, what its theorem promises in which norm; .floor.csv, floors of the sizes that are fitted;
+          three norms, what its construction promises in which norm; .floor.csv, floors of the sizes that are fitted;
           .needed.csv, the depth at which each construction promises an error.
 Figure:   paper_figures/universal_narrow.py
-Expected: each network keeps its promise, and its error falls with the depth at the theorem's rate: 1/n for Lipschitz
-          functions of n variables, 2 for packed digits, 2/n for convex functions. Trained networks of a few layers are
-          better than these, as they serve one function, and worse than networks that are exact for it.
+Expected: each network keeps its promise, and its error falls with the depth at about the rate that the promise tends
+          to: 1/n for Lipschitz functions of n variables, 2 for packed digits, 2/n for convex functions. Trained
+          networks of a few layers are better than these, as they serve one function, and worse than networks that are
+          exact for it.
 """
 
 from collections.abc import Callable, Iterator
@@ -64,7 +66,7 @@ PROMISES = (0.1, 0.03, 0.01)
 
 
 class Made(NamedTuple):
-    """One explicit network: how to build it, its size, what its theorem promises, and in which norm."""
+    """One explicit network: how to build it, its size, what its construction promises, and in which norm."""
 
     network: Callable[[], Network]
     size: Size

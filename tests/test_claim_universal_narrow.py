@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from claims import claim, figure_of
+from matplotlib.lines import Line2D
 from scripts import ROOT, load
 from test_figures import given
 
+from widththeory import plotting
 from widththeory.bounds.affine_pieces import square_floor
 from widththeory.constructions.lipschitz_narrow import DistanceToPoints
 
@@ -145,7 +147,8 @@ def test_slopes_are_those_of_the_formula():
     for row in found.itertuples():
         power = powers[row.target, row.input_dim, row.kind]
         assert row.measured == pytest.approx(power, rel=1e-9)
-        assert row.theorem == power
+        assert row.promised == pytest.approx(power, rel=1e-9)
+        assert row.limit == power
     assert found["kept"].all()
     assert found["agrees"].all()
 
@@ -173,7 +176,7 @@ def test_gaps_are_to_networks_no_wider_and_no_deeper():
     # at four layers all: both widths on the line (0), the plane (1/8) and the parabola (1/64), against fits of 0.11 on
     assert len(gap) == 2 * (2 + 1 + 2)
     caption = given(FIGURE.caption, tables)
-    assert f"{len(gap)} have a larger L2 error" in caption
+    assert f"{len(gap)} have a larger one than an explicit one no wider" in caption
     assert "exact at width 3 and 4 layers" in caption
 
 
@@ -181,3 +184,44 @@ def test_under_floor_in_any_norm():
     base = {"sup": 0.5, "l2": 0.4, "l1": 0.3, "sup_floor": 0.5, "l2_floor": 0.4, "l1_floor": 0.3}
     rows = [base, {**base, "sup": 0.49}, {**base, "l2": 0.39}, {**base, "l1": 0.29}, {**base, "l1": np.nan}]
     assert FIGURE.under_floor(pd.DataFrame(rows)).index.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("widths", [(3, 4), (2, 3, 4, 5, 6, 10)])
+def test_no_two_entries_of_a_legend_look_alike(widths):
+    """Also where as many widths are trained as at paper scale, each with its floor."""
+    tables = FAKE.tables(1)
+    for part in ("", "floor"):
+        rows = tables[part]
+        line = (rows["target"] == DISTANCE) & (rows["target.input_dim"] == 1)
+        more = [rows[line & (rows["width"] == 3)].assign(width=width) for width in widths]
+        tables[part] = pd.concat([rows[~line], *more], ignore_index=True)
+    with plotting.style():
+        panels = given(FIGURE.figure, tables).axes
+    for axes in panels:
+        looks = []
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            line = handle if isinstance(handle, Line2D) else handle.lines[0]
+            looks.append((line.get_color(), line.get_marker(), line.get_linestyle(), line.get_markerfacecolor()))
+            assert label
+        assert len(set(looks)) == len(looks) > 2
+    trained = [label for label in panels[0].get_legend_handles_labels()[1] if label.startswith("trained")]
+    assert trained == [f"trained, width {width}" for width in widths]
+
+
+def test_exponents_are_told_beside_those_of_the_promises_and_no_theorem_gets_them():
+    tables = FAKE.tables(1)
+    labels = given(FIGURE.figure, tables).axes[0].get_legend_handles_labels()[1]
+    assert "grid, width 4: \N{MINUS SIGN}1.00 / \N{MINUS SIGN}1.00" in labels
+    tables["network"].loc[tables["network"]["kind"] == "memoriser", ["error", "bound"]] **= 0.8
+    caption = given(FIGURE.caption, tables)
+    assert "within 0 % of those of the promises over the same depths (within 20 % of their limits)" in caption
+    assert "density without a rate" in caption
+    assert "construction promises" in given(FIGURE.verdict, tables).sentence
+
+
+def test_networks_ahead_are_those_under_a_deeper_explicit_one():
+    network = pd.DataFrame(
+        {"target": "f", "input_dim": 1, "depth": [4, 8, 2], "error": [1.0, 1.0, 0.0], "l2": [2.0, 1, 0]}
+    )
+    fits = pd.DataFrame({"target": "f", "dim": 1, "depth": [4, 4, 8, 8], "l2": [0.5, 1.5, 1.5, 0.5]})
+    assert FIGURE.ahead(fits, network) == (1, 2)
