@@ -4,19 +4,22 @@ Chapter:  the exchange rate, 1
 Source:   Lu, Pu, Wang, Hu, Wang 2017, Theorem 4 and Section 4 (random targets of width 2 k^2; table as recalled);
           Vardi, Yehudai, Shamir 2022, Theorem 7 (polynomial depth suffices).
 Tested:   for random targets, of every number of inputs n, the depth at which trained networks reach relative error 1e-3
-          falls with the width, the exponent's 95 % interval being below 0 (targets and widths that never reach it are
-          left out), and no trained network lies under its floor.
+          falls with the width, the 95 % interval of its exponent being below 0 (targets and widths that no depth tried
+          is enough for, or the least one, count as censored), and no trained network lies under its floor. That it is a
+          power of the width is not tested; the likelihood of a law exponential in 1/width is told beside it.
 Decided:  measured
-Certain:  proven: the explicit exchange; floors for n = 1 (for n = 2 a mean over random lines, with its standard error).
+Certain:  proven: the explicit exchange, at a depth polynomial in the target's width; floors for n = 1 (those for n = 2
+          are statistical: means over random lines, with their standard errors).
           Measured: the exponent between them, from the best of a few trained networks a size, with its interval.
 Command:  python experiments/depth_compensates_width.py            (smoke: --scale smoke, seconds)
 Time:     about 3 minutes on 2 cores at laptop scale; --scale paper is made for a GPU.
 Result:   results/<scale>/depth_compensates_width.csv, a row a fit; .floor.csv, a row a target, width and depth: the
-          certified floor no network of that size can beat, and the depth at which an explicit network is exact;
+          floor no network of that size can beat (n = 1 certified, n = 2 estimated), and the depth at which an explicit
+          network is exact;
           .recalled.csv, the paper's table.
 Figure:   paper_figures/depth_compensates_width.py
-Expected: between floor and exact exchange the depth needed falls like a power of the width; where the exact network
-          exists and the trained one has an error, that error is an optimisation gap.
+Expected: between floor and exact exchange the depth needed falls with the width, about as steeply as a power between
+          -1 and -1.5; where the exact network exists and the trained one has an error, that is an optimisation gap.
 """
 
 from collections.abc import Iterator
@@ -168,10 +171,10 @@ def _table(config: Config) -> Iterator[Regression]:
 def floors(config: Config) -> "pd.DataFrame":
     """A row a target, width and depth: what no network of that size can beat, and where an explicit one is exact.
 
-    `relative_floor` is certified, in the units of the fits: squared L2 error over the variance of the target. For one
-    input it is the best approximation by as many affine pieces as such a network can have; for two inputs the mean of
-    that over `num_lines` lines, of which `relative_floor_stderr` is the standard error. `exchange_depth` is the number
-    of hidden layers at which a network of that width equals the target exactly.
+    `relative_floor` is in the units of the fits: squared L2 error over the variance of the target. For one input it is
+    certified, the best approximation by as many affine pieces as such a network can have; for two inputs an estimate,
+    the mean of that over `num_lines` random lines, of which `relative_floor_stderr` is the standard error.
+    `exchange_depth` is the number of hidden layers at which a network of that width equals the target exactly.
     """
     import pandas as pd
 

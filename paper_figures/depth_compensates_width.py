@@ -3,23 +3,30 @@
 Draws results/<scale>/depth_compensates_width.csv with .floor.csv; see experiments/depth_compensates_width.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from math import isqrt
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+from matplotlib.lines import Line2D
+from matplotlib.markers import CARETUPBASE
+from matplotlib.transforms import Bbox
 
 from widththeory import command
-from widththeory.estimates import PowerLaw, cells_note, finished, fit_power_law
-from widththeory.plotting import COLORS, CONSTRUCTION, FLOOR, TEXT_WIDTH, series
-from widththeory.verdicts import Verdict, floor_check
+from widththeory.estimates import CensoredLine, cells_note, finished, fit_censored_line
+from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, number_ticks, series
+from widththeory.verdicts import Verdict
 
 TARGET = ["target.input_dim", "target.k", "target.seed"]
 TOLERANCE = 4  # standard errors of what was sampled, of errors and of floors, that count as chance
 RELATIVE_ERROR = 1e-3  # that the depth is asked for: between what one layer reaches and what no fit does
+GREY = "0.45"  # of floors that are not proven, and of what a legend shows for every k
+DOTS = (0, (1, 1))
+FLOOR_DASH: dict[str, Any] = {"color": FLOOR["color"], "linestyle": "none", "marker": "_"}
+FLOOR_DASH |= {"markersize": 7, "markeredgewidth": FLOOR["linewidth"]}
 
 
 def drawn(table: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
@@ -55,39 +62,55 @@ def under_floor(fits: pd.DataFrame) -> pd.DataFrame:
     return fits[fits["relative"] + slack < fits["relative_floor"] * (1 - 1e-9)]
 
 
-def depth_needed(fits: pd.DataFrame, relative_error: float, column: str = "relative") -> pd.DataFrame:
-    """The least depth at which `column` falls to `relative_error`, a row a target and width; NaN where it never does.
+def depth_needed(fits: pd.DataFrame, relative_error: float) -> pd.DataFrame:
+    """Between which depths of the grid the error is reached, a row a target and width.
 
-    Between two depths of the grid the logarithm of the error is interpolated in the logarithm of the depth. `first`:
-    the shallowest network of the grid was good enough already, so that the depth is only bounded from above.
+    `depth` is the least that reaches it, infinite where none does; `after` the one tried before it, 0 where the first
+    that was tried did: what is needed is more than `after` and, for a network to be trained so well, at most `depth`.
     """
     rows = []
     for key, cells in finished(fits).sort_values("depth").groupby([*TARGET, "width"]):
-        depths, errors = cells["depth"].to_numpy(float), cells[column].to_numpy(float)
-        good = np.flatnonzero(errors <= relative_error)
-        depth = np.nan
-        if good.size:
-            at = good[0]
-            depth = depths[at]
-            if at and errors[at] > 0:
-                step = np.log(depths[at] / depths[at - 1]) / np.log(errors[at] / errors[at - 1])
-                depth = depths[at - 1] * np.exp(step * np.log(relative_error / errors[at - 1]))
-        rows.append((*key, depth, bool(good.size and good[0] == 0)))
-    return pd.DataFrame(rows, columns=[*TARGET, "width", "depth", "first"])
+        depths = [0.0, *cells["depth"].astype(float), np.inf]
+        at = next((place for place, error in enumerate(cells["relative"], 1) if error <= relative_error), -1)
+        rows.append((*key, depths[at - 1], depths[at]))
+    return pd.DataFrame(rows, columns=[*TARGET, "width", "after", "depth"])
 
 
-def exponent(needed: pd.DataFrame) -> PowerLaw | None:
-    """depth = c_k width^p, from the cells where the depth lies between two depths of the grid; None if too few.
+def depth_allowed(floor: pd.DataFrame, needed: pd.DataFrame, relative_error: float) -> pd.DataFrame:
+    """The least depth whose floor, less what sampling leaves open, allows the error: for `needed`'s targets and widths.
 
-    Each k has a coefficient of its own: harder targets leave the grid at narrow widths first, which would else bend p.
+    The table of floors has sizes beside the grid, the paper's students, and those of one depth only.
     """
-    inside = needed[needed["depth"].notna() & ~needed["first"]]
+    known = floor["relative_floor"] - TOLERANCE * floor["relative_floor_stderr"]
+    least = floor[known <= relative_error].groupby([*TARGET, "width"])["depth"].min()
+    return needed[[*TARGET, "width"]].merge(least.reset_index(), on=[*TARGET, "width"], how="left").fillna(np.inf)
+
+
+def law(needed: pd.DataFrame, of: Callable[..., Any] = np.log, num_resamples: int = 500) -> CensoredLine | None:
+    """log depth = c_k + p log width, or p times another function of the width; None if too few depths are known.
+
+    All targets and widths have a say: those that are never good enough are known to need more than the deepest network,
+    those that one layer is enough for to need no more than it. Each k has a level of its own.
+    """
+    inside = needed[(needed["after"] > 0) & np.isfinite(needed["depth"])]
     if inside["width"].nunique() < 2 or len(inside) < 4:
         return None
-    logs = np.log(inside[["width", "depth"]])
-    scaled = np.exp(logs - logs.groupby(inside["target.k"]).transform("mean"))
-    targets = inside[TARGET].astype(str).agg("/".join, axis=1)
-    return fit_power_law(scaled["width"], scaled["depth"], with_floor=False, groups=targets)
+    with np.errstate(divide="ignore"):
+        after, depth = np.log(needed["after"]), np.log(needed["depth"])
+    targets = needed[TARGET].astype(str).agg("/".join, axis=1)
+    place, ks = of(needed["width"].astype(float)), needed["target.k"]
+    return fit_censored_line(place, after, depth, levels=ks, groups=targets, num_resamples=num_resamples)
+
+
+def spans(needed: pd.DataFrame, deepest: float) -> pd.DataFrame:
+    """Median and range over targets at each width, a depth never reached being infinite; drawn up to `deepest`.
+
+    `reached` by the median target; `cut` where some target is never, so that the range has no upper end.
+    """
+    depths = needed.groupby("width")["depth"]
+    found = pd.DataFrame({"middle": depths.median(), "low": depths.min(), "high": depths.max()})
+    found["reached"], found["cut"] = np.isfinite(found["middle"]), np.isinf(found["high"])
+    return found.replace(np.inf, deepest).reset_index()
 
 
 def figure(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) -> Figure:
@@ -96,9 +119,9 @@ def figure(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) -> 
     grid = fits[fits["protocol"] == "grid"]
     dims = sorted(grid["target.input_dim"].unique())
     ks = sorted(grid["target.k"].unique())
-    picture = Figure(figsize=(TEXT_WIDTH, 7.1), layout="constrained")
-    picture.suptitle("What depth a narrower network needs: floor, trained networks, exact exchange", size=9.5)
-    rows: Any = picture.subfigures(3, 1, height_ratios=(2.3, 2.9, 1.7))
+    picture = Figure(figsize=(TEXT_WIDTH, 7.6), layout="constrained")
+    picture.suptitle("Depth compensates width: the narrower the layers, the more of them the same error takes", size=10)
+    rows: Any = picture.subfigures(3, 1, height_ratios=(2.4, 3.3, 1.8))
     maps = rows[0].subplots(1, len(dims), squeeze=False)[0]
     curves = rows[1].subplots(1, len(dims), squeeze=False)[0]
     shades = None
@@ -108,9 +131,29 @@ def figure(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) -> 
     rows[0].colorbar(shades, ax=maps, label=r"$\log_{10}$ relative error", shrink=0.9)
     for letter, axes, dim in zip("cd", curves, dims, strict=False):
         _needed(axes, grid[grid["target.input_dim"] == dim], floor[floor["target.input_dim"] == dim], dim, letter)
-    curves[0].legend(loc="upper right", fontsize=7)
+    stairs = Line2D([], [], **{**CONSTRUCTION, "marker": None, "linewidth": 1.8})
+    rows[0].legend([stairs], ["(a), (b): above, an exact network exists"], loc="outside lower center")
+    sampled = bool((floor["relative_floor_stderr"] > 0).any())
+    rows[1].legend(handles=_legend(ks, dims, sampled), loc="outside lower center", ncols=3)
     _paper_table(rows[2].subplots(), paper_rows(fits[fits["protocol"] == "paper"], recalled))
     return picture
+
+
+def _legend(ks: list[int], dims: list[int], sampled: bool) -> list[Line2D]:
+    looks = [{**series(index), "label": f"trained, $k={k}$"} for index, k in enumerate(ks)]
+    looks.append({"marker": "o", "markerfacecolor": "white", "label": "median target not reached"})
+    looks.append({"marker": CARETUPBASE, "label": "some target not reached"})
+    looks.append({"linestyle": CONSTRUCTION["linestyle"], "label": "exact exchange"})
+    looks.append({**FLOOR_DASH, "label": "certified floor, median target"})
+    if sampled:
+        looks.append({**FLOOR_DASH, "color": GREY, "label": "floor by random lines ($n=2$)"})
+    if any(_theorem_speaks(dim, k) for dim in dims for k in ks):
+        looks.append({"linestyle": DOTS, "marker": "x", "label": "Lu et al., Theorem 4: another target"})
+    plain = {"color": GREY, "linestyle": "none"}
+    return [
+        Line2D([], [], **{**plain, **look, **({"linestyle": "none"} if i < len(ks) else {})})
+        for i, look in enumerate(looks)
+    ]
 
 
 def _map(axes: Axes, cells: pd.DataFrame, title: str) -> Any:
@@ -130,61 +173,56 @@ def _map(axes: Axes, cells: pd.DataFrame, title: str) -> Any:
         first = np.argmax((exact > 0.5).to_numpy(), axis=0).astype(float)
         first[~(exact > 0.5).to_numpy().any(axis=0)] = len(exact.index)
         edges = np.arange(len(first) + 1)
-        axes.stairs(first, edges, baseline=None, color=COLORS["vermilion"], linewidth=1.8)
+        look = {"color": CONSTRUCTION["color"], "linestyle": CONSTRUCTION["linestyle"], "linewidth": 1.8}
+        axes.stairs(first, edges, baseline=None, **look)
     axes.set(xlabel="width", ylabel="hidden layers")
     axes.set_title(title)
     return shades
 
 
 def _needed(axes: Axes, grid: pd.DataFrame, floor: pd.DataFrame, dim: int, letter: str) -> None:
-    widths = sorted(grid["width"].unique())
-    floor = floor[floor["width"].isin(widths)]
+    widths, deepest = sorted(grid["width"].unique().tolist()), float(grid["depth"].max())
     for index, (k, cells) in enumerate(grid.groupby("target.k")):
         look = series(index)
-        # A target that is never reached counts as infinitely deep, and its bar ends at the deepest network tried.
-        needed = depth_needed(cells, RELATIVE_ERROR).fillna({"depth": np.inf}).groupby("width")["depth"]
-        reached = needed.median()[np.isfinite(needed.median())].index
-        middle, low, high = (part[reached] for part in (needed.median(), needed.min(), needed.max()))
-        high = np.minimum(high, grid["depth"].max())
-        shift = 1.0 + 0.02 * (index - 1)  # so that bars of different k do not hide each other
-        axes.errorbar(
-            middle.index * shift,
-            middle,
-            [middle - low, high - middle],
-            color=look["color"],
-            marker=look["marker"],
-            linestyle="none",
-            capsize=1.5,
-            elinewidth=0.7,
-            label=f"trained, $k={k}$",
-        )
-        exact = floor[floor["target.k"] == k].groupby("width")["exchange_depth"].median()
-        line = {**CONSTRUCTION, "color": look["color"], "marker": None}
-        axes.plot(exact.index, exact, **{**line, "label": "exact exchange" if index == 0 else None})
-        axes.plot([widths[0], int(k**1.5)], [k + 1] * 2, color=look["color"], linestyle=(0, (1, 1)), linewidth=0.9)
-        axes.plot([int(k**1.5)], [k + 1], color=look["color"], marker="x", linestyle="none", markersize=6, zorder=5)
-    known = floor.assign(relative=floor["relative_floor"] - TOLERANCE * floor["relative_floor_stderr"])
-    least = depth_needed_floor(known, RELATIVE_ERROR)
-    axes.plot(least.index, least, **{**FLOOR, "label": "floor"}, drawstyle="steps-mid")
-    fitted = exponent(depth_needed(grid, RELATIVE_ERROR))
-    text = "" if fitted is None else f", exponent {fitted.exponent:.2f} [{fitted.low:.2f}, {fitted.high:.2f}]"
-    axes.set(xscale="log", yscale="log", xlabel="width", ylabel="hidden layers needed")
-    axes.set_title(rf"({letter}) $n={dim}$, relative error $10^{{{np.log10(RELATIVE_ERROR):.0f}}}${text}", fontsize=8)
-    _plain_ticks(axes, widths)
-    axes.set_ylim(bottom=0.8)
+        color, marker = look["color"], {"marker": look["marker"], "linestyle": "none"}
+        needed = depth_needed(cells, RELATIVE_ERROR)
+        found = spans(needed, deepest)
+        shift = 1.06 ** (index - 1)  # so that bars of different k do not hide each other
+        place, whole, reached = found["width"] * shift, ~found["cut"], found["reached"]
+        axes.vlines(place, found["low"], found["high"], color=color, linewidth=0.7)
+        for end, here in (("low", found["low"] < found["middle"]), ("high", whole & (found["high"] > found["middle"]))):
+            axes.plot(place[here], found[end][here], color=color, marker="_", markersize=4, linestyle="none")
+        axes.plot(place[reached], found["middle"][reached], color=color, **marker)
+        # an arrow upwards where the range has no upper end, and a hollow marker where the median has none
+        tips = 1.16 * found["high"][~whole]
+        axes.vlines(place[~whole], found["high"][~whole], tips, color=color, linewidth=0.7)
+        axes.plot(place[~whole], tips, color=color, marker=CARETUPBASE, markersize=3.5, linestyle="none")
+        axes.plot(place[~reached], found["middle"][~reached], color=color, markerfacecolor="white", **marker)
+        exact = floor[floor["width"].isin(widths) & (floor["target.k"] == k)].groupby("width")["exchange_depth"]
+        axes.plot(exact.median().index, exact.median(), color=color, linestyle=CONSTRUCTION["linestyle"])
+        least = depth_allowed(floor, needed, RELATIVE_ERROR).groupby("width")["depth"].median()
+        proven = not (floor["relative_floor_stderr"] > 0).any()
+        axes.plot(least.index * shift, least, **FLOOR_DASH | ({} if proven else {"color": GREY}), zorder=1.5)
+        if _theorem_speaks(dim, k):
+            width = isqrt(int(k) ** 3)
+            axes.plot([widths[0], width], [k + 1] * 2, color=color, linestyle=DOTS, linewidth=0.9)
+            axes.plot(width, k + 1, color=color, marker="x", markersize=6, zorder=5)
+    fitted = law(depth_needed(grid, RELATIVE_ERROR))
+    text = "" if fitted is None else rf": width exponent ${fitted.slope:.2f}$ [${fitted.low:.2f}$, ${fitted.high:.2f}$]"
+    goal = rf"hidden layers to relative error $10^{{{np.log10(RELATIVE_ERROR):.0f}}}$"
+    axes.set(xscale="log", yscale="log", xlabel="width", ylabel=goal)
+    axes.set_title(rf"({letter}) $n={dim}${text}")
+    number_ticks(axes.xaxis, widths)
+    silent = dim in _silent(grid, floor)
+    axes.set_ylim(bottom=0.4 if silent else 0.7)
+    number_ticks(axes.yaxis, [2**power for power in range(int(np.log2(axes.get_ylim()[1])) + 1)])
+    if silent:
+        axes.text(0.5, 0.02, "the floor rules out no depth", transform=axes.transAxes, ha="center", fontsize=7)
 
 
-def depth_needed_floor(floor: pd.DataFrame, relative_error: float) -> pd.Series:
-    """For each width the least depth whose floor allows the error, for the easiest of the targets."""
-    allowed = floor[floor["relative"] <= relative_error]
-    return allowed.groupby("width")["depth"].min()
-
-
-def _plain_ticks(axes: Axes, widths: Sequence[int]) -> None:
-    axes.xaxis.set_major_locator(FixedLocator(list(widths)))
-    axes.xaxis.set_major_formatter(FixedFormatter([str(width) for width in widths]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+def _theorem_speaks(dim: int, k: int) -> bool:
+    """Whether Theorem 4 of Lu et al., as recalled, has its hypothesis: at width k^(3/2), k + 1 hidden layers."""
+    return k >= dim + 4
 
 
 def paper_rows(fits: pd.DataFrame, recalled: pd.DataFrame) -> pd.DataFrame:
@@ -197,70 +235,79 @@ def paper_rows(fits: pd.DataFrame, recalled: pd.DataFrame) -> pd.DataFrame:
         mse = done["test_mse"]
         sizes = (*key, first["width"], first["depth"], paper["average_mse"], paper["worst_mse"])
         rows.append((*sizes, mse.mean(), mse.max(), done["relative"].mean(), cells_note(cells)))
-    columns = [
-        "n",
-        "k",
-        "width",
-        "layers",
-        "recalled_average",
-        "recalled_worst",
-        "average",
-        "worst",
-        "relative",
-        "fits",
-    ]
-    return pd.DataFrame(rows, columns=columns)
+    columns = ["n", "k", "width", "layers", "recalled_average", "recalled_worst", "average", "worst", "relative"]
+    return pd.DataFrame(rows, columns=[*columns, "fits"])
 
 
 def _paper_table(axes: Axes, rows: pd.DataFrame) -> None:
     axes.set_axis_off()
-    numbers = ["recalled_average", "recalled_worst", "average", "worst", "relative"]
+    heads = ["$n$", "$k$", "width", "hidden layers", "average", "worst", "average", "worst", "MSE / Var"]
     shown = rows.astype({name: object for name in rows.columns})
-    for name in numbers:
+    for name in ("recalled_average", "recalled_worst", "average", "worst", "relative"):
         shown[name] = [f"{value:.1e}" for value in rows[name]]
-    heads = ["n", "k", "width", "hidden layers", "average", "worst", "average", "worst", "MSE / Var", "targets"]
+    notes = [note.removeprefix("n = ") for note in rows["fits"]]
+    ours = "ours" if len(set(notes)) > 1 else f"ours, {notes[0]} targets"
+    shown = shown.drop(columns="fits")
+    if ours == "ours":
+        heads, shown = [*heads, "targets"], shown.assign(fits=notes)
+    top = 1 - 1 / (len(rows) + 2)
     cells = axes.table(
-        shown.astype(str).to_numpy().tolist(), colLabels=heads, loc="center", cellLoc="center", edges="horizontal"
+        shown.astype(str).to_numpy().tolist(),
+        colLabels=heads,
+        bbox=Bbox.from_bounds(0, 0, 1, top),
+        cellLoc="center",
+        edges="horizontal",
     )
     cells.auto_set_font_size(False)
     cells.set_fontsize(8)
     for cell in cells.get_celld().values():
         cell.set_linewidth(0.4)
-    axes.set_title("(e) the paper's students: MSE as recalled (left pair) and measured (right pair)", loc="left")
+    for text, first, last in (("recalled, 50 targets", 4, 6), (ours, 6, len(heads))):
+        left, right = first / len(heads), last / len(heads)
+        axes.text((left + right) / 2, (1 + top) / 2, text, ha="center", va="center", fontsize=8)
+        axes.plot([left + 0.01, right - 0.01], [top + 0.01] * 2, color="black", linewidth=0.4)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.set_title("(e) the paper's students with its optimiser: mean squared errors over random targets", loc="left")
 
 
-def _floored(table: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
-    """All finished fits, not only the chosen ones, that have a positive floor."""
+def floored(table: pd.DataFrame, floor: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """All finished fits, not only the chosen ones, with a positive floor: certified, and by random lines.
+
+    A floor by random lines is a mean with a standard error, and counts as positive where `TOLERANCE` of them are.
+    """
     checked = compared(finished(table), floor)
-    return checked[checked["relative_floor"] > 0]
+    error = checked["relative_floor_stderr"]
+    positive = checked["relative_floor"] > TOLERANCE * error
+    return checked[positive & (error == 0)], checked[positive & (error > 0)]
 
 
 def verdict(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) -> Verdict:
     """Held where the depth that is needed falls with width, in every dimension that has an exponent."""
-    fits, checked = drawn(table, floor), _floored(table, floor)
-    grid, under = fits[fits["protocol"] == "grid"], under_floor(checked)
-    told, falls, laws = [], [], []
+    fits, (certified, sampled) = drawn(table, floor), floored(table, floor)
+    grid, under, drifted = fits[fits["protocol"] == "grid"], under_floor(certified), under_floor(sampled)
+    told, fitted = [], {}
     for dim, cells in grid.groupby("target.input_dim"):
         needed = depth_needed(cells, RELATIVE_ERROR)
-        fitted, never = exponent(needed), int(needed["depth"].isna().sum())
-        if fitted is not None:
-            told.append(
-                f"as width^{fitted.exponent:.2f} [{fitted.low:.2f}, {fitted.high:.2f}] for n = {dim} ({never} of "
-                f"{len(needed)} pairs of a target and a width never reach it)"
-            )
-            falls.append(fitted.high < 0)
-            laws.append(f"width^{fitted.exponent:.2f} for n = {dim}")
-    state = "not held" if len(under) or (falls and not all(falls)) else "held" if falls else "open"
-    sentence = (
-        f"the depth that reaches relative error {RELATIVE_ERROR:g} falls "
-        f"{' and '.join(told) or 'at no measurable rate'}"
-    )
-    short = f"where training reaches relative error {RELATIVE_ERROR:g}, its depth falls as {' and '.join(laws)}"
+        told.append(f"n = {dim}: {_law_text(needed)}")
+        if found := law(needed):
+            fitted[dim] = found
+    lost, falls = len(under) + len(drifted), [found.high < 0 for found in fitted.values()]
+    state = "not held" if lost or not all(falls) else "held" if falls else "open"
+    sentence = f"over the widths tried the depth that reaches relative error {RELATIVE_ERROR:g} goes as width^p, for "
+    sentence += "; for ".join(told)
+    laws = [f"width^{found.slope:.2f} for n = {dim}" for dim, found in fitted.items()]
+    short = f"the depth at which training reaches relative error {RELATIVE_ERROR:g} falls about as {' and '.join(laws)}"
     short *= state == "held"
+    check = (
+        f"{len(under)} of {len(certified)} trained networks with a positive certified floor (n = 1) lie under it, and "
+        f"{len(drifted)} of {len(sampled)} under a floor by random lines (n = 2) that is positive by {TOLERANCE} "
+        "standard errors"
+    )
     # Where an exact network exists all error is an optimisation gap; the floor speaks elsewhere.
-    narrow = grid[(grid["relative_floor"] > 0) & (grid["status"] == "done")]
+    known = (grid["relative_floor"] > 0) & (grid["relative_floor_stderr"] == 0)
+    narrow = grid[known & (grid["status"] == "done")]
     numbers: dict[str, float | None] = dict.fromkeys(("floor", "best_fit", "construction"))
-    quantity = "relative squared error; no size with a positive floor was fitted"
+    quantity = "relative squared error; no size with a positive certified floor was fitted"
     if len(narrow):
         tight = narrow.loc[(narrow["relative"] / narrow["relative_floor"]).idxmin()]
         numbers |= {"floor": tight["relative_floor"], "best_fit": tight["relative"]}
@@ -270,78 +317,77 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
             f"width {tight['width']}, {tight['depth']} hidden layer{'s' if tight['depth'] > 1 else ''}, where a fit is "
             "nearest to its floor"
         )
-    return Verdict(
-        state, sentence, quantity, **numbers, n=len(checked), check=floor_check(len(under), len(checked)), short=short
-    )
+    count = len(finished(table[table["optimizer"] == "adam"]))
+    return Verdict(state, sentence, quantity, **numbers, n=count, check=check, short=short)
 
 
 def caption(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) -> str:
     """What is drawn, how many fits, and whether the claim held, computed from the tables."""
-    fits = drawn(table, floor)
+    fits, (certified, sampled) = drawn(table, floor), floored(table, floor)
     grid, paper = fits[fits["protocol"] == "grid"], paper_rows(fits[fits["protocol"] == "paper"], recalled)
-    checked = _floored(table, floor)
-    under = under_floor(checked)
+    under, drifted = under_floor(certified), under_floor(sampled)
     compliance = (
-        f"none of {len(checked)} trained networks with a positive floor lies under it"
+        f"none of {len(certified)} trained networks with a positive certified floor (n = 1) lies under it"
         if under.empty
-        else f"{len(under)} of {len(checked)} trained networks lie under their floor, which is a defect"
+        else f"{len(under)} of {len(certified)} trained networks (n = 1) lie under their floor, which is a defect"
     )
     exact = grid[grid["exchange_depth"] <= grid["depth"]]
-    gap = f"{len(exact)} networks, median {exact['relative'].median():.1e}" if len(exact) else "no network of this grid"
-    claims = []
-    for dim, cells in grid.groupby("target.input_dim"):
-        needed = depth_needed(cells, RELATIVE_ERROR)
-        fitted, never = exponent(needed), int(needed["depth"].isna().sum())
-        text = f"n = {dim}: "
-        text += "no exponent (too few crossings)" if fitted is None else _exponent_text(fitted)
-        claims.append(text + (f", {never} of {len(needed)} never reach it" if never else ""))
+    gap = f"{len(exact)} fits, median {exact['relative'].median():.1e}" if len(exact) else "nowhere on this grid"
+    theorem = (
+        " Dotted: for k >= n + 4 some target, not these, keeps an L1 distance from networks of at most that width and "
+        "depth with bounded parameters (Lu et al., as recalled)."
+    )
+    theorem *= any(
+        _theorem_speaks(dim, k) for dim, k in set(zip(grid["target.input_dim"], grid["target.k"], strict=True))
+    )
+    silent = _silent(grid, floor)
+    dims = grid.groupby("target.input_dim")
+    claims = [f"n = {dim}: {_law_text(depth_needed(cells, RELATIVE_ERROR))}" for dim, cells in dims]
     ours = table[table["optimizer"] == "adam"]
     tried = ours.groupby([*TARGET, "width", "depth"]).size()
     lost = len(ours) - len(finished(ours))
     ratio = paper["average"] / paper["recalled_average"]
-    beside = "Ours all failed"
+    beside = "ours all failed"
     if ratio.notna().any():
-        beside = f"Our averages are {ratio.min():.2g} to {ratio.max():.2g} times theirs"
+        beside = f"our averages are {ratio.min():.2g} to {ratio.max():.2g} times theirs"
     students = fits[(fits["protocol"] == "paper") & (fits["target.input_dim"] == 1)]
     known = int((students["exchange_depth"] <= students["depth"]).sum())
     return (
         "Depth compensates width (Lu et al. 2017; Vardi et al. 2022): random targets of width 2 k^2 with two hidden "
-        f"layers, fitted by narrower and deeper networks; {compliance}. (a), (b) Median over "
-        f"{grid['target.seed'].nunique()} targets of the squared L2 error over the variance of the target; lines: "
-        "equal error. Above the stairs an exact network of that width and depth exists, so that size is no limit there "
-        f"and the error is left by training ({gap}). (c), (d) Hidden layers "
-        f"that reach relative error {RELATIVE_ERROR:g}: markers, trained, median over targets with their range, up to "
-        "the deepest network tried where a target is not reached; dashed, exact exchange; black, the least depth "
-        "that the floor allows for the easiest target: for n = 1 the best function with as many affine "
-        f"pieces, certified; for n = 2 the mean of that over random lines less {TOLERANCE} standard errors"
-        f"{_silent(floor)}; "
-        "dotted, sizes of Theorem 4 as recalled, up to k^(3/2) units in each of k + 1 hidden layers (k + 2 with the "
-        "output): for k >= n + 4 some target of width 2 k^2, not these random ones, keeps a positive distance from all "
-        "networks of at most that size with bounded parameters. Depth as a power of the width, "
-        f"from the crossings inside the grid: {'; '.join(claims)}. Best of {tried.min()} fits a network (restarts and "
-        f"learning rates {', '.join(f'{rate:g}' for rate in sorted(ours['learning_rate'].unique()))}), chosen by "
-        f"training loss, {ours['num_steps'].max()} steps of Adam"
-        f"{f'; {lost} of {len(ours)} fits failed or diverged' if lost else ''}. (e) The paper's students with its "
-        "optimiser; its numbers are as recalled, over 50 targets; batch size and initialisation are not recalled. "
-        f"{beside}. For n = 1 an exact network of the student's size exists "
-        f"for {known} of {len(students)} targets, so that what remains there is left by training, not by size."
+        f"layers, fitted by narrower and deeper networks; {compliance}, and {len(drifted)} of {len(sampled)} under a "
+        f"floor by random lines (n = 2) above 0 by {TOLERANCE} standard errors. (a), (b) Squared error over variance, "
+        f"median of {grid['target.seed'].nunique()} targets; above the dashes size is no limit ({gap}). "
+        f"(c), (d) Least depth tried that reaches relative error {RELATIVE_ERROR:g}, median and range over targets; "
+        f"black and grey: least depth that the floor allows{_rules_out(silent)}.{theorem} Depth goes as width^p, by "
+        "censored likelihood with a factor for each k, 95 % bootstrap "
+        f"over targets: {'; '.join(claims)}. Best of {tried.min()} fits by training loss, "
+        f"{ours['num_steps'].max()} steps of Adam{f'; {lost} of {len(ours)} fits failed or diverged' if lost else ''}. "
+        f"(e) Theirs as recalled, batch size and initialisation are not; {beside}. For n = 1 an exact network of the "
+        f"student's size exists for {known} of {len(students)} targets."
     )
 
 
-def _silent(floor: pd.DataFrame) -> str:
-    """Says for which input dimensions the floor allows the least depth at every width: then it rules nothing out."""
-    known = floor.assign(relative=floor["relative_floor"] - TOLERANCE * floor["relative_floor_stderr"])
-    silent = [
-        f"n = {dim}"
-        for dim, rows in known.groupby("target.input_dim")
-        if (depth_needed_floor(rows, RELATIVE_ERROR) <= rows["depth"].min()).all()
-    ]
-    return f" (it rules out no depth at this error for {' and '.join(silent)})" if silent else ""
+def _silent(grid: pd.DataFrame, floor: pd.DataFrame) -> list[int]:
+    """The input dimensions for which the floor allows the shallowest network that was fitted at every width."""
+    allowed = depth_allowed(floor, depth_needed(grid, RELATIVE_ERROR), RELATIVE_ERROR)
+    least = allowed.groupby("target.input_dim")["depth"].max()
+    return [int(dim) for dim in least.index[least <= grid["depth"].min()]]
 
 
-def _exponent_text(fitted: PowerLaw) -> str:
-    interval = f"[{fitted.low:.2f}, {fitted.high:.2f}]"
-    return f"exponent {fitted.exponent:.2f} {interval} (95 % bootstrap over targets, {fitted.n} crossings)"
+def _rules_out(silent: list[int]) -> str:
+    return f" (it rules out no depth for n = {' and '.join(map(str, silent))})" if silent else ""
+
+
+def _law_text(needed: pd.DataFrame) -> str:
+    """The exponent with its interval, how much likelier a law exponential in 1/width is, and what is censored."""
+    never, at_once = int(np.isinf(needed["depth"]).sum()), int((needed["after"] == 0).sum())
+    censored = f"of {len(needed)} cells {never} never reached, {at_once} by the fewest layers"
+    fitted, other = law(needed), law(needed, np.reciprocal, 0)
+    if fitted is None or other is None:
+        return f"p is unknown ({censored})"
+    gain = other.log_likelihood - fitted.log_likelihood
+    instead = f"exponential in 1/width: log-likelihood {gain:+.1f}"
+    return f"p = {fitted.slope:.2f} [{fitted.low:.2f}, {fitted.high:.2f}] ({instead}; {censored})"
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from claims import claim, figure_of
+from matplotlib.axes import Axes
+from matplotlib.text import Text
 from scripts import ROOT, load
 
 from widththeory.constructions.wide_random import RandomWideNetwork
@@ -93,60 +95,94 @@ def fits_of(errors, **columns):
 
 
 @pytest.mark.parametrize(
-    ("errors", "depth", "first"),
+    ("errors", "after", "depth"),
     [
-        ({1: 1e-1, 2: 1e-2, 8: 1e-4}, 4.0, False),  # half-way between 2 and 8 in both logarithms
-        ({1: 1e-1, 4: 1e-3}, 4.0, False),
-        ({2: 1e-4, 4: 1e-5}, 2.0, True),
-        ({1: 1e-1, 2: 5e-2}, np.nan, False),
-        ({1: 1e-1, 2: 0.0}, 2.0, False),  # exact: there is no logarithm to interpolate
-        ({1: 1e-1, 2: 1e-2, 4: 1e-2, 16: 1e-4, 32: 1.0}, 8.0, False),  # where it falls first; a later rise is the fit's
-        ({8: 1e-4, 1: 1e-1, 2: 1e-2}, 4.0, False),  # in any order
+        ({1: 1e-1, 2: 1e-2, 8: 1e-4}, 2, 8),
+        ({1: 1e-1, 4: 1e-3}, 1, 4),
+        ({2: 1e-4, 4: 1e-5}, 0, 2),  # the first is good enough: the depth is only bounded from above
+        ({1: 1e-1, 2: 5e-2}, 2, np.inf),  # none is: only from below
+        ({1: 1e-1, 2: 1e-2, 4: 1e-2, 16: 1e-4, 32: 1.0}, 4, 16),  # where it falls first; a later rise is the fit's
+        ({8: 1e-4, 1: 1e-1, 2: 1e-2}, 2, 8),  # in any order
     ],
 )
-def test_depth_needed(errors, depth, first):
+def test_depth_needed(errors, after, depth):
     (row,) = FIGURE.depth_needed(fits_of(errors), 1e-3).to_dict("records")
-    assert row["depth"] == pytest.approx(depth, rel=1e-12, nan_ok=True)
-    assert row["first"] is first
-    assert row["width"] == 8
+    assert (row["width"], row["after"], row["depth"]) == (8, after, depth)
 
 
 def test_depth_needed_leaves_lost_fits_out():
     fits = fits_of({1: 1e-1, 2: 1e-9, 4: 1e-3})
     fits["diverged"] = [0.0, 1.0, 0.0]
-    assert FIGURE.depth_needed(fits, 1e-3)["depth"].tolist() == [pytest.approx(4.0)]
+    assert FIGURE.depth_needed(fits, 1e-3)[["after", "depth"]].to_numpy().tolist() == [[1, 4]]
 
 
 def test_depth_needed_of_all_targets():
     both = pd.concat([fits_of({1: 1e-1, 4: 1e-3}), fits_of({1: 1e-4}).assign(width=16)])
     found = FIGURE.depth_needed(both, 1e-3)
-    assert found[["width", "depth", "first"]].to_numpy().tolist() == [[8, pytest.approx(4.0), False], [16, 1.0, True]]
+    assert found[["width", "after", "depth"]].to_numpy().tolist() == [[8, 1, 4], [16, 0, 1]]
 
 
-def test_exponent_of_a_power_law():
-    widths = np.array([4, 4, 8, 16, 32])
-    parts = [
-        pd.DataFrame({"width": widths, "depth": 20 * scale * widths**-0.75, "first": False})
-        .assign(**dict.fromkeys(FIGURE.TARGET, 0))
-        .assign(**{"target.k": k})
-        .iloc[skipped:]
-        for k, scale, skipped in ((3, 1, 0), (4, 10, 2))  # the harder targets miss the narrow widths
-    ]
-    outside = pd.DataFrame({"width": [64, 2], "depth": [1.0, np.nan], "first": [True, False], "target.k": [3, 3]})
-    for tables, n in ((parts[:1], 5), (parts, 8), ([*parts, outside], 8)):  # bounds and missing depths have no say
-        found = FIGURE.exponent(pd.concat(tables))
-        assert (found.exponent, found.n) == (pytest.approx(-0.75), n)
-        assert found.low == pytest.approx(found.high)
+def cells_of_a_law(exponent, depths, num_targets=40):
+    """Targets whose depth is c_k width^exponent up to noise, looked at on a grid of depths."""
+    rng, rows = np.random.default_rng(0), []
+    ends = [0, *depths, np.inf]
+    for k, scale in ((3, 30.0), (4, 90.0)):
+        for seed in range(num_targets):
+            for width in (4, 8, 16, 32):
+                depth = scale * width**exponent * np.exp(rng.normal(0, 0.5))
+                at = int(np.searchsorted(ends, depth))
+                rows.append((1, k, seed, width, ends[at - 1], ends[at]))
+    return pd.DataFrame(rows, columns=[*FIGURE.TARGET, "width", "after", "depth"])
+
+
+def test_the_exponent_is_that_of_all_targets_not_of_those_within_reach():
+    """Narrow networks of hard targets leave the grid above, wide ones of easy targets below: left out, they bend p."""
+    needed = cells_of_a_law(-1.2, (1, 2, 3, 4, 6, 8))
+    found = FIGURE.law(needed, num_resamples=100)
+    assert found.num_left > 20
+    assert found.num_right > 60
+    assert found.low < -1.2 < found.high
+    assert found.high - found.low < 0.4
+    inside = needed[(needed["after"] > 0) & np.isfinite(needed["depth"])]
+    assert FIGURE.law(inside, num_resamples=0).slope > found.high + 0.2
+
+
+def test_the_likelihood_tells_a_power_from_an_exponential():
+    power = cells_of_a_law(-1.2, range(1, 40))
+    assert FIGURE.law(power, num_resamples=0).log_likelihood > FIGURE.law(power, np.reciprocal, 0).log_likelihood + 5
 
 
 def test_no_exponent_from_too_few_crossings():
-    needed = pd.DataFrame(
-        {"width": [4, 8, 16, 32], "depth": [8.0, 4.0, 2.0, 1.0], "first": False, **dict.fromkeys(FIGURE.TARGET, 0)}
-    )
-    assert FIGURE.exponent(needed) is not None
-    assert FIGURE.exponent(needed.iloc[:3]) is None
-    assert FIGURE.exponent(needed.assign(width=4)) is None
-    assert FIGURE.exponent(needed.assign(first=True)) is None
+    widths = {"width": [4, 8, 16, 32], "after": [6.0, 3.0, 1.0, 1.0], "depth": [8.0, 4.0, 2.0, 2.0]}
+    needed = pd.DataFrame({**widths, **dict.fromkeys(FIGURE.TARGET, 0)})
+    assert FIGURE.law(needed, num_resamples=0).slope < 0
+    assert FIGURE.law(needed.iloc[:3]) is None
+    assert FIGURE.law(needed.assign(width=4)) is None
+    assert FIGURE.law(needed.assign(after=0.0)) is None
+    assert FIGURE.law(needed.assign(depth=np.inf)) is None
+
+
+def test_a_size_out_of_reach_is_drawn_as_such():
+    needed = pd.DataFrame({"width": [4] * 3 + [8] * 3 + [16] * 3, "depth": [4, *[np.inf] * 2, 2, 6, np.inf, 1, 2, 3]})
+    found = FIGURE.spans(needed, 8.0)
+    assert found[["middle", "low", "high"]].to_numpy().tolist() == [[8, 4, 8], [6, 2, 8], [2, 1, 3]]
+    assert found["reached"].tolist() == [False, True, True]
+    assert found["cut"].tolist() == [True, True, False]
+
+
+def test_theorem_4_is_drawn_under_its_hypothesis_only():
+    tables = FAKE.tables(1)
+    assert "k >= n + 4" not in FIGURE.caption(*(tables[part] for part in ("", "floor", "recalled")))  # k is 3 and 4
+    for part in tables.values():
+        part["target.k"] += 1
+    assert "k >= n + 4" in FIGURE.caption(*(tables[part] for part in ("", "floor", "recalled")))
+    crosses = [
+        line
+        for axes in FIGURE.figure(*(tables[part] for part in ("", "floor", "recalled"))).findobj(Axes)
+        for line in axes.lines
+        if line.get_marker() == "x"
+    ]
+    assert [(*line.get_xdata(), *line.get_ydata()) for line in crosses] == [(11, 6)]  # n = 1, k = 5
 
 
 def test_random_targets_under_their_floor():
@@ -162,11 +198,50 @@ def test_random_targets_under_their_floor():
     assert FIGURE.under_floor(fits).index.tolist() == [0, 2]
 
 
-def test_floor_allows_the_depth_of_the_easiest_target():
-    floor = pd.DataFrame(
-        {"width": [4, 4, 4, 4, 8, 8], "depth": [1, 2, 1, 2, 1, 2], "relative": [1.0, 1e-2, 1.0, 1e-3, 1.0, 0.5]}
-    )
-    assert FIGURE.depth_needed_floor(floor, 1e-3).to_dict() == {4: 2}
+def test_certified_floors_and_estimated_ones_are_counted_apart():
+    tables = FAKE.tables(1)
+    floor = tables["floor"]
+    two = floor["target.input_dim"] == 2
+    few = two & (floor["depth"] < 16)
+    floor.loc[few, "relative_floor_stderr"] = 0.3 * floor.loc[few, "relative_floor"]  # less four of them it is below 0
+    certified, sampled = FIGURE.floored(tables[""], floor)
+    assert set(certified["target.input_dim"]) == {1}
+    assert set(sampled["target.input_dim"]) == {2}
+    assert len(certified) == 2 * (4 * 5 * 2 + 1)  # all fits for one input: the grid at two rates, and a student
+    assert len(sampled) == 2 * 4 * 2
+    said = FIGURE.caption(tables[""], floor, tables["recalled"])
+    assert f"none of {len(certified)} trained networks with a positive certified floor (n = 1) lies under it" in said
+    assert f"and 0 of {len(sampled)} under a floor by random lines" in said
+
+
+def of_sizes(floors):
+    """Rows of floors by width, depth and seed."""
+    rows = [(1, 3, seed, *size, value, 0.0) for size, values in floors.items() for seed, value in enumerate(values)]
+    return pd.DataFrame(rows, columns=[*SIZE, "relative_floor", "relative_floor_stderr"])
+
+
+def test_the_floor_is_asked_for_the_sizes_of_the_grid_only():
+    """The paper's student is tabulated at its own depth; it is no width of the grid, and a third target none of it."""
+    floor = of_sizes({(4, 1): (1e-2, 1e-4, 1.0), (4, 2): (1e-4, 0.0, 1.0), (34, 6): (0.0, 0.0, 0.0)})
+    grid = pd.concat([fits_of({1: 1.0, 2: 1.0}, width=4, **{"target.seed": seed}) for seed in (0, 1)])
+    allowed = FIGURE.depth_allowed(floor, FIGURE.depth_needed(grid, 1e-3), 1e-3)
+    assert allowed[["target.seed", "width", "depth"]].to_numpy().tolist() == [[0, 4, 2], [1, 4, 1]]
+    assert FIGURE._silent(grid, floor) == []
+    floor["relative_floor"] /= 100
+    assert FIGURE._silent(grid, floor) == [1]
+    floor["relative_floor"] = 1.0
+    assert np.isinf(FIGURE.depth_allowed(floor, FIGURE.depth_needed(grid, 1e-3), 1e-3)["depth"]).all()
+    floor["relative_floor_stderr"] = 0.25  # four of them
+    assert FIGURE._silent(grid, floor) == [1]
+
+
+def test_a_floor_that_rules_nothing_out_is_said():
+    tables = FAKE.tables(1)
+    assert "rules out no depth" not in FIGURE.caption(tables[""], tables["floor"], tables["recalled"])
+    tables["floor"]["relative_floor"] *= 1e-3
+    assert "(it rules out no depth for n = 1 and 2)" in FIGURE.caption(tables[""], tables["floor"], tables["recalled"])
+    picture = FIGURE.figure(tables[""], tables["floor"], tables["recalled"])
+    assert sum("rules out no depth" in text.get_text() for text in picture.findobj(Text)) == 2
 
 
 def test_the_best_by_training_loss_is_drawn_and_one_input_exactly():
@@ -210,6 +285,6 @@ def fail(tables, optimizer):
 
 
 def test_when_all_of_a_kind_failed():
-    assert "Ours all failed. For n = 1" in FIGURE.caption(*fail(FAKE.tables(1), "adadelta"))
+    assert "ours all failed. For n = 1" in FIGURE.caption(*fail(FAKE.tables(1), "adadelta"))
     with pytest.raises(ValueError, match="every fit of the grid failed or diverged, so that there is nothing to draw"):
         FIGURE.figure(*fail(FAKE.tables(1), "adam"))

@@ -24,7 +24,10 @@ def tables(num_seeds):
                         optimizer = {"learning_rate": 1.0, "optimizer": "adadelta"}
                         if (width, depth) == (16, 4):
                             fits.append({**size, **optimizer, "exact_l2_error": np.sqrt(0.02), **measured(0.04)})
-                        floor = {"relative_floor": 0.1 / (width * depth), "relative_floor_stderr": 1e-6}
+                        floor = {
+                            "relative_floor": 0.1 / (width * depth),
+                            "relative_floor_stderr": 1e-6 * (input_dim - 1),
+                        }
                         exchange = {"exchange_depth": 16 / np.sqrt(width), "target_variance": 0.5}
                         floors.append({**size, "num_pieces": width**depth, **floor, **exchange})
     pairs = [(input_dim, k, 2e-3, 1e-3) for input_dim in (1, 2) for k in (3, 4)]
