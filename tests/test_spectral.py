@@ -201,6 +201,36 @@ def test_floor_agrees_with_mpmath(dim, frequency, order, num_neurons, top):
     assert abs(usual.value - expected) <= usual.error
 
 
+def fast_wave(frequency, end):
+    """An oscillation that falls to 0 at `end`."""
+    return lambda t: np.cos(frequency * t) * (0.5 + 0.5 * np.cos(np.pi * t / end))
+
+
+def test_a_small_max_frequency_weakens_the_floor_and_spoils_nothing():
+    """Waves much faster than max_frequency: the zero network leaves E g^2, and a floor of more range is above."""
+    rng = np.random.default_rng(0)
+    cases = [(8, 28.108, 6.98216, 3.0, 1)]
+    for _ in range(12):
+        frequency, end, top = rng.uniform(10, 60), rng.uniform(3, 8), rng.uniform(1.1, 6)
+        cases.append((int(rng.integers(2, 9)), frequency, end, top, int(rng.choice([1, 2, 5]))))
+    for dim, frequency, end, top, count in cases:
+        law, profile = RadialLaw(dim, 2), fast_wave(frequency, end)
+        small, whole = (floor(spectrum(profile, law, end, most), count) for most in (top, frequency + 8))
+        moment = law.expectation(lambda t, g=profile: g(t) ** 2, end, breaks=tuple(np.arange(0.05, end, 0.05)))
+        assert small.lower <= moment.upper, (dim, frequency, end, top, count)
+        assert small.lower <= whole.upper, (dim, frequency, end, top, count)
+        assert whole.value > 0.9 * moment.value
+
+
+def test_a_profile_that_is_not_resolved_is_refused():
+    jump = lambda t: (t < 2.1).astype(float)  # noqa: E731
+    with pytest.raises(ValueError, match="profile must be smooth between breaks at the scale of"):
+        spectrum(jump, RadialLaw(4), 5.0, 4.0)
+    assert spectrum(jump, RadialLaw(4), 5.0, 4.0, breaks=(2.1,)).density_error < 1e-10
+    with pytest.raises(ValueError, match="profile must be smooth"):
+        spectrum(fast_wave(1e7, 5.0), RadialLaw(4), 5.0, 4.0)
+
+
 def test_tube_fraction():
     rng = np.random.default_rng(0)
     for dim, rho, printed in ((3, 1.3, 0.36103), (6, 2.0, 0.01172)):
