@@ -29,6 +29,13 @@ from widththeory.verdicts import Verdict
 CELL = ["task", "network"]
 LABELS = ["family", "layers", "budget", "equal"]
 ENOUGH = 0.02  # of the test images: a network that loses less is as good
+FLAT = 0.02  # of the test images: a task whose accuracies differ by less has no panel
+MOBILE = {"both": "v", "num_params": "<", "multiply_adds": ">"}  # markers, by what equals the narrow one's
+TITLES = {
+    "held": "At equal cost wide and shallow is as accurate as thin and deep, and faster",
+    "not held": "At equal cost, is wide and shallow as accurate as thin and deep, and faster? No",
+    "open": "At equal cost, is wide and shallow as accurate as thin and deep, and faster? Undecided",
+}
 PUBLISHED_PASSES = 200  # over the training images of CIFAR-10, of the published WRNs
 HELD = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}
 
@@ -50,27 +57,40 @@ def summary(fits: pd.DataFrame) -> pd.DataFrame:
     return found.merge(declared, on=CELL)
 
 
+def flat(fits: pd.DataFrame) -> list[str]:
+    """The tasks on which all networks are as good: a sentence says so, and no panel is spent on them."""
+    means = finished(fits).groupby(CELL)["test_accuracy"].mean().groupby("task").agg(["min", "max", "size"])
+    level = means.index[(means["size"] > 1) & (means["max"] - means["min"] < FLAT)]
+    return [name for name in tasks(fits) if name in level and name != telling(fits)]
+
+
 def figure(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -> Figure:
-    """Accuracy against depth at equal cost, a column a task; time of a step, learning rates that train, published."""
+    """Accuracy against depth at equal cost, a column a task on which networks differ; times, what trains, published."""
     fits = drawn(table, cells)
-    names, found = tasks(fits), summary(fits)
-    picture = Figure(figsize=(TEXT_WIDTH, 6.4), layout="constrained")
-    picture.suptitle("At equal cost wide and shallow is as accurate as thin and deep, and faster", size=9.5)
+    found = summary(fits)
+    names = [name for name in tasks(fits) if name not in flat(fits)]
+    picture = Figure(figsize=(TEXT_WIDTH, 6.2), layout="constrained")
+    picture.suptitle(TITLES[verdict(table, cells).state], size=9.5)
     rows: Any = picture.subfigures(2, 1, height_ratios=(1, 1.1))
     above: Any = rows[0].subplots(1, len(names) + 1, squeeze=False)[0]
-    for axes, letter, name in zip(above, "abc", names, strict=False):
+    letters = iter("abcdef")
+    for axes, name in zip(above, names, strict=False):
         _accuracy(axes, found[found["task"] == name])
-        axes.set_title(f"({letter}) {name} task")
+        axes.set_title(f"({next(letters)}) {name} task")
     above[0].set_ylabel("test accuracy")
     _time(above[-1], fits)
-    above[-1].set_title(f"({'abcd'[len(names)]}) time of a step")
-    handles, labels = above[0].get_legend_handles_labels()
-    rows[0].legend(handles, labels, loc="outside lower center", ncols=4, fontsize=7)
+    above[-1].set_title(f"({next(letters)}) time of a step")
+    handles: dict[str, Any] = {}
+    for axes in above:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    columns = 2 if len(handles) < 5 else 3
+    rows[0].legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, fontsize=7)
     left, right = rows[1].subplots(1, 2, width_ratios=(1.15, 1))
     _trains(left, labelled(table, cells), fits, telling(fits))
-    left.set_title(f"({'abcde'[len(names) + 1]}) share of seeds that train, {telling(fits)} task", fontsize=8.5)
+    left.set_title(f"({next(letters)}) share of seeds that train, {telling(fits)} task", fontsize=8.5)
     _published(right, published)
-    right.set_title(f"({'abcdef'[len(names) + 2]}) CIFAR-10, published")
+    right.set_title(f"({next(letters)}) CIFAR-10, published")
     return picture
 
 
@@ -80,21 +100,45 @@ def budgets(fits: pd.DataFrame) -> list[str]:
     return pairs["budget"].tolist()
 
 
+def _drawn(fits: pd.DataFrame) -> list[tuple[dict[str, Any], str, pd.Series]]:
+    """Look, label and rows of what is drawn alike: the residual networks of a budget, and each MobileNet by itself."""
+    parts: list[tuple[dict[str, Any], str, pd.Series]] = []
+    for index, budget in enumerate(budgets(fits)):
+        own = fits["budget"] == budget
+        if not (fits.loc[own, "family"] == "MobileNet").any():
+            parts.append((series(index), f"work of {budget}", own))
+            continue
+        words = {
+            "both": f"{budget}, narrow and deep",
+            "num_params": "shallow, of its parameters",
+            "multiply_adds": "shallow, of its multiply-adds",
+        }
+        for equal, marker in MOBILE.items():
+            if (own & (fits["equal"] == equal)).any():
+                look = {"color": COLORS["purple"], "marker": marker, "markersize": 5, "linestyle": "none"}
+                parts.append((look, words[equal], own & (fits["equal"] == equal)))
+    return parts
+
+
+def _beside(rows: pd.DataFrame) -> pd.Series:
+    """Numbers of layers; the two shallow MobileNets, which have as many, stand side by side."""
+    apart = (rows["family"] == "MobileNet") * rows["equal"].map({"num_params": -1, "multiply_adds": 1}).fillna(0)
+    return rows["layers"] * 1.02**apart
+
+
 def _accuracy(axes: Axes, found: pd.DataFrame) -> None:
-    for index, budget in enumerate(budgets(found)):
-        rows = found[found["budget"] == budget].sort_values("layers")
-        look, mobile = series(index), (rows["family"] == "MobileNet").any()
-        ends = [rows["mean"] - rows["min"], rows["max"] - rows["mean"]]
-        label = f"work of {budget}" if not mobile else f"{budget} and shallow ones"
-        look = {**look, "linestyle": "none"} if mobile else look
-        axes.errorbar(rows["layers"], rows["mean"], ends, capsize=2, elinewidth=0.8, label=label, **look)
-        for row in rows[rows["equal"] == "num_params"].itertuples(index=False):
-            axes.annotate("equal\nparameters", (row.layers, row.min), xytext=(0, -17), fontsize=6, ha="center",
+    for look, label, own in _drawn(found):
+        rows = found[own].sort_values("layers")
+        x, ends = _beside(rows), [rows["mean"] - rows["min"], rows["max"] - rows["mean"]]
+        axes.errorbar(x, rows["mean"], ends, capsize=2, elinewidth=0.8, label=label, **look)
+        alone = (rows["family"] == "WRN").all() and found.loc[found["family"] == "WRN", "budget"].nunique() == 1
+        for row in rows.itertuples(index=False) if alone else ():
+            axes.annotate(row.network, (row.layers, row.max), xytext=(0, 5), fontsize=7, ha="center", color="0.25",
                           textcoords="offset points")  # fmt: skip
         short = rows[rows["count"] < rows["cells"]]
-        for x, y, count, cells in zip(short["layers"], short["max"], short["count"], short["cells"], strict=True):
+        for place, y, count, cells in zip(x[short.index], short["min"], short["count"], short["cells"], strict=True):
             axes.annotate(
-                f"{count} of {cells}", (x, y), xytext=(0, 4), textcoords="offset points", fontsize=6, ha="center"
+                f"{count} of {cells}", (place, y), xytext=(0, -10), textcoords="offset points", fontsize=7, ha="center"
             )
     if len(found):
         axes.axhline(found["chance"].iloc[0], color="0.5", linewidth=0.8, linestyle=":")
@@ -117,14 +161,12 @@ def step_times(fits: pd.DataFrame) -> pd.DataFrame:
 
 
 def _time(axes: Axes, fits: pd.DataFrame) -> None:
-    times = step_times(fits)
-    for index, budget in enumerate(budgets(fits)):
-        rows = times[times["budget"] == budget]
-        look = series(index)
-        look = {**look, "linestyle": "none"} if (rows["family"] == "MobileNet").any() else look
+    times = step_times(fits).reset_index(drop=True)
+    for look, label, own in _drawn(times):
+        rows = times[own]
         ends = [rows["milliseconds"] - rows["low"], rows["high"] - rows["milliseconds"]]
-        axes.errorbar(rows["layers"], rows["milliseconds"], ends, capsize=2, elinewidth=0.8, **look)
-    axes.set(ylabel="ms a network", ylim=(0, 1.15 * max(times["high"].max(), 1e-9)))
+        axes.errorbar(_beside(rows), rows["milliseconds"], ends, capsize=2, elinewidth=0.8, label=label, **look)
+    axes.set(ylabel="milliseconds", ylim=(0, 1.15 * max(times["high"].max(), 1e-9)))
     _layers(axes, fits["layers"])
 
 
@@ -161,31 +203,25 @@ def _trains(axes: Axes, everything: pd.DataFrame, fits: pd.DataFrame, task: str)
 
 
 def _published(axes: Axes, published: pd.DataFrame) -> None:
-    for index, (family, rows) in enumerate(published.groupby("family", sort=False)):
-        look = series(3 + index)
+    for family, rows in published.groupby("family", sort=False):
         axes.scatter(
-            rows["layers"],
-            rows["error"],
-            s=14 * np.sqrt(rows["num_params"]),
-            color=look["color"],
-            marker=look["marker"],
-            alpha=0.7,
-            label=f"{family} (size: parameters)",
-        )
+            rows["layers"], rows["error"], s=14 * np.sqrt(rows["num_params"]), marker="o", edgecolors="0.35",
+            facecolors="0.6" if family == "WRN" else "none", label=f"{family} (size: parameters)",
+        )  # fmt: skip
     for row in published.itertuples(index=False):
         late = row.layers > 500
         axes.annotate(
             f"{row.network.removeprefix('pre-act ')}, {row.num_params:g} M",
             (row.layers, row.error),
-            xytext=(-7, 3) if late else (-8, 17) if row.layers < 20 else (8, 3),
+            xytext=(-9, 3) if late else (-8, 20) if row.layers < 20 else (11, 3),
             textcoords="offset points",
-            fontsize=6,
+            fontsize=7,
             ha="right" if late else "left",
             color=COLORS["black"],
         )
     axes.set(xscale="log", xlabel="layers with weights", ylabel="error, %", ylim=(3, 9.2), xlim=(9, 3000))
     number_ticks(axes.xaxis, (16, 40, 110, 1000))
-    axes.legend(loc="upper left", fontsize=6.5)
+    axes.legend(loc="upper left", fontsize=7)
 
 
 def ends(fits: pd.DataFrame) -> tuple[str, str] | None:
@@ -307,37 +343,46 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -
     found, task = verdict(table, cells), telling(fits)
     known = published.set_index("network")
     thin, wide = known.loc["pre-act ResNet-1001"], known.loc["WRN-16-8"]
-    return (
-        "Residual networks (WRN-layers-factor) of as many multiply-adds as the shallowest; a narrow MobileNet, and "
-        f"shallow ones of as many parameters or multiply-adds; all within {100 * mismatch(cells):.1f} %, and "
-        f"parameters of residual ones within {100 * uneven(cells):.1f} %. Time: median and quartiles over fits, on the "
-        "device of the table. A seed trains if its training accuracy comes at least half as far above chance as the "
-        f"best of the task; over all networks and rates {_shares(everything)}. "
-        f"{_setting(fits, everything)}Dotted: chance. "
-        f"The claim, that at equal multiply-adds wide and shallow loses nothing (under {100 * ENOUGH:.0f} points) to "
-        f"thin and deep and is faster, {HELD[found.state]}: {found.sentence}. {_mobile(fits, task)}Published, "
-        f"CIFAR-10: WRN-16-8 {wide['error']:g} % at {wide['num_params']:g} million parameters ({wide['origin']}), "
-        f"pre-activation ResNet-1001 {thin['error']:g} % at {thin['num_params']:g}; sizes as recalled."
-        f"{_reached(fits, everything, published)}"
-    )
-
-
-def _setting(fits: pd.DataFrame, everything: pd.DataFrame) -> str:
-    """Tasks, seeds, rates and losses of cells, in words."""
-    found = fits.groupby("task")[["chance", "num_train", "num_test", "image_size", "num_steps"]].first()
-    of_tasks = "; ".join(
-        f"{name}: chance {row['chance']:.3g}, {row['num_train']:.0f} training and {row['num_test']:.0f} test images of "
-        f"{row['image_size']:.0f} pixels, {row['num_steps']:.0f} steps"
-        for name, row in found.iterrows()
-    )
     count = finished(fits).groupby(CELL).size()
     n = f"{count.min()}" if count.min() == count.max() else f"{count.min()} to {count.max()}"
     lost = len(everything) - len(finished(everything))
-    said = f"; {lost} of {len(everything)} fits failed or diverged" if lost else ""
+    letters = [f"({letter})" for letter in "abcdef"[: fits["task"].nunique() - len(flat(fits)) + 3]]
     return (
-        f"Tasks: {of_tasks}. Means and ranges over n = {n} seeds, {rates_note(everything)}{said}; "
-        "in brackets Student's 95 % interval, variance over seeds pooled over networks. "
+        "Residual networks (WRN-layers-factor) of as many multiply-adds as the shallowest; a narrow MobileNet, and "
+        f"shallow ones of as many parameters or multiply-adds; all within {100 * mismatch(cells):.1f} %, and "
+        f"parameters of residual ones within {100 * uneven(cells):.1f} %. Tasks: {_facts(fits)}. "
+        f"{', '.join(letters[:-3])} Accuracy, mean and range over n = {n} seeds, {rates_note(everything)}"
+        f"{f'; {lost} of {len(everything)} fits failed or diverged' if lost else ''}; dotted: chance. "
+        f"{''.join(_level(fits, name) for name in flat(fits))}{letters[-3]} Median and quartiles over fits, a network, "
+        f"on the device of the table. {letters[-2]} A seed trains if its training accuracy comes at least half as far "
+        f"above chance as the best of the task; over all networks and rates {_shares(everything)}. {letters[-1]} "
+        f"Published: WRN-16-8 {wide['error']:g} % at {wide['num_params']:g} million parameters ({wide['origin']}), "
+        f"pre-activation ResNet-1001 {thin['error']:g} % at {thin['num_params']:g}; sizes as recalled. The claim, that "
+        f"at equal multiply-adds wide and shallow loses nothing (under {100 * ENOUGH:.0f} points) to thin and deep and "
+        f"is faster, {HELD[found.state]} (Student's 95 % intervals, variance over seeds pooled over networks): "
+        f"{found.sentence}. {_mobile(fits, task)}{_reached(fits, everything, published).strip()}"
     )
+
+
+def _level(fits: pd.DataFrame, name: str) -> str:
+    """What a task without a panel would show."""
+    means = 100 * finished(fits[fits["task"] == name]).groupby("network")["test_accuracy"].mean()
+    ends = " to ".join(dict.fromkeys(f"{end:.1f}" for end in (means.min(), means.max())))
+    return f"On the {name} task, not drawn, all networks reach {ends} %. "
+
+
+def _facts(fits: pd.DataFrame) -> str:
+    """Sizes of the tasks, in words; those of equal sizes together."""
+    sized = fits.groupby("task")[["chance", "num_train", "num_test", "image_size", "num_steps"]].first()
+    said: dict[str, list[str]] = {}
+    for name in tasks(fits):
+        row = sized.loc[name]
+        words = (
+            f"chance {row['chance']:.3g}, {row['num_train']:.0f} training and {row['num_test']:.0f} test images of "
+            f"{row['image_size']:.0f} pixels, {row['num_steps']:.0f} steps"
+        )
+        said.setdefault(words, []).append(name)
+    return "; ".join(f"{' and '.join(names)}, {words}" for words, names in said.items())
 
 
 if __name__ == "__main__":

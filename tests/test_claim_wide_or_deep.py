@@ -151,3 +151,26 @@ def test_slower_and_shallow_is_refuted():
     tables = FAKE.tables(3)
     tables[""].loc[tables[""]["model.widths"] == "wrn-19-1", "step_seconds"] = 0.001
     assert FIGURE.verdict(tables[""], tables["cells"]).state == "not held"
+
+
+def test_every_network_has_a_name_and_the_flat_task_no_panel():
+    tables = FAKE.tables(3)
+    picture = FIGURE.figure(*tables.values())
+    panels = [axes for part in picture.subfigs for axes in part.axes]
+    assert [axes.get_title().split()[0] for axes in panels] == ["(a)", "(b)", "(c)", "(d)"]
+    assert [text.get_text() for text in panels[0].texts] == list(FAKE.WRN)
+    (legend,) = picture.subfigs[0].legends
+    assert [text.get_text() for text in legend.texts] == [
+        "work of wrn-7-2",
+        "mobilenet-0.75, narrow and deep",
+        "shallow, of its parameters",
+        "shallow, of its multiply-adds",
+    ]
+    caption = FIGURE.caption(*tables.values())
+    assert "On the easy task, not drawn, all networks reach 98.2 %." in caption
+    assert all(f"({letter}) " in caption for letter in "abcd")
+
+
+def test_the_title_is_what_the_verdict_says():
+    assert FIGURE.figure(*FAKE.tables(3).values()).get_suptitle() == FIGURE.TITLES["held"]
+    assert FIGURE.figure(*FAKE.tables(1).values()).get_suptitle().endswith("? Undecided")
