@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
 
 from widththeory import command
 from widththeory.estimates import finished
@@ -76,7 +76,7 @@ def drawn(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def figure(table: pd.DataFrame) -> Figure:
-    """A row a platform: time an image, ratio to the shallowest, roofline."""
+    """A row a platform: time an image, ratio to the shallowest, roofline; a look is a depth in all of them."""
     shown = drawn(table)
     platforms = sorted(shown["platform"].unique())
     picture = Figure(figsize=(TEXT_WIDTH, 0.75 + 2.4 * len(platforms)), layout="constrained")
@@ -90,43 +90,28 @@ def figure(table: pd.DataFrame) -> Figure:
         _ratios(row[1], own, f"({next(letters)}) {name}, over the shallowest")
         _roofline(row[2], own, f"({next(letters)}) {name}, roofline")
     several = shown["work"].nunique() > 1
+    sizes = shown[["depth", "width"]].drop_duplicates().groupby("depth")["width"].agg(list)
     handles = [
-        Line2D([], [], **series(index), label=f"depth {depth}")
-        for index, depth in enumerate(sorted(shown["depth"].unique()))
+        Line2D([], [], **series(index), label=f"depth {depth}, width {', '.join(map(str, sorted(set(widths))))}")
+        for index, (depth, widths) in enumerate(sizes.items())
     ]
     handles += [Line2D([], [], color=COLORS["black"], linewidth=1.4, label="roof")]
     handles += [Line2D([], [], **_HOLLOW, label="hollow: inference")] if several else []
-    picture.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=6,
-        title="(b), (c)" if len(platforms) == 1 else "(b), (c), (e), (f)",
-        title_fontsize=7,
-    )
+    picture.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=7)
     return picture
 
 
 def _seconds(axes: Axes, cells: pd.DataFrame, title: str) -> None:
-    for index, (batch_size, own) in enumerate(cells.groupby("batch_size")):
-        own = own.sort_values("depth")
+    depths = sorted(cells["depth"].unique())
+    for depth, own in cells.groupby("depth"):
+        own = own.sort_values("batch_size")
         scale = 1e3 / own["batch_size"]
         ends = [(own["seconds"] - own["seconds_low"]) * scale, (own["seconds_high"] - own["seconds"]) * scale]
-        axes.errorbar(
-            own["depth"],
-            own["seconds"] * scale,
-            ends,
-            label=f"{batch_size}",
-            capsize=1.5,
-            elinewidth=0.7,
-            **series(index),
-        )
-    axes.set(xscale="log", yscale="log", ylabel="milliseconds an image", xlabel="depth (width)")
-    sizes = cells[["depth", "width"]].drop_duplicates().sort_values("depth")
-    axes.set_xticks(sizes["depth"], [f"{d}\n({w})" for d, w in sizes.itertuples(index=False)])
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.margins(x=0.1)
-    axes.set_ylim(top=cells.eval("seconds_high / batch_size").max() * 1e3 * 5)  # room for the legend
-    axes.legend(title="images a batch", loc="upper left", ncols=2, fontsize=7, title_fontsize=7, handlelength=1.8)
+        look = series(depths.index(depth))
+        axes.errorbar(own["batch_size"], own["seconds"] * scale, ends, capsize=1.5, elinewidth=0.7, **look)
+    axes.set(xscale="log", yscale="log", ylabel="milliseconds an image", xlabel="images a batch")
+    number_ticks(axes.xaxis, sorted(cells["batch_size"].unique().tolist()))
+    _plain_ticks(axes.yaxis, *axes.get_ylim())
     axes.set_title(title)
 
 
@@ -149,28 +134,37 @@ def _ratios(axes: Axes, cells: pd.DataFrame, title: str) -> None:
 
 
 def _roofline(axes: Axes, cells: pd.DataFrame, title: str) -> None:
-    batches = sorted(cells["batch_size"].unique())
-    for index, (_, own) in enumerate(cells.groupby("depth")):
-        look = series(index)
-        size = [10 + 14 * batches.index(batch) for batch in own["batch_size"]]
-        face = [look["color"] if work == "train" else "none" for work in own["work"]]
-        axes.scatter(
-            own["intensity"], own["rate"] / 1e9, s=size, marker=look["marker"], facecolors=face,
-            edgecolors=look["color"], linewidths=0.8,
-        )  # fmt: skip
+    """From one operation a byte on, so that the roof is seen to bend; batch sizes are said at one network."""
+    for index, (depth, of_depth) in enumerate(cells.groupby("depth")):
+        for work, own in of_depth.groupby("work"):
+            own = own.sort_values("batch_size")
+            look = {**series(index), "linewidth": 0.7, "markersize": 4.5}
+            look |= {} if work == "train" else {"markerfacecolor": "none"}
+            axes.plot(own["intensity"], own["rate"] / 1e9, **look)
+            if depth == cells["depth"].min() and work == cells["work"].max():
+                for row in own.itertuples(index=False):
+                    first = row.batch_size == own["batch_size"].min()  # its line leaves to the right
+                    axes.annotate(
+                        f"{row.batch_size}", (row.intensity, row.rate / 1e9), xytext=(-5, 2) if first else (5, 1),
+                        ha="right" if first else "left", textcoords="offset points", fontsize=7, color=look["color"],
+                    )  # fmt: skip
     peak, bandwidth = cells["peak_flops"].iloc[0], cells["bandwidth"].iloc[0]
-    low, high = cells["intensity"].min() / 1.6, cells["intensity"].max() * 1.6
+    low, high = min(1.0, cells["intensity"].min() / 1.1), cells["intensity"].max() * 2.5
     if np.isfinite([peak, bandwidth]).all():
-        x = np.geomspace(low, high, 200)
+        x = np.unique([low, np.clip(peak / bandwidth, low, high), high])
         axes.plot(x, np.minimum(peak, bandwidth * x) / 1e9, color=COLORS["black"], linewidth=1.4)
     axes.set(xscale="log", yscale="log", xlabel="operations a byte", ylabel="$10^9$ operations a second")
     bottom, top = cells["rate"].min() / 2e9, 2 * max(cells["rate"].max(), np.nan_to_num(peak)) / 1e9
     axes.set(xlim=(low, high), ylim=(bottom, top))
-    for axis, ends in ((axes.xaxis, (low, high)), (axes.yaxis, (bottom, top))):
-        steps = (1, 2, 5) if ends[1] < 100 * ends[0] else (1,)
-        plain = [step * 10.0**power for power in range(-5, 7) for step in steps]
-        number_ticks(axis, [tick for tick in plain if ends[0] <= tick <= ends[1]])
+    _plain_ticks(axes.xaxis, low, high)
+    _plain_ticks(axes.yaxis, bottom, top)
     axes.set_title(title)
+
+
+def _plain_ticks(axis: Axis, low: float, high: float) -> None:
+    steps = (1, 2, 5) if high < 100 * low else (1,)
+    plain = [step * 10.0**power for power in range(-6, 7) for step in steps]
+    number_ticks(axis, [tick for tick in plain if low <= tick <= high])
 
 
 def deepest(shown: pd.DataFrame) -> pd.DataFrame:
@@ -252,13 +246,17 @@ def caption(table: pd.DataFrame) -> str:
     )
     num_rounds = long.groupby(CELL).size()
     lost = len(table) - len(finished(table))
+    letters = [f"({letter})" for letter in "abcdef"[: 3 * shown["platform"].nunique()]]
+    first, second, third = (", ".join(letters[start::3]) for start in range(3))
     return (
         f"Residual networks of one stage, equal multiply-adds within {100 * uneven:.1f} %: {sizes}; float32, a step is "
-        "forward, backward and update by SGD with momentum, compiled. Points: median and quartiles of n = "
+        f"forward, backward and update by SGD with momentum, compiled. {first} Time an image, {second} time over that "
+        "of the shallowest network, taken within a round: median and quartiles of n = "
         f"{num_rounds.min()}{'' if num_rounds.min() == num_rounds.max() else f' to {num_rounds.max()}'} rounds in "
-        f"{long['run'].nunique()} runs, in which all are timed in turn; ratios within a round"
-        f"{f'; {lost} of {len(table)} cells failed or diverged' if lost else ''}. Roofline: products and convolutions "
-        f"alone, every operand moved once; larger markers, larger batches. {'; '.join(devices)}; {share}"
+        f"{long['run'].nunique()} runs, in which all are timed in turn"
+        f"{f'; {lost} of {len(table)} cells failed or diverged' if lost else ''}. {third} Roofline: products and "
+        "convolutions alone, every operand moved once; numbers at the shallowest network are images a batch, in the "
+        f"same order along each line. {'; '.join(devices)}; {share}"
         "The claim, that narrow and deep takes longer at every batch size, and more so at the smallest than at the "
         f"largest, by the quartiles, {held}: {found.sentence}. "
         "(As recalled, Zagoruyko and Komodakis 2016 found WRN-40-4 8 times as fast a step as a ResNet of 1001 layers "

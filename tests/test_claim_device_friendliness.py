@@ -125,3 +125,23 @@ def test_the_caption_says_devices_and_shares():
     without = FAKE.tables(2)[""]
     without = without[without["work"] == "train"]
     assert "roof not measured" in FIGURE.caption(pd.DataFrame(without))
+
+
+def test_a_look_is_a_depth_in_every_panel_and_the_roof_bends():
+    times, ratios, roof, *_ = FIGURE.figure(FAKE.tables(2)[""]).axes
+    looks = [line.lines[0].get_color() for line in times.containers]
+    assert len(set(looks)) == len(looks) == len(FAKE.NETWORKS)
+    assert [line.lines[0].get_color() for line in ratios.containers] == looks[1:]  # the shallowest is the unit
+    *networks, bent = roof.lines
+    assert [line.get_color() for line in networks] == looks
+    assert [text.get_text() for text in roof.texts] == ["1", "16", "256"]  # batch sizes, said once
+    # 2e11 operations a second over 8e8 bytes bend at 250 operations a byte, right of all networks of these tables
+    assert roof.get_xlim()[0] == 1
+    assert bent.get_ydata()[0] == pytest.approx(0.8)
+    assert bent.get_ydata()[-1] > bent.get_ydata()[0]
+
+
+def test_the_caption_goes_through_the_panels():
+    caption = FIGURE.caption(FAKE.tables(2)[""])
+    assert "(a), (d) Time an image, (b), (e) time over" in caption
+    assert "(c), (f) Roofline" in caption
