@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import pytest
 from fake_fits import FakeFit, fake_measure, grid
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from widththeory import grid as engine
 from widththeory import identity, provenance
@@ -312,6 +313,13 @@ def test_the_environment_comes_back(monkeypatch):
     assert flags.startswith("--xla_mine --xla_cpu")
     assert os.environ["XLA_FLAGS"] == "--xla_mine"
     assert "MKL_NUM_THREADS" not in os.environ
+
+
+def test_blas_has_one_thread_in_process_as_in_workers():
+    with threadpool_limits(2):
+        found = InProcess().submit(threadpool_info).result()
+        assert {library["num_threads"] for library in found} == {1}
+        assert 2 in {library["num_threads"] for library in threadpool_info()}
 
 
 def test_in_process_futures_are_futures():

@@ -164,11 +164,20 @@ class Once(Generic[Key, Result]):
         return self._cached.cache_info().misses
 
 
+def _options() -> dict[str, str | bool]:
+    """Of XLA. Products by one thread, whatever XLA_FLAGS say: rows of this process and of workers are equal."""
+    return {"xla_cpu_multi_thread_eigen": False} if jax.default_backend() == "cpu" else {}
+
+
 @Once
 def compiled(program: Program) -> Callable[..., State]:
     """`run` with its first argument fixed, compiled once a process and kept by JAX's cache for the next process."""
     with jax.enable_x64(program.dtype == "float64"):
-        return jax.jit(run, static_argnums=0, donate_argnums=1).lower(program, *_abstract(program, _mesh())).compile()
+        return (
+            jax.jit(run, static_argnums=0, donate_argnums=1)
+            .lower(program, *_abstract(program, _mesh()))
+            .compile(compiler_options=_options())
+        )
 
 
 def place_resident(program: Program, resident: Resident) -> Resident:
@@ -182,7 +191,11 @@ def compiled_resident(program: Program, num_train: int, num_targets: int) -> Cal
     """`run_resident` for so many training points and distinct targets, compiled once a process."""
     shapes = _abstract_resident(program, num_train, num_targets, _mesh())
     with jax.enable_x64(program.dtype == "float64"):
-        return jax.jit(run_resident, static_argnums=0, donate_argnums=1).lower(program, *shapes).compile()
+        return (
+            jax.jit(run_resident, static_argnums=0, donate_argnums=1)
+            .lower(program, *shapes)
+            .compile(compiler_options=_options())
+        )
 
 
 @Once
@@ -197,4 +210,4 @@ def compiled_residuals(program: Program, blocks: int, size: int, num_targets: in
         _array((), np.int32, mesh, None),
     )
     with jax.enable_x64(True):
-        return jax.jit(squared_residuals, static_argnums=0).lower(program, *shapes).compile()
+        return jax.jit(squared_residuals, static_argnums=0).lower(program, *shapes).compile(compiler_options=_options())

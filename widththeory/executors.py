@@ -21,6 +21,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from widththeory import provenance
 from widththeory.typing import check_positive_int
 
@@ -71,7 +73,10 @@ def work(measure: Measure, settings: Sequence[Any], chunk_size: int) -> Outcome:
 
 
 class InProcess(Executor):
-    """Runs each task when it is submitted, in the caller's own thread."""
+    """Runs each task when it is submitted, in the caller's own thread.
+
+    BLAS has one thread meanwhile, as in worker processes: rows are the same to the bit.
+    """
 
     in_flight = 1
 
@@ -80,7 +85,8 @@ class InProcess(Executor):
         future: Future[Any] = Future()
         future.set_running_or_notify_cancel()
         try:
-            future.set_result(fn(*args, **kwargs))
+            with threadpool_limits(1):
+                future.set_result(fn(*args, **kwargs))
         except Exception as error:
             future.set_exception(error)
         return future

@@ -24,7 +24,7 @@ _CPU_FLOPS, _GPU_FLOPS = 2e10, 2e13  # a second; modest guesses, as a segment ma
 # Of XLA. On a CPU it compiles in two thirds of the time of the default level, 3, and by measurement runs as fast. On a
 # GPU, no sums in whatever order threads come: a fit that goes on after a kill has the same bits.
 _OPTIONS: dict[str, dict[str, str | bool]] = {
-    "cpu": {"xla_backend_optimization_level": "1"},
+    "cpu": {"xla_backend_optimization_level": "1", "xla_cpu_multi_thread_eigen": False},
     "gpu": {"xla_gpu_exclude_nondeterministic_ops": True},
 }
 

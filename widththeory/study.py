@@ -243,6 +243,7 @@ def _again(
     study: Study, claim: str, settings: list[Any], sample: int, seed: int, measure: Callable[..., Any] | None
 ) -> Iterator[tuple[bool, str]]:
     from widththeory import identity, provenance
+    from widththeory.executors import InProcess
     from widththeory.packing import pack
     from widththeory.processes import accelerator_memory
 
@@ -257,7 +258,8 @@ def _again(
     found = measure or _measure_of(settings[0])
     for chunk in random.Random(seed).sample(chunks, min(sample, len(chunks))):
         now = provenance.here() | {"chunk_size": chunk.chunk_size}
-        for key, one, result in zip(chunk.keys, chunk.cells, found(chunk.cells, chunk.chunk_size), strict=True):
+        again = InProcess().submit(found, chunk.cells, chunk.chunk_size).result()
+        for key, one, result in zip(chunk.keys, chunk.cells, again, strict=True):
             if key not in done:
                 continue
             row = rows[key]
