@@ -320,3 +320,15 @@ def test_bad_calls_are_named():
 def test_importing_starts_no_device():
     script = "import widththeory.fit, jax; assert not jax._src.xla_bridge.backends_are_initialized()"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+def test_no_target_is_drawn_from_the_numbers_of_its_own_points():
+    """SeedSequence fills up with zeros: default_rng([seed, 0]) is default_rng(seed), from which targets are drawn."""
+    args = (("input_dim", 2), ("k", 3), ("seed", 5))
+    one = Regression("wide_random.RandomWideNetwork", args, 3, 1, 0, 1e-2, 0, 8, 16, 16, data_seed=5)
+    drawn = np.random.default_rng(5)
+    used = {float(number) for number in one.construction.sample(16, drawn).ravel()}
+    data = sample_data([one])
+    assert not used & {float(number) for number in data.train.ravel()}
+    assert not used & {float(number) for number in data.test.ravel()}
+    assert not np.array_equal(batch_order(replace(one, num_steps=2))[0], drawn.permutation(16)[:8])
