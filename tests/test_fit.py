@@ -291,6 +291,16 @@ def test_bad_settings_are_named(change, message):
         replace(wave(), **change)
 
 
+def test_a_target_of_ones_own_is_fitted_as_one_of_the_package():
+    own = replace(wave(), target="fake_targets:Wave")
+    (found,), (same,) = measure([own]), measure([wave()])
+    assert found.metrics | {"seconds": 0} == same.metrics | {"seconds": 0}
+    for name in ("this:Zen", "fake_targets:sys", "fake_targets:wave", "fake_targets:Nothing", ":Wave", "fake_targets:"):
+        with pytest.raises(ValueError, match=r"or 'package\.module:Class' of a module that is imported, got "):
+            replace(wave(), target=name)
+    assert "this" not in sys.modules  # a name makes no code run
+
+
 @pytest.mark.parametrize("target", ["fake.Nothing", "nothing.Wave", "os.path", "fake", "../fake.Wave"])
 def test_unknown_targets_are_named(target):
     with pytest.raises(ValueError, match=r"target must be 'module\.Class'"):

@@ -1,7 +1,6 @@
 """The settings of one fit of an image classifier."""
 
 import dataclasses
-import importlib
 import json
 import math
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from widththeory.images.record import Images, Outline
 from widththeory.models.layers import Architecture
+from widththeory.named import named_dataclass
 from widththeory.typing import check_positive_int
 
 Value = int | float | str | bool | None | tuple
@@ -36,9 +36,10 @@ class Classification:
     A batch normalisation's running statistics are those of the training batches; the last weights are measured.
 
     Args:
-        images: "module.Class" inside `widththeory.images`.
+        images: "module.Class" inside `widththeory.images`, or a data set of your own, "package.module:Class", in a module
+            that is imported.
         images_args: the class's arguments as sorted (name, value) pairs.
-        model: "module.Class" inside `widththeory.models`.
+        model: the same of `widththeory.models`.
         model_args: the class's arguments as sorted pairs; image_size, num_classes and in_channels are those of the
             images unless given.
         seed: of the initial weights, of the order of the images and of their augmentation.
@@ -187,7 +188,7 @@ def _outline(images: str, images_args: Arguments) -> Outline:
 
 @lru_cache(maxsize=1024)
 def _architecture(images: str, images_args: Arguments, model: str, model_args: Arguments) -> Architecture:
-    kind = _find("model", "models", model, "build")  # before anything is loaded
+    kind = named_dataclass("model", model, "models", ("build",))  # before anything is loaded
     data = _outline(images, images_args)
     given = {name: getattr(data, name) for name in _FROM_IMAGES} | dict(model_args)
     architecture: Any = _call("model_args", model, kind, given)
@@ -206,23 +207,7 @@ def _architecture(images: str, images_args: Arguments, model: str, model_args: A
 
 
 def _make(name: str, which: str, arguments: Arguments, method: str) -> Any:
-    return _call(f"{name}_args", which, _find(name, name, which, method), dict(arguments))
-
-
-def _find(name: str, package: str, which: str, method: str) -> type:
-    """A dataclass with a certain method, by "module.Class" inside a package of ours."""
-    module_name, _, class_name = which.partition(".")
-    try:
-        if not (module_name.isidentifier() and class_name.isidentifier()):
-            raise ModuleNotFoundError
-        kind = getattr(importlib.import_module(f"widththeory.{package}.{module_name}"), class_name)
-    except (ModuleNotFoundError, AttributeError) as reason:
-        if isinstance(reason, ModuleNotFoundError) and not (reason.name or "widththeory").startswith("widththeory"):
-            raise  # the module is there, but a library that it needs is not
-        kind = None
-    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind) and hasattr(kind, method)):
-        raise ValueError(f"{name} must be 'module.Class' inside widththeory.{package}, got {which!r}")
-    return kind
+    return _call(f"{name}_args", which, named_dataclass(name, which, name, (method,)), dict(arguments))
 
 
 def _call(name: str, which: str, kind: type, arguments: dict[str, Any]) -> Any:

@@ -218,8 +218,10 @@ def _measure_members(
     return found, snapshots
 
 
-def measure(settings: Sequence[Classification], chunk_size: int) -> list[Measurement]:
+def measure(settings: Sequence[Classification], chunk_size: int | None = None) -> list[Measurement]:
     """Run fits that share one `program_key`; where there is a GPU `chunk_size` at a time, the last filled up by copies.
+
+    Without a chunk size, that of the settings.
 
     On a CPU the fits of a chunk run in turn, and no result depends on `chunk_size`. Fits that are killed, in whichever
     turn, go on from their last snapshots, at most about a minute old, when they are asked for again.
@@ -228,9 +230,9 @@ def measure(settings: Sequence[Classification], chunk_size: int) -> list[Measure
         ValueError: no fits, fits of different `program_key`, or `chunk_size` less than 1; DataError, which is one,
             where the images are not there or damaged.
     """
-    check_positive_int("chunk_size", chunk_size)
     if not settings:
         raise ValueError("settings must hold at least one fit, got none")
+    chunk_size = check_positive_int("chunk_size", settings[0].chunk_size if chunk_size is None else chunk_size)
     keys = {one.program_key for one in settings}
     if len(keys) != 1:
         raise ValueError(f"settings must share one program_key, got {len(keys)} different ones")

@@ -141,8 +141,10 @@ def _finish(part: tuple[Regression, Network, dict[str, float], Sample, Sample]) 
     return Measurement(settings, metrics, save_weights(network) if settings.keep_weights else None)
 
 
-def measure(settings: Sequence[Regression], chunk_size: int) -> list[Measurement]:
+def measure(settings: Sequence[Regression], chunk_size: int | None = None) -> list[Measurement]:
     """Run fits that share one `program_key`, `chunk_size` at a time; the last chunk is filled up with copies.
+
+    Without a chunk size, that of the settings.
 
     On a GPU, and wherever shapes differ, fits that share one `device_program_key` run side by side. A float32 result
     depends in its last digits on the device and on `chunk_size`, not on what else is in the chunk.
@@ -150,9 +152,9 @@ def measure(settings: Sequence[Regression], chunk_size: int) -> list[Measurement
     Raises:
         ValueError: no fits, fits of different keys, or `chunk_size` less than 1.
     """
-    check_positive_int("chunk_size", chunk_size)
     if not settings:
         raise ValueError("settings must hold at least one fit, got none")
+    chunk_size = check_positive_int("chunk_size", settings[0].chunk_size if chunk_size is None else chunk_size)
     keys = {one.program_key for one in settings}
     if len(keys) != 1 and len({one.device_program_key for one in settings}) != 1:
         raise ValueError(f"settings must share one program_key, got {len(keys)} different ones")

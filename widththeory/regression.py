@@ -1,7 +1,6 @@
 """The settings of one fit of a ReLU network to the target of a construction."""
 
 import dataclasses
-import importlib
 import json
 import math
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 
 from widththeory.models.cost import forward_flops
 from widththeory.models.mlp import HINGED, check_initializer
+from widththeory.named import named_dataclass
 from widththeory.optimizers import OPTIMIZERS, SCHEDULES
 from widththeory.typing import Construction, Size, check_positive_int
 
@@ -31,7 +31,8 @@ class Regression:
     """Settings of one fit of a ReLU network to a construction's target, in mean square under the construction's law.
 
     Args:
-        target: "module.Class" inside `widththeory.constructions`.
+        target: "module.Class" inside `widththeory.constructions`, or a construction of your own,
+            "package.module:Class", in a module that is imported.
         target_args: the class's arguments as sorted (name, value) pairs, "seed" included where the target is random.
         width: units of each hidden layer.
         depth: number of hidden layers, at least 1.
@@ -177,17 +178,7 @@ def _in_class(size: int, classes: tuple[int, ...]) -> int:
 
 @lru_cache(maxsize=1024)
 def _construct(target: str, target_args: tuple[tuple[str, Scalar], ...]) -> Construction:
-    module_name, _, class_name = target.partition(".")
-    try:
-        if not (module_name.isidentifier() and class_name.isidentifier()):
-            raise ModuleNotFoundError
-        kind = getattr(importlib.import_module(f"widththeory.constructions.{module_name}"), class_name)
-    except (ModuleNotFoundError, AttributeError) as reason:
-        if isinstance(reason, ModuleNotFoundError) and not (reason.name or "widththeory").startswith("widththeory"):
-            raise  # the construction is there, but a library that it needs is not
-        kind = None
-    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-        raise ValueError(f"target must be 'module.Class' with a construction of that name, got {target!r}")
+    kind = named_dataclass("target", target, "constructions")
     try:
         construction = kind(**dict(target_args))
     except TypeError as reason:

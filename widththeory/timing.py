@@ -6,7 +6,6 @@ round. On a CPU everything runs on one thread.
 
 import dataclasses
 import functools
-import importlib
 import json
 import math
 import platform
@@ -23,6 +22,7 @@ import numpy as np
 from widththeory.compiled import prepare_jax
 from widththeory.models.functional import Arrays, Functional
 from widththeory.models.layers import Architecture
+from widththeory.named import named_dataclass
 from widththeory.roofline import products, total
 from widththeory.typing import check_positive_int
 
@@ -134,13 +134,9 @@ class Measurement:
 
 @functools.lru_cache(maxsize=256)
 def _architecture(model: str, model_args: tuple[tuple[str, Value], ...]) -> Architecture:
-    module_name, _, class_name = model.partition(".")
-    try:
-        kind = getattr(importlib.import_module(f"widththeory.models.{module_name}"), class_name)
-    except (ModuleNotFoundError, AttributeError):
-        kind = None
-    if not (isinstance(kind, type) and issubclass(kind, Architecture)):
-        raise ValueError(f"model must be 'module.Class' inside widththeory.models, got {model!r}")
+    kind = named_dataclass("model", model, "models", ("build",))
+    if not issubclass(kind, Architecture):
+        raise ValueError(f"model must be an Architecture, got {model!r}")
     try:
         return kind(**dict(model_args))  # type: ignore[arg-type]
     except TypeError as reason:

@@ -34,8 +34,8 @@ from widththeory.resident import (
 )
 
 _MAX_SEGMENT = 500  # steps whose batches are sent to the device at a time
-# Streams of random numbers of a data seed. None is 0: numbers of [seed, 0] are those of `seed` alone, and a target that is
-# drawn from an equal seed would come from the numbers of its own training points.
+# Streams of random numbers of a data seed. None is 0: numbers of [seed, 0] are those of `seed` alone, and a target that
+# is drawn from an equal seed would come from the numbers of its own training points.
 _TEST, _ORDER, _TRAIN = 1, 2, 3
 # A stacked program saves compiling and costs running time: by measurement it pays up to so many steps times
 # (32 + width^2), with the networks of one chunk.
