@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from widththeory import command
 from widththeory.estimates import finished, select_learning_rate
-from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, number_ticks, series
+from widththeory.plotting import CONSTRUCTION, TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import Verdict
 
 CELL = ["target.num_folds", "width"]
@@ -22,6 +22,7 @@ SEEN_ROUNDING = 1e-26  # of squared gradients of size up to 1e4, each a sum of s
 REACHED = 0.5  # the share of the variance that counts as found
 BACK = 0.01  # the share that may be left after the way back
 LOOKS = (0, 1, 2, 4, 5, 6)  # of `series`; the colour of 3 is that of explicit networks
+CEILING: dict[str, Any] = {"linestyle": (0, (6, 1.5, 1, 1.5)), "linewidth": 1.1, "marker": None}  # a bound from above
 
 
 def drawn(table: pd.DataFrame, pieces: pd.DataFrame) -> pd.DataFrame:
@@ -45,6 +46,17 @@ def under_floor(fits: pd.DataFrame) -> pd.DataFrame:
 def over_bound(gradient: pd.DataFrame) -> pd.DataFrame:
     """Initial networks whose gradient sees more than the bound: defects."""
     return gradient[gradient["seen"] > gradient["bound"] * (1 + ROUNDING) + SEEN_ROUNDING]
+
+
+def dead(gradient: pd.DataFrame) -> pd.DataFrame:
+    """A row a width and number of folds: initial networks whose gradient sees nothing, of how many, and if `drawn`.
+
+    The mean says little where half of them see nothing: from there on a width is not drawn.
+    """
+    groups = gradient.assign(none=gradient["seen"] == 0).groupby(["width", "num_folds"])["none"]
+    counts = groups.agg(dead="sum", of="size").reset_index()
+    counts["drawn"] = (2 * counts["dead"] < counts["of"]).groupby(counts["width"]).cummin()
+    return counts
 
 
 def fall(gradient: pd.DataFrame) -> float:
@@ -87,27 +99,22 @@ def figure(table: pd.DataFrame, gradient: pd.DataFrame, pieces: pd.DataFrame, re
 
 
 def _gradients(axes: Axes, gradient: pd.DataFrame) -> None:
-    widths = sorted(gradient["width"].unique())
-    for index, width in enumerate(widths):
-        squares = gradient[gradient["width"] == width].groupby("num_folds")[["seen", "bound"]].mean()
+    counts, lowest = dead(gradient), np.inf
+    for index, width in enumerate(sorted(gradient["width"].unique())):
+        shown = counts.loc[(counts["width"] == width) & counts["drawn"], "num_folds"]
+        squares = gradient[gradient["width"] == width].groupby("num_folds")[["seen", "bound"]].mean().loc[shown]
         look = {**series(LOOKS[index % len(LOOKS)]), "linestyle": "none"}
-        axes.plot(squares.index, squares["seen"].where(squares["seen"] > 0), label=f"width {width}", **look)
-        axes.plot(squares.index, squares["bound"].where(squares["bound"] > 0), color=look["color"], linewidth=1.2)
+        axes.plot(squares.index, squares["seen"], label=f"width {width}", **look)
+        axes.plot(squares.index, squares["bound"], **{**CEILING, "color": look["color"]})
+        lowest = min([lowest, *squares["seen"]])
     total = gradient.groupby("num_folds")["total"].median()
     axes.plot(total.index, total, color="0.5", linestyle=":", label="whole gradient")
-    axes.plot([], [], **{**FLOOR, "linewidth": 1.2, "label": "certified bound"})
+    axes.plot([], [], **CEILING, color="0.3", label="certified bound")
     axes.set(yscale="log", xlabel="folds $k$ = hidden layers", ylabel="mean square of the gradient")
-    axes.set_ylim(_bottom(gradient), 1e6 * total.max())
+    axes.set_ylim(lowest / 1000, 4 * total.max())  # the legend has the corner under small k, where nothing is
     number_ticks(axes.xaxis, sorted(gradient["num_folds"].unique().tolist()))
     axes.set_title("(a) what initial gradients see of the sawtooth")
-    axes.legend(loc="upper right", fontsize=7, ncols=2)
-
-
-def _bottom(gradient: pd.DataFrame) -> float:
-    """Under the widest networks' mean squares; those of width 2 that died leave the picture."""
-    widest = gradient[gradient["width"] == gradient["width"].max()]
-    squares = widest.groupby("num_folds")["seen"].mean()
-    return float(squares[squares > 0].min() / 300)
+    axes.legend(loc="lower left", fontsize=7)
 
 
 def _spread(axes: Axes, cells: pd.DataFrame, y: str, index: int, count: int, **look: Any) -> None:
@@ -122,7 +129,7 @@ def _each_width(axes: Axes, fits: pd.DataFrame, y: str) -> list[int]:
     fits = finished(fits)
     widths = sorted(fits["width"].unique())
     for index, width in enumerate(widths):
-        look = {**series(LOOKS[index % len(LOOKS)]), "linewidth": 0.6, "label": f"width {width}"}
+        look = {**series(LOOKS[index % len(LOOKS)]), "linewidth": 0.6, "linestyle": "-"}
         _spread(axes, fits[fits["width"] == width], y, index, len(widths), **look)
     folds = sorted(fits["target.num_folds"].unique().tolist())
     number_ticks(axes.xaxis, folds)
@@ -132,23 +139,27 @@ def _each_width(axes: Axes, fits: pd.DataFrame, y: str) -> list[int]:
 
 def _errors(axes: Axes, fits: pd.DataFrame) -> None:
     folds = _each_width(axes, fits, "relative")
-    look = {**CONSTRUCTION, "label": "explicit, width 2; floor of the size"}
-    axes.plot(folds, np.zeros(len(folds)), **look)
-    axes.axhline(1.0, color="0.5", linestyle=":", linewidth=1.0, label="best constant")
-    axes.set(ylabel="relative squared $L_2$ error", ylim=(-0.05, 1.75), yticks=(0, 0.5, 1))
-    axes.set_title("(b) error after training")
-    axes.legend(loc="upper left", fontsize=7, ncols=2)
+    axes.plot(folds, np.zeros(len(folds)), **{**CONSTRUCTION, "label": None})
+    axes.axhline(1.0, color="0.5", linestyle=":", linewidth=1.0)
+    _say(axes, folds[-1] + 0.3, 0.0, "explicit, width 2")
+    _say(axes, folds[0], 1.0, "best constant", "left")
+    axes.set(ylabel="relative squared $L_2$ error", ylim=(-0.06, 1.15), yticks=(0, 0.5, 1))
+    axes.set_title("(b) error after training, widths as in (a)")
+
+
+def _say(axes: Axes, x: float, y: float, text: str, side: str = "right") -> None:
+    axes.annotate(text, (x, y), xytext=(0, 4), textcoords="offset points", ha=side, va="bottom", fontsize=7.5)
 
 
 def _pieces(axes: Axes, fits: pd.DataFrame) -> None:
     folds = _each_width(axes, fits, "num_pieces")
     needed = [2**count for count in folds]
     axes.plot(folds, needed, **{**CONSTRUCTION, "label": "sawtooth, explicit network"})
-    axes.set(yscale="log", ylabel="affine pieces on $[0, 1]$")
-    axes.set_ylim(0.8, 30 * max(*needed, fits["num_pieces"].max()))
-    number_ticks(axes.yaxis, [1, 4, 16, 64, 256, *([1024, 4096] if max(needed) > 256 else [])])
-    axes.set_title("(c) pieces that training ended with")
-    axes.legend(loc="upper left", fontsize=7, ncols=2)
+    top = 6 * max(*needed, fits["num_pieces"].max())
+    axes.set(yscale="log", ylabel="affine pieces on $[0, 1]$", ylim=(0.8, top))
+    number_ticks(axes.yaxis, [count for count in (1, 4, 16, 64, 256, 1024, 4096) if count < top])
+    axes.set_title("(c) pieces that training ended with, widths as in (a)")
+    axes.legend(loc="upper left", fontsize=7)
 
 
 def _returns(axes: Axes, returns: pd.DataFrame) -> None:
@@ -161,7 +172,7 @@ def _returns(axes: Axes, returns: pd.DataFrame) -> None:
         axes.plot(middle.index, middle, **{**look, "linestyle": "-", "linewidth": 0.9, "label": f"$k={count}$"})
     axes.axhline(1.0, color="0.5", linestyle=":", linewidth=1.0)
     axes.set(xscale="log", yscale="log", xlabel="distance of the start from the explicit weights, relative")
-    axes.set(ylabel="relative squared $L_2$ error", ylim=(least / 3, 1e3 * max(1.0, chosen["after"].max())))
+    axes.set(ylabel="relative squared $L_2$ error", ylim=(least / 3, 1e3 * chosen["before"].max()))
     axes.set_title("(d) before (dotted) and after descent, width 2")
     axes.legend(loc="upper left", fontsize=7, ncols=4, columnspacing=1.2)
 
@@ -208,7 +219,7 @@ def caption(table: pd.DataFrame, gradient: pd.DataFrame, pieces: pd.DataFrame, r
     fits, over, measured = drawn(table, pieces), over_bound(gradient), _floored(table, pieces)
     under = under_floor(measured)
     floors = (
-        f"none of {len(measured)} trained networks with fewer pieces than it takes lies under the floor of its pieces"
+        f"none of {len(measured)} trained networks with too few pieces lies under the floor of its pieces"
         if under.empty
         else f"{len(under)} of {len(measured)} trained networks lie under the floor of their pieces, which is a defect"
     )
@@ -228,26 +239,39 @@ def caption(table: pd.DataFrame, gradient: pd.DataFrame, pieces: pd.DataFrame, r
         slope = f", {shrink:.1f} times less a fold"
     held = "holds" if verdict(table, gradient, pieces, returns).state == "held" else "does not hold"
     lost, cells = len(fits) - len(good), fits.groupby(CELL).size()
-    initial = gradient.groupby(["num_folds", "width"]).size().min()
     starts = chosen_returns(returns).groupby(START).size()
     rates = ", ".join(f"{rate:g}" for rate in sorted(table["learning_rate"].unique()))
     return (
-        "Learning gap (after Malach et al. 2021) on the sawtooth h^k, networks of k hidden layers: each has a floor of "
-        "zero, attained by Telgarsky's explicit weights of width 2 and depth k, so that whatever error is left is an "
-        "optimisation gap. (a) Squared norm of the difference of the loss gradients against h^k and against its mean "
-        f"1/2, integrated exactly at initialisation, mean of n = {initial} networks; solid: certified bound, 4^(-k-2) "
-        f"times the squared total variation of the network's own gradient ({bounded}); dotted: whole gradient, median. "
-        f"The widest see {fall(gradient):.2f} times less a fold, in root mean square (2 for one network at all k; "
-        "these get deeper with k). "
-        f"(b), (c) Median and range of n = {cells.min()} initialisations, {table['num_steps'].max()} steps of Adam "
-        f"(rate of {rates} by training loss)"
-        f"{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}; {floors}. "
-        f"The claim that training does not find what these networks can represent {held}: some network finds half of "
-        f"the variance up to k = {int(found.max()) if len(found) else 0}, and at k = {most} "
-        f"{int((gap > REACHED).sum())} of {len(gap)} leave more than half, an optimisation gap. (d) From explicit "
-        f"weights moved in a random direction, float64, n = {starts.min()} starts, median: descent finds back to "
-        f"{BACK:.0%} of the variance from relative distances up to {away or 'none of those tried'}{slope}."
+        "Learning gap (after Malach et al. 2021) on the sawtooth h^k, networks of k hidden layers. Explicit weights of "
+        "width 2 have no error (Telgarsky 2016): what is left is an optimisation gap. (a) Squared norm of the loss "
+        "gradient against h^k minus that against 1/2, exact, mean of n = "
+        f"{gradient.groupby(['num_folds', 'width']).size().min()} initial networks{_dead(gradient)}. Dash-dotted: "
+        "certified bound, by the total variation of the network's own gradient "
+        f"({bounded}); dotted: whole gradient, median. The widest see {fall(gradient):.2f} times less a fold, in root "
+        f"mean square. (b, c) Median and range of n = {cells.min()} initialisations, {table['num_steps'].max()} steps "
+        f"of Adam (rate of {rates} by training loss)"
+        f"{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}; {floors}. (d) Median of n = "
+        f"{starts.min()} starts, explicit weights moved in a random direction: descent finds back to {BACK:.0%} of "
+        f"the variance from distances up to {away or 'none of those tried'}{slope}. That training does not "
+        f"find what these networks can represent {held}: some network finds half of the variance up "
+        f"to k = {int(found.max()) if len(found) else 0}, and at k = {most} {int((gap > REACHED).sum())} of {len(gap)} "
+        "leave more than half."
     )
+
+
+def _dead(gradient: pd.DataFrame) -> str:
+    """How many networks of the mean see nothing, and which widths are not drawn for that, in words."""
+    counts = dead(gradient)
+    shown, left = counts[counts["drawn"]], counts[~counts["drawn"]]
+    said = ""
+    if shown["dead"].max():
+        worst = shown.loc[shown["dead"].idxmax()]
+        said = f", up to {worst['dead']} of which see nothing, counted as zero"
+    ends = []
+    for width, rows in left.groupby("width"):
+        span = " to ".join(dict.fromkeys(f"{count}" for count in (rows["dead"].min(), rows["dead"].max())))
+        ends.append(f"width {width} from k = {rows['num_folds'].min()} on, {span} of {rows['of'].max()}")
+    return said + (f"; not drawn from where half see nothing ({'; '.join(ends)})" if ends else "")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 from claims import claim, figure_of
 from scripts import ROOT, load
 
+from widththeory import plotting
 from widththeory.bounds.sawtooth_gradient import correlation_bound, variation_bound
 from widththeory.constructions.telgarsky import Sawtooth
 from widththeory.exact.one_dim import piecewise
@@ -183,6 +184,30 @@ def test_basin_is_the_distance_up_to_which_all_medians_are_small():
     rows += [(3, d, 0, 0.1, 1.0, 1e-3, 1e-3) for d in (0.1, 0.2)]
     columns = ["num_folds", "distance", "seed", "learning_rate", "before", "after", "train_mse"]
     assert FIGURE.basin(pd.DataFrame(rows, columns=columns)).to_dict() == {1: 0.1, 3: 0.2}
+
+
+def test_widths_of_which_half_see_nothing_are_not_drawn_and_counted():
+    """Of three networks of width 2 one sees nothing at two folds, two at three; at four all see something again."""
+    tables = FAKE.tables(3)
+    gradient = tables["gradient"]
+    assert not FIGURE.dead(gradient)["dead"].any()
+    for folds, seeds in ((2, (0,)), (3, (0, 1))):
+        gone = (gradient["width"] == 2) & (gradient["num_folds"] == folds) & gradient["seed"].isin(seeds)
+        gradient.loc[gone, ["seen", "bound"]] = 0.0
+    counts = FIGURE.dead(gradient)
+    two = counts[counts["width"] == 2]
+    assert two["dead"].tolist() == [0, 1, 2, 0, 0]
+    assert two["drawn"].tolist() == [True, True, False, False, False]
+    assert counts.loc[counts["width"] == 8, "drawn"].all()
+    given = [tables[part] for part in ("", "gradient", "pieces", "returns")]
+    caption = FIGURE.caption(*given)
+    assert "up to 1 of which see nothing" in caption
+    assert "width 2 from k = 3 on, 0 to 2 of 3" in caption
+    with plotting.style():
+        above = FIGURE.figure(*given).axes[0]
+    drawn = {line.get_label(): line.get_xdata().tolist() for line in above.lines}
+    assert drawn["width 2"] == [1, 2]
+    assert drawn["width 8"] == [1, 2, 3, 4, 5]
 
 
 def test_the_caption_counts_what_the_tables_hold():
