@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+from matplotlib.lines import Line2D
 
 from widththeory import command
 from widththeory.estimates import finished, select_learning_rate
@@ -20,6 +20,10 @@ CELL = ["target.num_folds", "depth", "width"]
 NORMS = ("l1", "l2", "sup")
 ROUNDING = 1e-9  # relative; errors of fits are exact up to some 1e-12, floors are rounded down
 REACHED = 0.5  # the relative error that a width is asked for
+LETTERS = "abcdefgh"
+LAYER_NAMES = ("1 layer", "2 layers", "3 layers", "$k$ layers")
+LAYERS = (0, 1, 2, 4)  # of `series`; the colour of 3 is that of explicit networks
+UNREACHED = r"$\uparrow$"
 
 
 def drawn(table: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
@@ -69,32 +73,38 @@ def figure(table: pd.DataFrame, floor: pd.DataFrame) -> Figure:
     """Error against width for one, two, three and k layers; below, width needed and optimisation gap against k."""
     fits = drawn(table, floor)
     folds = telling_folds(fits)
-    picture = Figure(figsize=(TEXT_WIDTH, 4.9), layout="constrained")
+    picture = Figure(figsize=(TEXT_WIDTH, 5.2), layout="constrained")
     picture.suptitle("Few layers need a width exponential in the number of folds; training needs more still", size=9.5)
-    depths = sorted(fits.loc[fits["target.num_folds"] == folds, "depth"].unique())
-    rows: Any = picture.subfigures(2, 1, height_ratios=(1, 1.15))
+    depths = _shown_depths(fits, folds)
+    rows: Any = picture.subfigures(2, 1, height_ratios=(1, 1.2))
     above, below = rows
     panels: Any = above.subplots(1, len(depths), sharey=True, squeeze=False)[0]
-    for letter, axes, depth in zip("abcd", panels, depths, strict=False):
+    for letter, axes, depth in zip(LETTERS, panels, depths, strict=False):
         _errors(axes, fits, floor, folds, depth, letter)
     panels[0].set_ylabel("relative squared $L_2$ error")
-    panels[-1].legend(loc="upper left", fontsize=7, handlelength=1.8, bbox_to_anchor=(0.0, 0.56))
-    letters = "abcdef"[len(depths) :]
+    above.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=7.5)
+    letters = LETTERS[len(depths) :]
     left, right = below.subplots(1, 2)
     _needed(left, fits, floor, letters[0])
     _gap(right, fits, letters[1])
+    below.legend(handles=_layer_key(), loc="outside upper center", ncols=7, fontsize=7.5, columnspacing=1.2)
     return picture
 
 
+def _shown_depths(fits: pd.DataFrame, folds: int) -> list[int]:
+    return sorted(fits.loc[fits["target.num_folds"] == folds, "depth"].unique().tolist())
+
+
 def _errors(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, folds: int, depth: int, letter: str) -> None:
+    """Floor and explicit network are steps: between two widths there is no other."""
     cells = finished(fits[(fits["target.num_folds"] == folds) & (fits["depth"] == depth)])
     tried = sorted(fits["width"].unique().tolist())
     size = floor[(floor["num_folds"] == folds) & (floor["depth"] == depth) & (floor["width"] <= 1.2 * tried[-1])]
     size = size.sort_values("width")
-    axes.fill_between(size["width"], 0, size["l2_floor"], color="0.88", linewidth=0)
-    axes.plot(size["width"], size["l2_floor"], **FLOOR)
+    axes.fill_between(size["width"], 0, size["l2_floor"], step="post", color="0.88", linewidth=0)
+    axes.plot(size["width"], size["l2_floor"], drawstyle="steps-post", **FLOOR)
     line = {**CONSTRUCTION, "markevery": [int(np.argmin(size["explicit"]))] if len(size) else []}
-    axes.plot(size["width"], size["explicit"], **line)
+    axes.plot(size["width"], size["explicit"], drawstyle="steps-post", **line)
     groups = cells.groupby("width")["relative"]
     middle, low, high = groups.median(), groups.min(), groups.max()
     axes.errorbar(middle.index, middle, [middle - low, high - middle], capsize=1.5, elinewidth=0.7, **TRAINED)
@@ -103,26 +113,59 @@ def _errors(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, folds: int, dep
     axes.set_title(f"({letter}) $k={folds}$, {depth} layer{'s' if depth > 1 else ''}")
 
 
+def _layer_look(index: int) -> dict[str, Any]:
+    look = series(LAYERS[index])
+    return {"color": look["color"], "marker": look["marker"]}
+
+
+def _of_layers(rows: pd.DataFrame, folds: str, index: int) -> pd.DataFrame:
+    """Those of one, two or three layers; the fourth are of as many layers as folds, if that is more."""
+    deep = rows["depth"] == rows[folds]
+    return rows[deep & (rows["depth"] > 3)] if index == 3 else rows[rows["depth"] == index + 1]
+
+
+def _layer_key() -> list[Line2D]:
+    names = [Line2D([], [], linestyle="none", label=name, **_layer_look(at)) for at, name in enumerate(LAYER_NAMES)]
+    arrow: dict[str, Any] = {"marker": UNREACHED, "color": "0.3", "linestyle": "none", "markersize": 6}
+    return [
+        *names,
+        Line2D([], [], color="0.3", linewidth=1.5, label="floor"),
+        Line2D([], [], color="0.3", linestyle=CONSTRUCTION["linestyle"], label="explicit"),
+        Line2D([], [], label="not reached", **arrow),
+    ]
+
+
+def unreached(cells: pd.DataFrame, needed: pd.Series) -> list[int]:
+    """Numbers of folds that were fitted, and of which no width tried found half."""
+    return sorted(set(cells["target.num_folds"].unique().tolist()) - set(needed.index))
+
+
 def _needed(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, letter: str) -> None:
-    few = [depth for depth in (1, 2, 3) if depth in set(fits["depth"])]
-    for index, depth in enumerate(few):
-        look = series(index)
-        rows, cells = floor[floor["depth"] == depth], finished(fits[fits["depth"] == depth])
+    top, missing = float(fits["width"].max()), []
+    for index in range(len(LAYER_NAMES)):
+        look = _layer_look(index)
+        rows, cells = _of_layers(floor, "num_folds", index), finished(_of_layers(fits, "target.num_folds", index))
+        if index == 3:  # the width is that of all numbers of folds, and part of the point
+            rows = floor[floor["depth"] == floor["num_folds"]]
         least, explicit = (width_needed(rows, "num_folds", name) for name in ("l2_floor", "explicit"))
-        axes.plot(least.index, least, color=look["color"], linewidth=1.5)
+        if index < 3:
+            axes.plot(least.index, least, color=look["color"], linewidth=1.5)
         axes.plot(explicit.index, explicit, color=look["color"], linestyle=CONSTRUCTION["linestyle"])
         trained = width_needed(cells, "target.num_folds", "relative")
-        label = f"{depth} layer{'s' if depth > 1 else ''}"
-        shift = 0.06 * (index - 1)
-        axes.plot(trained.index + shift, trained, color=look["color"], marker=look["marker"], ls="none", label=label)
-    axes.set(yscale="log", xlabel="folds $k$", ylabel="width for relative error 1/2")
-    axes.yaxis.set_major_locator(FixedLocator([2**power for power in range(1, 10)]))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.xaxis.set_major_locator(FixedLocator(sorted(floor["num_folds"].unique())))
-    axes.set_ylim(top=4 * floor["width"].max())  # room for the legend
-    axes.set_title(f"({letter}) floor (solid), explicit (dashed), trained (markers)")
-    axes.legend(loc="upper left")
+        shift = 0.1 * (index - 1.5)
+        axes.plot(trained.index + shift, trained, linestyle="none", **look)
+        missing += [(folds + 1.2 * shift, look["color"]) for folds in unreached(cells, trained)]
+        top = max([top, *least, *explicit])
+        if index == 3 and len(explicit):
+            place = explicit.index[-1], explicit.iloc[-1]
+            style: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "va": "top", "fontsize": 7.5}
+            axes.annotate(f"$k$ layers: {explicit.iloc[-1]:.0f}", place, (0, -4), color=look["color"], **style)
+    for at, color in missing:
+        axes.plot(at, 1.7 * top, marker=UNREACHED, color=color, linestyle="none", markersize=7)
+    axes.set(yscale="log", xlabel="folds $k$", ylabel="width for relative error 1/2", ylim=(1.2, 2.6 * top))
+    number_ticks(axes.yaxis, [2**power for power in range(1, 12) if 2**power <= 1.02 * top])
+    number_ticks(axes.xaxis, sorted(floor["num_folds"].unique().tolist()))
+    axes.set_title(f"({letter}) width that floor, explicit weights, training ask")
 
 
 def gaps(fits: pd.DataFrame) -> pd.DataFrame:
@@ -132,21 +175,16 @@ def gaps(fits: pd.DataFrame) -> pd.DataFrame:
 
 def _gap(axes: Axes, fits: pd.DataFrame, letter: str) -> None:
     cells = gaps(fits)
-    for index, name in enumerate(("1 layer", "2 layers", "3 layers", "$k$ layers")):
-        deep = cells["depth"] == cells["target.num_folds"]
-        rows = cells[deep & (cells["depth"] > 3)] if index == 3 else cells[cells["depth"] == index + 1]
-        look, place = series(index), rows["target.num_folds"] + 0.17 * (index - 1.5)
+    for index in range(len(LAYER_NAMES)):
+        rows = _of_layers(cells, "target.num_folds", index)
+        place = rows["target.num_folds"] + 0.17 * (index - 1.5)
         size = 1.5 + 1.1 * np.log2(rows["width"])
-        axes.scatter(
-            place, rows["relative"], s=size**2 / 2, color=look["color"], marker=look["marker"], alpha=0.6, linewidths=0
-        )
-        axes.plot([], [], color=look["color"], marker=look["marker"], linestyle="none", label=name)
-    counts = sorted(fits["target.num_folds"].unique())
+        axes.scatter(place, rows["relative"], s=size**2 / 2, alpha=0.6, linewidths=0, **_layer_look(index))
+    counts = sorted(fits["target.num_folds"].unique().tolist())
     axes.set(ylim=(-0.04, 1.12), xlabel="folds $k$", ylabel="relative squared $L_2$ error")
-    axes.set_xlim(counts[0] - 0.45 - 0.28 * len(counts), counts[-1] + 0.45)  # room for the legend
-    axes.xaxis.set_major_locator(FixedLocator(counts))
+    axes.set_xlim(counts[0] - 0.5, counts[-1] + 0.5)
+    number_ticks(axes.xaxis, counts)
     axes.set_title(f"({letter}) trained, where an exact network has that size")
-    axes.legend(loc="center left", fontsize=7, handletextpad=0.2)
 
 
 def verdict(table: pd.DataFrame, floor: pd.DataFrame) -> Verdict:
@@ -199,16 +237,21 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame) -> str:
     lost, cells = len(fits) - len(finished(fits)), fits.groupby(CELL).size()
     rates = ", ".join(f"{rate:g}" for rate in sorted(table["learning_rate"].unique()))
     held = "holds" if verdict(table, floor).state == "held" else "does not hold"
+    folds = telling_folds(fits)
+    depths = [f"{depth}" for depth in _shown_depths(fits, folds)]
+    panels, width, gaps_letter = LETTERS[: len(depths)], LETTERS[len(depths)], LETTERS[len(depths) + 1]
     return (
-        "Sawtooth h^k with 2^(k-1) teeth (Telgarsky 2016), squared L2 error over the variance. Grey: no network of "
-        "that size, any weights (best piecewise-affine approximation, certified); dashed, explicit, the star where "
-        f"best; markers, trained: median and range of n = {cells.min()} initialisations, {table['num_steps'].max()} "
-        f"steps of Adam (rate of {rates} by training loss) and L-BFGS"
-        f"{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. Below left: least width for half of "
-        "the variance; right: optimisation gaps, larger markers for wider networks. "
-        f"The separation {held}: the floor's width for one layer grows by {growth:.2f} times a fold, to "
-        f"{needed:.0f} at k = {last}, where k layers need 2; {checked}. Of {len(gap)} trained networks for whose "
-        f"size exact weights are known, {len(missed)} leave more than half of the variance."
+        f"Sawtooth h^k with 2^(k-1) teeth (Telgarsky 2016). ({', '.join(panels)}) Squared L2 error over the variance "
+        f"for k = {folds} and {', '.join(depths)} hidden layers. Grey, under the floor: no network of that size, any "
+        "weights (best piecewise-affine approximation, certified); dashes: explicit weights, star where best; markers: "
+        f"trained, median and range of n = {cells.min()} initialisations, {table['num_steps'].max()} steps of Adam "
+        f"(rate of {rates} by training loss) and L-BFGS"
+        f"{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. ({width}) Width from which on at most "
+        "half of the variance is left: by the floor, by explicit weights, in the median of trained networks; arrows: "
+        f"at no width tried, up to {fits['width'].max()}. ({gaps_letter}) Trained networks whose size has exact "
+        f"weights, larger for wider: all error is an optimisation gap, and {len(missed)} of {len(gap)} leave more "
+        f"than half of the variance. The separation {held}: the floor's width for one layer grows by {growth:.2f} "
+        f"times a fold, to {needed:.0f} at k = {last}, where k layers need 2; {checked}."
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 from claims import claim, figure_of
 from scripts import ROOT, load
 
+from widththeory import plotting
 from widththeory.bounds.affine_pieces import sawtooth_floor
 from widththeory.constructions.folded_sawtooth import FoldedSawtooth
 from widththeory.constructions.telgarsky import Sawtooth
@@ -87,6 +88,31 @@ def test_width_needed_is_the_least_from_which_on_half_is_reached():
     assert needed.to_dict() == {1: 16.0}  # 2 has a size that is not known at the end, 3 never reaches it
 
 
+def test_folds_of_which_no_width_found_half_get_an_arrow():
+    """Of four and of five folds all fits with one layer leave more than half; no other size does."""
+    tables = FAKE.tables(2)
+    fits = tables[""]
+    fits.loc[(fits["depth"] == 1) & (fits["target.num_folds"] >= 4), "exact_l2_error"] = np.sqrt(0.9 / 12)
+    with plotting.style():
+        panels = FIGURE.figure(fits, tables["floor"]).axes
+    needed = next(axes for axes in panels if axes.get_ylabel().startswith("width for"))
+    arrows = [line for line in needed.lines if line.get_marker() == FIGURE.UNREACHED]
+    assert sorted(round(float(line.get_xdata()[0])) for line in arrows) == [4, 5]
+    assert {line.get_color() for line in arrows} == {plotting.COLORS["blue"]}
+    flat = [line for line in needed.lines if set(line.get_ydata()) == {2.0} and len(line.get_xdata()) == 4]
+    assert len(flat) == 1  # as many layers as folds: width 2 at all four numbers of folds
+    assert [text.get_text() for text in needed.texts] == ["$k$ layers: 2"]
+
+
+def test_floors_are_steps_between_widths():
+    """A network of width 3.5 is one of width 3: sloped lines would ask less of it."""
+    tables = FAKE.tables(2)
+    with plotting.style():
+        errors = FIGURE.figure(tables[""], tables["floor"]).axes[0]
+    steps = [line for line in errors.lines if line.get_label() in ("certified floor", "explicit construction")]
+    assert [line.get_drawstyle() for line in steps] == ["steps-post", "steps-post"]
+
+
 def test_under_floor_in_any_norm():
     base = {"relative": 0.5, "l1": 0.5, "sup": 0.6, "l2_floor": 0.4, "l1_floor": 0.4, "sup_floor": 0.5}
     rows = [base, {**base, "relative": 0.39}, {**base, "l1": 0.39}, {**base, "sup": 0.49}, {**base, "l1": 0.4}]
@@ -100,7 +126,8 @@ def test_the_caption_counts_gaps_and_growth():
     assert (gap["explicit"] == 0).all()
     assert len(gap) == sum(FAKE.fold_floor(*row) == 0 for row in fits[FIGURE.CELL].itertuples(index=False))
     caption = FIGURE.caption(tables[""], tables["floor"])
-    assert f"Of {len(gap)} trained networks for whose size exact weights are known, 0 leave" in caption
+    assert f"and 0 of {len(gap)} leave more than half" in caption
+    assert all(f"({letters})" in caption for letters in ("a, b, c", "d", "e"))
     # 1 - w / 2^k <= 1/2 from w = 2^(k-1) on: 2, 4, 8, 16.
     assert "grows by 2.00 times a fold, to 16 at k = 5" in caption
     assert FIGURE.telling_folds(fits) == 5
