@@ -223,6 +223,24 @@ def test_a_second_call_compiles_nothing_and_gives_the_same_bits():
     assert [one.calls() for one in programs] == before
 
 
+@pytest.mark.parametrize(("dtype", "precise"), [("float32", True), ("bfloat16", False)])
+def test_products_of_float32_are_not_rounded_further(dtype, precise):
+    """As a GPU would round them, to ten bits, unless the program says otherwise."""
+    program = image_programs.choose_program(fit(compute_dtype=dtype), 1)
+    asked = []
+
+    class LoweredError(Exception):
+        pass
+
+    def lower(*_):
+        asked.append(jax.config.jax_default_matmul_precision)
+        raise LoweredError
+
+    with pytest.raises(LoweredError):
+        image_programs._compiled(lower, program)
+    assert asked == ["highest" if precise else None]
+
+
 def test_threads_train_one_ensemble_at_a_time(monkeypatch):
     there, most, train = [], [], classify._Fit.train
 

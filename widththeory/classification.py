@@ -36,8 +36,8 @@ class Classification:
     A batch normalisation's running statistics are those of the training batches; the last weights are measured.
 
     Args:
-        images: "module.Class" inside `widththeory.images`, or a data set of your own, "package.module:Class", in a module
-            that is imported.
+        images: "module.Class" inside `widththeory.images`, or a data set of your own, "package.module:Class", in a
+            module that is imported.
         images_args: the class's arguments as sorted (name, value) pairs.
         model: the same of `widththeory.models`.
         model_args: the class's arguments as sorted pairs; image_size, num_classes and in_channels are those of the

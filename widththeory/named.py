@@ -34,8 +34,8 @@ def named_dataclass(argument: str, name: str, package: str, needed: tuple[str, .
     if isinstance(kind, type) and dataclasses.is_dataclass(kind) and all(hasattr(kind, one) for one in needed):
         return kind
     raise ValueError(
-        f"{argument} must be 'module.Class' inside widththeory.{package}, or 'package.module:Class' of a module that is "
-        f"imported, got {name!r}"
+        f"{argument} must be 'module.Class' inside widththeory.{package}, "
+        f"or 'package.module:Class' of a module that is imported, got {name!r}"
     )
 
 
