@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from widththeory import command
 from widththeory.estimates import finished, rates_note, select_learning_rate
@@ -27,7 +28,14 @@ NAMES = {
 }
 CONTROLS = ("shift_tolerant_alexnet", "shift_tolerant_vgg16")  # first layers that are noise
 ORIENTATIONS, SCALES = 8, 5  # of the bank
+LETTERS = "abcdefghijklmn"
 LONGEST = 8  # filters along a side of a picture
+MOSAICS = 7  # pictures in the row
+MEASURES = {  # title and axis
+    "goodness": ("like Gabor atoms", "share of energy in an atom"),
+    "opposite": ("opposites", "cosine to the most opposite"),
+    "nearest": ("copies", "cosine to the nearest"),
+}
 
 
 def chosen(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
@@ -103,34 +111,48 @@ def drawn(table: pd.DataFrame, cells: pd.DataFrame, filters: pd.DataFrame, layer
 def figure(
     table: pd.DataFrame, cells: pd.DataFrame, filters: pd.DataFrame, layers: pd.DataFrame, pixels: pd.DataFrame
 ) -> Figure:
-    """Pictures above; measures of first layers beside noise; waves beside the bank, and opposites layer by layer."""
+    """Pictures above; measures of first layers beside noise; waves beside the bank; opposites by layer if there are."""
     fits, shown = chosen(table, cells), drawn(table, cells, filters, layers)
-    pictured = [net for net in shown["net"] if net in set(kept(pixels, fits)["net"]) and net not in CONTROLS]
-    pictured = [net for net in pictured if not net.endswith("crelu")][:6]
+    pictured = mosaics(shown, kept(pixels, fits))
     looks = {net: series(index) for index, net in enumerate(shown["net"])}
-    picture = Figure(figsize=(TEXT_WIDTH, 6.3), layout="constrained")
-    picture.suptitle("Trained first layers are Gabor atoms, closer to opposites of each other than noise is")
-    parts: Any = picture.subfigures(3, 1, height_ratios=(0.85, 1.15, 1.3))
+    picture = Figure(figsize=(TEXT_WIDTH, 6.5), layout="constrained")
+    picture.suptitle("Trained first layers are Gabor atoms, closer to opposites of each other than noise is", size=9.5)
+    parts: Any = picture.subfigures(3, 1, height_ratios=(0.85 if len(pictured) < 5 else 0.6, 1.2, 1.3))
     top, middle, bottom = parts
     panels: Any = top.subplots(1, max(len(pictured), 1), squeeze=False)[0]
-    for letter, axes, net in zip("abcdef", panels, pictured, strict=False):
-        _mosaic(axes, kept(pixels, fits), filters, net, letter)
-    letters = iter("abcdefghijkl"[len(pictured) :])
+    letters = iter(LETTERS)
+    for axes, net in zip(panels, pictured, strict=False):
+        _mosaic(axes, kept(pixels, fits), filters, net, next(letters))
     measures: Any = middle.subplots(1, 3, sharey=True)
-    names = {
-        "goodness": "share in a Gabor atom",
-        "opposite": "cosine to the most opposite",
-        "nearest": "cosine to the nearest",
-    }
-    for axes, (name, label) in zip(measures, names.items(), strict=True):
+    for axes, (name, (title, label)) in zip(measures, MEASURES.items(), strict=True):
         _measure(axes, shown, kept(filters, fits), name, looks)
         axes.set(xlabel=label)
-        axes.set_title(f"({next(letters)})", loc="left", fontsize=8)
-    left, middle, right = bottom.subplots(1, 3, width_ratios=(1.5, 1, 1.1))
-    _waves(left, shown, kept(filters, fits), looks, next(letters))
-    _histogram(middle, shown, kept(filters, fits), next(letters))
-    _by_layer(right, kept(layers, fits), shown, looks, next(letters))
+        axes.set_title(f"({next(letters)}) {title}", fontsize=8)
+    handles = [
+        Line2D([], [], color="0.3", marker="o", markersize=4, label="trained, a look a network"),
+        Line2D([], [], color="0.55", marker="o", markersize=4, markerfacecolor="white", label="Gaussian noise"),
+    ]
+    middle.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=7)
+    several = deep(kept(layers, fits))
+    below: Any = bottom.subplots(1, 3, width_ratios=(1.5, 1, 1.1)) if several else bottom.subplots(1, 2)
+    _waves(below[0], shown, kept(filters, fits), looks, next(letters))
+    handles, names = below[0].get_legend_handles_labels()
+    bottom.legend(handles, names, loc="outside lower left", ncols=4, fontsize=7, handletextpad=0.1)
+    _histogram(below[1], shown, kept(filters, fits), next(letters))
+    if several:
+        _by_layer(below[2], kept(layers, fits), shown, looks, next(letters))
     return picture
+
+
+def mosaics(shown: pd.DataFrame, pixels: pd.DataFrame) -> list[str]:
+    """The networks whose filters are pictured: all but the controls, as many as there is room for."""
+    there = set(pixels["net"])
+    return [net for net in shown["net"] if net in there and net not in CONTROLS][:MOSAICS]
+
+
+def deep(layers: pd.DataFrame) -> bool:
+    """Whether layers after the first were measured: else there is nothing to draw layer by layer."""
+    return bool((layers["num_layers"] > 1).any())
 
 
 def _mosaic(axes: Axes, pixels: pd.DataFrame, filters: pd.DataFrame, net: str, letter: str) -> None:
@@ -166,7 +188,7 @@ def _measure(axes: Axes, shown: pd.DataFrame, filters: pd.DataFrame, name: str, 
                 markeredgecolor=color if face == color else "0.45", linestyle="none",
             )  # fmt: skip
     axes.set_yticks(
-        range(len(shown)), [f"{called(row.net)}, {row.size}x{row.size}" for row in shown.itertuples()], fontsize=6.5
+        range(len(shown)), [f"{called(row.net)}, {row.size}x{row.size}" for row in shown.itertuples()], fontsize=7
     )
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlim((-1.03, 0.03) if name == "opposite" else (-0.03, 1.03))
@@ -200,7 +222,7 @@ def _histogram(axes: Axes, shown: pd.DataFrame, filters: pd.DataFrame, letter: s
     axes.imshow(counts, cmap="Blues", aspect="auto", vmin=0, vmax=1.3 * max(counts.max(), 1))
     for (row, column), count in np.ndenumerate(counts):
         color = "white" if count > 0.8 * counts.max() else "black"
-        axes.text(column, row, str(count), ha="center", va="center", fontsize=6, color=color)
+        axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=color)
     axes.set_xticks([0, 2, 4, 6], ["0", "45", "90", "135"])
     names = [f"{4 * 2 ** (scale / 2):.3g}" for scale in range(SCALES)]
     axes.set_yticks(range(SCALES + 2), ["finer", *names, "coarser"], fontsize=7)
@@ -226,19 +248,17 @@ def _waves(axes: Axes, shown: pd.DataFrame, filters: pd.DataFrame, looks: dict[s
     axes.plot(math.pi * np.cos(turn), math.pi * np.sin(turn), color="0.6", linewidth=0.7, linestyle=":")
     axes.set(aspect="equal", xlim=(-3.3, 3.3), ylim=(-0.1, 3.3), xlabel="$k_x$, radians a pixel", ylabel="$k_y$")
     axes.set_title(f"({letter}) waves of the atoms and the bank", fontsize=8)
-    axes.legend(
-        fontsize=6, loc="upper center", bbox_to_anchor=(0.5, -0.32), ncols=3, handletextpad=0.1, columnspacing=0.8
-    )
 
 
 def _by_layer(axes: Axes, layers: pd.DataFrame, shown: pd.DataFrame, looks: dict[str, Any], letter: str) -> None:
     """Mean cosine to the most opposite filter against the place of the layer, less that of noise."""
     for net in shown["net"]:
         own = layers[layers["net"] == net].sort_values("layer")
+        if not deep(own):
+            continue
         place = own["layer"] / (own["num_layers"] - 1).clip(lower=1)
         excess = own["opposite"] - own["noise_opposite"]
-        look = {**looks[net], "linestyle": "-" if own["num_layers"].max() > 1 else "none"}
-        axes.plot(place, excess, markersize=3, linewidth=0.8, **{k: v for k, v in look.items()})
+        axes.plot(place, excess, markersize=3, linewidth=0.8, **{**looks[net], "linestyle": "-"})
     axes.axhline(0, color="0.4", linewidth=0.8, linestyle=":")
     axes.set(xlabel="layer (first 0, last 1)", ylabel="cosine less noise's", xlim=(-0.08, 1.08))
     axes.set_title(f"({letter}) opposites, layer by layer", fontsize=8)
@@ -281,7 +301,12 @@ def missing(nets: pd.DataFrame) -> list[str]:
 
 
 def caption(
-    table: pd.DataFrame, cells: pd.DataFrame, filters: pd.DataFrame, layers: pd.DataFrame, nets: pd.DataFrame
+    table: pd.DataFrame,
+    cells: pd.DataFrame,
+    filters: pd.DataFrame,
+    layers: pd.DataFrame,
+    pixels: pd.DataFrame,
+    nets: pd.DataFrame,
 ) -> str:
     """Which networks and what is measured, pairs beside noise in numbers, what is missing, and whether it held."""
     fits, shown = chosen(table, cells), drawn(table, cells, filters, layers)
@@ -293,7 +318,7 @@ def caption(
     )
     pairs = "; ".join(
         f"{called(row.net)} {row.mean_opposite:.3f} against {row.noise_mean_opposite:.3f} "
-        f"[{row.noise_low:.3f}, {row.noise_high:.3f}], {row.directions:.0f} directions of {row.noise_directions:.0f}"
+        f"[{row.noise_low:.3f}, {row.noise_high:.3f}]"
         for row in shown.itertuples()
     )
     ours = shown[shown["kind"] == "ours"]
@@ -308,22 +333,28 @@ def caption(
     inside, most = trained["in_bank"].sum(), trained["bank_cells"].max() if len(trained) else 0
     count = f"{ours['num_networks'].min():.0f}" if len(ours) else "0"
     absent = f"Not in the data folder, and so not drawn: {', '.join(gone)}. " if gone else ""
+    count_of = len(mosaics(shown, kept(pixels, fits)))
+    first, atom, opposite, nearest, waves, bank_of, last = (
+        ", ".join(f"({letter})" for letter in LETTERS[start:end])
+        for start, end in ((0, count_of), *((count_of + step, count_of + step + 1) for step in range(6)))
+    )
+    by_layer = f"{last} Mean cosine to the most opposite filter, less noise's, layer by layer. " * deep(
+        kept(layers, fits)
+    )
     return (
-        "First layers, dead filters left out (norm below 0.1 % of the largest). Pictures: best atoms first, each over "
-        "its largest value. Dots: median and quartiles over filters, below each, hollow, those of Gaussian filters of "
-        "that shape, for cosines as many: the share of energy in the best Gabor atom found (one envelope and wave, a "
-        "phase in each channel), the cosines to the most opposite and to the nearest other filter. Waves: of atoms "
-        "better than 95 % of noise, with the bank of 8 orientations at 5 scales (as recalled). Last: mean cosine to "
-        "the most opposite "
-        f"filter, as in Shang et al. 2016, less that of noise. {f'From packages: {sources}. ' if sources else ''}Ours: "
+        f"First layers, dead filters left out (norm below 0.1 % of the largest). {first} Filters, best atoms first, "
+        "each over its largest value. Median and quartiles over filters, below them (hollow) of Gaussian filters of "
+        f"that shape, for cosines as many: {atom} share of energy in the best Gabor atom found (one envelope and wave, "
+        f"a phase in each channel), cosines {opposite} to the most opposite, {nearest} to the nearest other one. "
+        f"{waves} Waves of atoms better than 95 % of noise, with the bank of 8 orientations at 5 scales (as recalled), "
+        f"and {bank_of} their numbers by its cells. {by_layer}{f'From packages: {sources}. ' if sources else ''}Ours: "
         f"residual networks, n = {count} seeds each, {rates_note(table)}, test accuracy "
         f"{accuracy}; the scale of their normalisation is taken as positive"
         f"{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. {absent}"
-        "Mean cosine to the most opposite against noise [least, largest draw], and directions with 99 % of the energy: "
-        f"{pairs}. Of the {atoms} atoms drawn {100 * inside / max(atoms, 1):.0f} % are of the bank's scales, and the "
-        f"fullest network has {most} of its {ORIENTATIONS * SCALES} cells. The claim, that trained first layers are "
-        "Gabor atoms with closer opposites than noise under ReLU, "
-        f"{held}: {found.sentence}."
+        "Mean cosine to the most opposite, as in Shang et al. 2016, against noise [least, largest draw]: "
+        f"{pairs}. Of the {atoms} atoms drawn {100 * inside / max(atoms, 1):.0f} % are of the "
+        f"bank's scales, and the fullest network has {most} of its {ORIENTATIONS * SCALES} cells. The claim, that "
+        f"trained first layers are Gabor atoms with closer opposites than noise under ReLU, {held}: {found.sentence}."
     )
 
 

@@ -167,9 +167,36 @@ def test_the_verdict():
 
 def test_the_caption_says_what_is_missing():
     tables = FAKE.tables(2)
-    arguments = [tables[name] for name in ("", "cells", "filters", "layers", "nets")]
+    arguments = [tables[name] for name in ("", "cells", "filters", "layers", "pixels", "nets")]
     caption = FIGURE.caption(*arguments)
     assert "Not in the data folder, and so not drawn: VGG-16." in caption
     assert "AlexNet -0.600 against -0.200 [-0.220, -0.180]" in caption
     whole = [*arguments[:-1], tables["nets"].assign(there=True)]
     assert "Not in the data folder" not in FIGURE.caption(*whole)
+
+
+def test_all_but_controls_are_pictured_and_layers_drawn_where_there_are_several():
+    tables = FAKE.tables(2)
+    names = ("", "cells", "filters", "layers", "pixels")
+
+    def titles():
+        picture = FIGURE.figure(*(tables[name] for name in names))
+        return [axes.get_title() for part in picture.subfigs for axes in part.axes]
+
+    seen = ["AlexNet", *(f"ours, {task}, {name}" for task in ("easy", "hard") for name in ("CReLU", "ReLU"))]
+    assert titles()[:5] == [f"({letter}) {name}" for letter, name in zip("abcde", seen, strict=True)]
+    assert titles()[-1] == "(k) opposites, layer by layer"
+    assert "(k) Mean cosine" in FIGURE.caption(*(tables[name] for name in (*names, "nets")))
+    for name in ("filters", "layers", "pixels"):  # ours alone have but a first layer
+        tables[name] = tables[name][tables[name]["net"] != "alexnet"]
+    assert titles()[-1] == "(i) atoms by the bank's cells"
+    caption = FIGURE.caption(*(tables[name] for name in (*names, "nets")))
+    assert "(i) their numbers" in caption
+    assert "layer by layer" not in caption
+
+
+def test_hollow_is_in_the_legend():
+    tables = FAKE.tables(1)
+    picture = FIGURE.figure(*(tables[name] for name in ("", "cells", "filters", "layers", "pixels")))
+    (legend,) = picture.subfigs[1].legends
+    assert [text.get_text() for text in legend.texts] == ["trained, a look a network", "Gaussian noise"]
