@@ -167,9 +167,9 @@ def _legend(axes: Axes) -> None:
     for column in columns:
         column += [(Line2D([], [], linestyle="none"), "")] * (max(map(len, columns)) - len(column))
     handles, labels = zip(*columns[0], *columns[1], strict=True)
-    look = {"fontsize": 7, "title_fontsize": 7, "ncols": 2, "columnspacing": 0.8, "handlelength": 2.6}
-    where = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.195)}
-    axes.legend(handles, labels, title="exponents: measured / promised over the same depths", **look, **where)
+    look: dict[str, Any] = {"fontsize": 7, "title_fontsize": 7, "ncols": 2, "columnspacing": 0.8, "handlelength": 2.6}
+    look |= {"loc": "upper center", "bbox_to_anchor": (0.5, -0.195)}
+    axes.legend(handles, labels, title="exponents: measured / promised over the same depths", **look)
 
 
 def _families(axes: Axes, rows: pd.DataFrame) -> None:
