@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from widththeory import command
 from widththeory.estimates import finished, fit_power_law, select_learning_rate
-from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, number_ticks, series
+from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, TRAINED, number_ticks, series
 from widththeory.verdicts import Verdict, floor_check
 
 CUBE, BOX = "narrow_targets.NarrowTarget", "pyramid.Pyramid"
@@ -21,6 +21,9 @@ CELL = [*PLACE, "width", "depth"]
 TOLERANCE = 4  # standard errors of a sampled error that may lie under a floor before it counts as a defect
 ROUNDING = 1e-9  # relative, of exact errors
 OTHERS = (0, 1, 2, 4, 5, 6)  # looks that are not those of explicit networks
+COLD, WARM = ("#6BAED6", "#2171B5", "#08306B", "#807DBA"), ("#D55E00", "#E69F00", "#7F3300", "#CC79A7")
+SHAPES = ("o", "s", "^", "D")
+MOST_PANELS = 4  # of (a), which share a row
 
 
 def drawn(table: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
@@ -70,16 +73,36 @@ def crossing(fits: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["n", "floor", "width"])
 
 
+def shown(fits: pd.DataFrame, network: pd.DataFrame) -> list[int]:
+    """The n that (a) has room for: the two smallest, the largest, and the largest with an explicit network."""
+    dims = sorted(int(dim) for dim in finished(fits[fits["target"] == CUBE])["target.input_dim"].unique())
+    if len(dims) <= MOST_PANELS:
+        return dims
+    made = set(network.loc[network["kind"] == "narrowest", "input_dim"])
+    return sorted({*dims[:2], dims[-1], *[dim for dim in dims if dim in made][-1:]})
+
+
 def figure(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, growth: pd.DataFrame) -> Figure:
-    """Four panels, a theorem each."""
+    """A row for the cube, an n a panel, and a row for the other three theorems."""
     fits = drawn(table, floor)
-    picture = Figure(figsize=(TEXT_WIDTH, 5.3), layout="constrained")
+    picture = Figure(figsize=(TEXT_WIDTH, 6.2), layout="constrained")
     picture.suptitle("Below width $n$ no depth helps; at width max$(n,2)$, in sup $n+1$, it does", size=9.5)
-    panels: Any = picture.subplots(2, 2)
-    _cube(panels[0, 0], fits, floor, network)
-    _boxes(panels[0, 1], fits, growth)
-    _sup(panels[1, 0], fits, floor)
-    _depths(panels[1, 1], network)
+    grid = picture.add_gridspec(2, 1, height_ratios=[1, 1.25])
+    dims = shown(fits, network)
+    cubes: Any = grid[0].subgridspec(1, len(dims)).subplots(sharey=True)
+    cubes = np.atleast_1d(cubes)
+    for axes, dim in zip(cubes, dims, strict=True):
+        _cube(axes, dim, fits, floor, network)
+        axes.set_title(f"(a) $L_2$ of the cube, $n={dim}$" if axes is cubes[0] else f"$n={dim}$")
+    cubes[0].set(yscale="log", ylabel="squared $L_2$ error / variance")
+    cubes[:2][-1].legend(loc="lower right", fontsize=7, handlelength=1.4, handletextpad=0.5, borderaxespad=0.1)
+    rest: Any = grid[1].subgridspec(1, 3).subplots()
+    _boxes(rest[0], fits, growth)
+    _sup(rest[1], fits, floor)
+    _depths(rest[2], network)
+    for axes, columns in zip(rest, (2, 2, 1), strict=True):
+        look: dict[str, Any] = {"fontsize": 7, "handlelength": 1.8, "columnspacing": 0.8, "handletextpad": 0.5}
+        axes.legend(ncols=columns, loc="upper center", bbox_to_anchor=(0.5, -0.24), **look)
     return picture
 
 
@@ -89,58 +112,46 @@ def _marks(axes: Axes, places: Any, groups: Any, **look: Any) -> None:
     axes.errorbar(places, middle, [middle - low, high - middle], capsize=1.5, elinewidth=0.7, **look)
 
 
-def _cube(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> None:
+def _cube(axes: Axes, dim: int, fits: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> None:
+    """One n: floor of narrower networks with what it excludes in grey, the explicit network, trained ones by width."""
     cells = finished(fits[fits["target"] == CUBE])
-    axes.axvline(1, color="0.6", linewidth=0.8, linestyle=(0, (2, 2)))
-    dims = cells["target.input_dim"].nunique()
-    for index, (dim, group) in enumerate(cells.groupby("target.input_dim")):
-        look = series(index)
-        dodge = 1.035 ** (index - (dims - 1) / 2)  # all dimensions have networks of width n
-        rows = floor[(floor["target"] == CUBE) & (floor["target.input_dim"] == dim) & (floor["l2_floor"] > 0)]
-        ends = rows["width"].min() / dim, max(rows["width"].max() / dim, 1 - 1 / dim)
-        pad = 1.1 if ends[0] == ends[1] else 1.0
-        axes.plot([ends[0] / pad, ends[1] * pad], [rows["l2_floor"].max()] * 2, color=look["color"], linewidth=1.8)
-        by = group.groupby("width")["relative"]
-        places = by.median().index / dim
-        _marks(axes, places * dodge, by, **{**look, "linestyle": "none", "label": f"$n={dim:.0f}$"})
-        star = network[(network["kind"] == "narrowest") & (network["input_dim"] == dim)]
-        look = {"color": look["color"], "marker": "*", "markersize": 8, "markeredgecolor": "black"}
-        axes.plot(star["width"] / dim * dodge, star["relative"], linestyle="none", markeredgewidth=0.4, **look)
-    axes.plot([], [], color="0.3", linewidth=1.8, label="floor, width < $w$")
-    least = r"explicit, $w=\max(n,2)$"
-    axes.plot([], [], color="0.3", marker="*", markersize=8, linestyle="none", label=least)
-    axes.set_xscale("log", base=2)
-    axes.set(yscale="log", xlabel="width$/n$", ylabel="squared $L_2$ error / variance")
-    axes.set_xlim(0.7 * float((cells["width"] / cells["target.input_dim"]).min()), 6)
-    number_ticks(axes.xaxis, [0.25, 0.5, 1, 2, 4])
-    axes.set_title("(a) $L_2$ of the cube, $x_1^2+\\ldots+x_n^2$")
-    axes.legend(loc="lower left", fontsize=7, handlelength=1.6, ncols=2, columnspacing=0.8)
+    group = cells[cells["target.input_dim"] == dim]
+    rows = floor[(floor["target"] == CUBE) & (floor["target.input_dim"] == dim) & (floor["l2_floor"] > 0)]
+    ends = [min(group["width"].min(), rows["width"].min()) - dim - 0.5, max(dim, 2) - dim - 0.5]
+    bottom = 0.2 * cells["relative"].min()
+    axes.fill_between(ends, bottom, rows["l2_floor"].max(), color="0.88", linewidth=0)
+    axes.plot(ends, [rows["l2_floor"].max()] * 2, **{**FLOOR, "label": r"floor, width < max$(n,2)$"})
+    by = group.groupby("width")["relative"]
+    _marks(axes, by.median().index - dim, by, **{**TRAINED, "label": "trained"})
+    star = network[(network["kind"] == "narrowest") & (network["input_dim"] == dim)]
+    look = {**CONSTRUCTION, "linestyle": "none", "markersize": 8, "label": r"explicit, width max$(n,2)$"}
+    axes.plot(star["width"] - dim, star["relative"], **look)
+    last = int(group["width"].max()) - dim
+    axes.set(xlabel="width$\\,-\\,n$", xlim=(ends[0], last + 0.5), ylim=(bottom, 2))
+    step = 1 if last - ends[0] < 7 else 2
+    number_ticks(axes.xaxis, [place for place in range(-dim + 1, last + 1) if place > ends[0] and place % step == 0])
 
 
 def _boxes(axes: Axes, fits: pd.DataFrame, growth: pd.DataFrame) -> None:
     cells = finished(fits[fits["target"] == BOX])
     radii = sorted({*growth["box_radius"].tolist(), *cells["target.box_radius"].tolist()})
-    last = radii[-1] * 1.25
-    axes.fill_between([2, last], 0, 1, color="0.88", linewidth=0)
-    axes.plot([2, last], [1, 1], **{**FLOOR, "label": "floor, width < $n$"})
+    axes.plot([2, radii[-1] * 1.25], [1, 1], **{**FLOOR, "label": "floor, width < $n$"})
     for index, (width, group) in enumerate(cells.groupby("width")):
         by = group.groupby("target.box_radius")["l1_ratio"]
-        shift = 1.05 ** (index - 2)
+        shift = 1.08 ** (index - 2)
         look = {**series(OTHERS[index % len(OTHERS)]), "linestyle": "none", "label": f"trained, width {width:.0f}"}
         _marks(axes, by.median().index * shift, by, **look)
-    names = {"narrowest": "explicit, width $n$, fixed", "string": "explicit, width $n+1$: 0"}
-    for kind, line in (("narrowest", (0, (5, 1.5))), ("string", "-")):
+    names = {"narrowest": "explicit, width $n$", "string": "explicit, $n+1$: 0"}
+    for kind, name in names.items():
         rows = growth[growth["kind"] == kind].sort_values("box_radius")
-        look = {**CONSTRUCTION, "linestyle": line, "label": names[kind]}
-        look["marker"] = "*" if kind == "narrowest" else None
+        look = {**CONSTRUCTION, "label": name, "marker": "*" if kind == "narrowest" else None}
         axes.plot(rows["box_radius"], rows["l1_ratio"], **look)
     axes.set_xscale("log", base=2)
     axes.set_yscale("symlog", linthresh=0.1, linscale=0.4)
     number_ticks(axes.xaxis, radii)
     number_ticks(axes.yaxis, [0, 0.1, 1, 10, 100])
-    axes.set(xlabel="box $[-R,R]^2$, $R$", ylabel="$L_1$ error / norm", ylim=(-0.02, 4000))
-    axes.set_title("(b) $L_1$ of growing boxes, a pyramid")
-    axes.legend(loc="upper left", fontsize=6.5, handlelength=1.8, ncols=2, columnspacing=0.8)
+    axes.set(xlabel="box $[-R,R]^2$, $R$", ylabel="$L_1$ error / norm", ylim=(-0.02, 200))
+    axes.set_title("(b) $L_1$, growing boxes, $n=2$")
 
 
 def _sup(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame) -> None:
@@ -150,16 +161,16 @@ def _sup(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame) -> None:
     edges = [0.5, rows["width"].max() + 0.5]
     axes.fill_between(edges, 0, rows["sup_floor"].max(), color="0.88", linewidth=0)
     axes.plot(edges, [rows["sup_floor"].max()] * 2, **{**FLOOR, "label": "floor, width $\\leq n$"})
+    look = {**CONSTRUCTION, "linestyle": "none", "markersize": 8, "label": "explicit, $n+1$: 0", "clip_on": False}
+    axes.plot([3], [0.0], **look)
     for index, radius in enumerate(radii):
         by = cells[cells["target.box_radius"] == radius].groupby("width")["sup"]
-        look = {**series(index), "linestyle": "none", "label": f"trained, $R={radius:g}$"}
-        _marks(axes, by.median().index + 0.12 * (index - 1), by, **look)
+        look = {"color": COLD[index], "marker": SHAPES[index], "linestyle": "none", "label": f"trained, $R={radius:g}$"}
+        _marks(axes, by.median().index + 0.16 * (index - (len(radii) - 1) / 2), by, **look)
     widths = sorted(cells["width"].unique().tolist())
-    axes.plot([3], [0.0], **{**CONSTRUCTION, "linestyle": "none", "label": "explicit, width $n+1$", "clip_on": False})
-    axes.set(xlabel="width", ylabel="sup error", ylim=(0, 1.65), xlim=(0.5, max(widths) + 0.5))
+    axes.set(xlabel="width", ylabel="sup error", ylim=(0, 1.08), xlim=(0.5, max(widths) + 0.5))
     number_ticks(axes.xaxis, widths)
-    axes.set_title("(c) sup norm, the same pyramid, $n=2$")
-    axes.legend(loc="upper right", fontsize=7, ncols=2, columnspacing=0.8)
+    axes.set_title("(c) sup norm, $n=2$")
 
 
 def slopes(network: pd.DataFrame) -> pd.Series:
@@ -177,16 +188,14 @@ def _depths(axes: Axes, network: pd.DataFrame) -> None:
     found = slopes(network)
     rows = network[network["kind"] == "trapezoid"]
     for index, (dim, group) in enumerate(rows.groupby("input_dim")):
-        look, group = series(index), group.sort_values("depth")
-        slope = f", slope {found[dim]:.2f}" if dim in found else ""
-        label = f"$n={dim:.0f}$, width {group['width'].iloc[0]:.0f}{slope}"
-        axes.plot(group["depth"], group["l1_error"], color=look["color"], marker=look["marker"], label=label)
-        axes.plot(group["depth"], group["l1_bound"], color=look["color"], linestyle=(0, (2, 1.5)), linewidth=0.9)
-    axes.plot([], [], color="0.3", linestyle=(0, (2, 1.5)), linewidth=0.9, label="promised")
+        group = group.sort_values("depth")
+        slope = f", slope {found[dim]:.2f}".replace("-", "\N{MINUS SIGN}") if dim in found else ""
+        look = {"color": WARM[index], "marker": SHAPES[index], "linestyle": CONSTRUCTION["linestyle"]}
+        axes.plot(group["depth"], group["l1_error"], **look, label=f"explicit, $n={dim:.0f}${slope}")
+        axes.plot(group["depth"], group["l1_bound"], color=WARM[index], linestyle=(0, (1, 1.2)), linewidth=0.9)
+    axes.plot([], [], color="0.3", linestyle=(0, (1, 1.2)), linewidth=0.9, label="promised")
     axes.set(xscale="log", yscale="log", xlabel="hidden layers", ylabel="mean $|f-g|$ on the cube")
-    axes.set_ylim(bottom=rows["l1_error"].min() / 60)  # room for the legend
-    axes.set_title("(d) explicit networks of width $n+4$")
-    axes.legend(loc="lower left", fontsize=7)
+    axes.set_title("(d) explicit, width $n+4$")
 
 
 def _checked(table: pd.DataFrame, floor: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -239,12 +248,17 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, gro
         if under.empty
         else f"{len(under)} of {len(measured)} trained networks lie under their floor, which is a defect"
     )
+    here = shown(fits, network)
     least = floor[(floor["target"] == CUBE) & (floor["l2_floor"] > 0)].groupby("target.input_dim")["l2_floor"].first()
-    floors = ", ".join(f"{value:.2g} (n = {dim})" for dim, value in least.items())
+    floors = ", ".join(f"{value:.2g} (n = {dim})" for dim, value in least.items() if dim in here)
     crossed = crossing(fits, floor)
     known = crossed.dropna()
-    reached = ", ".join(f"n + {row.width - row.n:.0f} (n = {row.n})" for row in known.itertuples())
+    more = known.assign(more=known["width"] - known["n"]).groupby("more", sort=False)["n"]
+    every = len(more) == 1 and len(known) == len(crossed)
+    whose = ["every n" if every else f"n = {', '.join(map(str, dims))}" for _, dims in more]
+    reached = ", ".join(f"n + {step:.0f} ({dims})" for (step, _), dims in zip(more, whose, strict=True))
     star, _ = _explicit(floor, network)
+    star = star[star["input_dim"].isin(here)]
     explicit = ", ".join(f"{row.relative:.2g} (n = {row.input_dim}, {row.depth} layers)" for row in star.itertuples())
     held = "holds" if verdict(table, floor, network).state == "held" else "does not hold"
     narrow = growth[growth["kind"] == "narrowest"].sort_values("box_radius")
@@ -252,7 +266,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, gro
     string = growth[growth["kind"] == "string"]
     promised = network[network["kind"] == "trapezoid"]
     kept = (promised["l1_error"] - TOLERANCE * promised["l1_stderr"] <= promised["l1_bound"]).all()
-    rates = ", ".join(f"{value:.2f} (n = {dim}, theorem {-1 / dim:.2g})" for dim, value in slopes(network).items())
+    rates = ", ".join(f"{value:.2f} (n = {dim})" for dim, value in slopes(network).items())
     lost, counts = len(fits) - len(finished(fits)), fits.groupby(CELL, dropna=False).size()
     tried = ", ".join(f"{rate:g}" for rate in sorted(table["learning_rate"].unique()))
     passed = f"pass the floor from width {reached} on" if len(known) else "pass the floor at no width tried"
@@ -260,20 +274,20 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, gro
         passed += f", for {len(crossed) - len(known)} n at no width tried"
     exact = finished(fits[(fits["target"] == BOX) & (fits["width"] >= string["width"].min())])
     return (
-        "Width n. (a) L2 of [-1, 1]^n, uniform law; Lu et al. 2017, Theorem 3 (as recalled): networks narrower than n, "
-        f"of any depth, keep squared error over the variance of at least {floors}, certified (for n = 1 this is width "
-        f"1, which is monotone; Kim, Min, Park 2024, as recalled: width max(n, 2) suffices). The transition {held}: "
-        f"{checked} in L2, L1 or sup, and explicit networks of width max(n, 2) have {explicit}. Trained ones, of at "
-        f"most {fits['depth'].max()} layers, {passed}. (b) L1 of [-R, R]^2; Theorem 2 (as recalled): on all of R^n "
-        "width n gives the norm or infinity. For finite R from 2 on the floor is the norm for width n - 1 only "
-        "(derived), and for R < 2 it is smaller (not drawn). The explicit network of width 2, fixed, goes from "
+        "(a) Squared L2 error over the variance for x_1^2 + ... + x_n^2 on [-1, 1]^n. Networks narrower than n, of any "
+        f"depth, keep at least {floors}, certified (Lu et al. 2017, Theorem 3; for n = 1 width 1, which is monotone). "
+        f"The transition {held}: {checked} in L2, L1 or sup, and explicit networks of width max(n, 2), which suffices "
+        f"(Kim, Min, Park 2024), have {explicit}. Trained ones, of at most {fits['depth'].max()} layers, {passed}. (b) "
+        "L1 of a pyramid: on all of R^n width n leaves the norm or infinity (Theorem 2); from R = 2 on the floor of "
+        "width n - 1 is the norm (derived). The explicit network of width n goes from "
         f"{first.l1_ratio:.2g} at R = {first.box_radius:g} to {last.l1_ratio:.2g} norms at R = {last.box_radius:g}; "
-        f"that of width 3 and {string['depth'].max()} layers errs by {string['l1_ratio'].max():g} (Park et al. 2021, "
-        f"as recalled: n + 1 suffices), so that what {len(exact)} trained ones from width 3 on miss is an optimisation "
-        "gap. (c) Sup norm; width n is not enough where an extremum is strict (Hanin, Sellke 2017; Johnson 2019; as "
-        f"recalled). (d) Theorem 1 (as recalled): width n + 4; measured errors {'keep' if kept else 'do not keep'} "
-        f"what is promised, exponents in the depth {rates}. Trained: median and range of n = {counts.min()} "
-        f"initialisations, {table['num_steps'].max()} steps of Adam (rate of {tried} and depth by training loss)"
+        f"that of width n + 1 (Park et al. 2021: it suffices) and {string['depth'].max()} layers errs by "
+        f"{string['l1_ratio'].max():g}, so that what {len(exact)} trained ones from width 3 on miss is an optimisation "
+        "gap. (c) The same in sup: width n is not enough where an extremum is strict (Hanin, Sellke 2017; Johnson "
+        "2019). (d) L1, width n + 4, dense by Theorem 1, which has no rate: errors "
+        f"{'keep' if kept else 'do not keep'} what the construction, derived here, promises; exponents in the depth "
+        f"{rates}, about -1/n. Theorems as recalled. Trained: median and range of n = {counts.min()} initialisations, "
+        f"{table['num_steps'].max()} steps of Adam (rate of {tried} and depth by training loss)"
         f"{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}; errors in (a) and (d) sampled, in (b) "
         "and (c) exact."
     )

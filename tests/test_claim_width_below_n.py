@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from claims import claim, figure_of
+from matplotlib.lines import Line2D
 from scripts import ROOT, load
 from test_figures import given
 
+from widththeory import plotting
 from widththeory.bounds.minimum_width import minimum_width
 from widththeory.bounds.square_sum import square_sum_floor
 from widththeory.constructions.pyramid import Pyramid
@@ -122,9 +124,9 @@ def test_crossing_counts_widths_from_which_on_all_are_under():
     assert found["width"].tolist() == [3.0, 3.0, 4.0]
     assert found["floor"].tolist() == [0.45, 0.3, 0.225]
     caption = given(FIGURE.caption, tables)
-    assert "pass the floor from width n + 2 (n = 1), n + 1 (n = 2), n + 1 (n = 3) on" in caption
+    assert "pass the floor from width n + 2 (n = 1), n + 1 (n = 2, 3) on" in caption
     assert "The transition holds" in caption
-    assert "-1.00 (n = 1, theorem -1), -0.50 (n = 2, theorem -0.5)" in caption
+    assert "-1.00 (n = 1), -0.50 (n = 2), -0.33 (n = 3), about -1/n" in caption
 
 
 def test_an_explicit_network_above_the_floor_denies_the_transition():
@@ -132,3 +134,34 @@ def test_an_explicit_network_above_the_floor_denies_the_transition():
     tables["network"].loc[tables["network"]["kind"] == "narrowest", "relative"] = 0.9
     assert given(FIGURE.verdict, tables).state == "not held"
     assert "The transition does not hold" in given(FIGURE.caption, tables)
+
+
+def test_the_cube_has_a_panel_for_each_n_that_tells_and_no_more_than_fit():
+    fits = pd.DataFrame({"target": FIGURE.CUBE, "target.input_dim": [1, 2, 3, 4, 5, 6, 7, 8]})
+    network = pd.DataFrame({"kind": "narrowest", "input_dim": [1, 2, 3, 4, 5]})
+    assert FIGURE.shown(fits, network) == [1, 2, 5, 8]
+    assert FIGURE.shown(fits, network[network["input_dim"] < 2]) == [1, 2, 8]
+    assert FIGURE.shown(fits.iloc[:4], network) == [1, 2, 3, 4]
+
+
+def test_of_each_n_the_floor_ends_below_the_width_of_the_star():
+    """So that grey is what no network reaches, and no trained network of a width without a floor stands on it."""
+    tables = FAKE.tables(1)
+    with plotting.style():
+        panels = given(FIGURE.figure, tables).axes
+    for dim, axes in zip(FAKE.DIMS, panels, strict=False):
+        lines = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
+        floor, star = lines["floor, width < max$(n,2)$"], lines["explicit, width max$(n,2)$"]
+        assert set(floor.get_ydata()) == {FAKE.below(dim)}
+        assert star.get_xdata().tolist() == [max(dim, 2) - dim]
+        assert floor.get_xdata()[1] == max(dim, 2) - dim - 0.5
+
+
+def test_no_two_entries_of_a_legend_look_alike():
+    tables = FAKE.tables(1)
+    with plotting.style():
+        panels = given(FIGURE.figure, tables).axes
+    for axes in panels:
+        lines = [handle if isinstance(handle, Line2D) else handle[0] for handle in axes.get_legend_handles_labels()[0]]
+        looks = [(line.get_color(), line.get_marker(), str(line.get_linestyle())) for line in lines]
+        assert len(set(looks)) == len(looks) > 2
