@@ -10,7 +10,7 @@ Decided:  proven, computed
 Certain:  proven: a table of theorems of the papers cited, some as recalled. Computed: the errors of the explicit
           networks.
 Command:  python experiments/minimum_width_atlas.py                    (smoke: --scale smoke, seconds)
-Time:     a few seconds at smoke and laptop scale, a minute at paper scale; nothing is fitted.
+Time:     a few seconds at smoke and laptop scale, some minutes at paper scale; nothing is fitted.
 Result:   results/<scale>/minimum_width_atlas.csv, both bounds with their sources for each space, activation and pair of
           dimensions; .networks.csv, measured errors of explicit networks of the least width against their depth.
 Figure:   paper_figures/minimum_width_atlas.py
