@@ -1,6 +1,7 @@
 """What a person sees who types a command: files in their place, one sentence when something is wrong."""
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,6 +44,8 @@ def main(config: Config) -> None:
         import numpy as np
 
         np.ones(2) + np.ones(3)
+    if config.trouble == "outcome":
+        raise command.OutcomeError("all 8 fits failed")
     if config.trouble == "defect":
         {}["missing"]
     if config.trouble == "full disk":
@@ -157,6 +160,8 @@ def test_help_tells_the_claim_and_the_flags(root):
         (["--seeds", "0"], "seeds must be at least 1, got 0"),
         (["--trouble", "ours"], "width must be at least 1, got 0"),
         (["--trouble", "full disk"], "table.csv: No space left on device"),
+        (["--out", ""], "--out must be a path, got '' (. is the working folder)"),
+        (["--out="], "--out must be a path, got ''"),
         (["--out", "experiments/claim.py"], "cannot write to the folder experiments/claim.py: File exists"),
     ],
 )
@@ -198,6 +203,34 @@ def test_defects_keep_their_traceback(root, trouble, said):
     done = run(root, "experiments/claim.py", "--trouble", trouble, status=1)
     assert "Traceback" in done.stderr
     assert said in done.stderr
+
+
+def test_what_came_out_wrong_is_a_sentence_and_status_1(root):
+    assert run(root, "experiments/claim.py", "--trouble", "outcome", status=1).stderr == "claim.py: all 8 fits failed\n"
+
+
+def test_a_package_is_called_by_its_command():
+    done = run(Path(), "-m", "widththeory", "--help").stdout
+    assert done.startswith("usage: python -m widththeory [-h] ")
+    examples = [line for line in done.splitlines() if line.startswith("  python -m widththeory ")]
+    assert [line.split()[3] for line in examples] == ["plan", "status", "show", "export", "verify", "merge"]
+    said = run(Path(), "-m", "widththeory", "show", "--rows", "x", status=2).stderr
+    assert said == "python -m widththeory: --rows must be an integer, got 'x' (see --help)\n"
+
+
+def test_a_copied_folder_is_not_run_by_the_code_of_the_old_one(root):
+    (root / "widththeory").mkdir()
+    shutil.copy(command.__file__, root / "widththeory/command.py")
+    for script in ("experiments/claim.py", "paper_figures/claim.py"):
+        said = run(root, script, status=2).stderr
+        assert f"this script stands beside the package {root}/widththeory, but {Path(command.__file__).parent}" in said
+        assert said.endswith(f"remove {root}/.venv and run make figures, or set PYTHONPATH={root}\n")
+        assert said.count("\n") == 1
+    assert not (root / "results").exists()
+    (root / "widththeory/command.py").unlink()
+    (root / "widththeory").rmdir()
+    (root / "widththeory").symlink_to(Path(command.__file__).parent)
+    run(root, "experiments/claim.py")
 
 
 def test_interrupted(root):

@@ -5,6 +5,10 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +23,7 @@ from fake_targets import wave
 
 from widththeory import command, engines, fit
 from widththeory import grid as engine
-from widththeory.engines import LostChunkError, Options, Slurm, slurm
+from widththeory.engines import LostChunkError, Options, Slurm, ray, slurm
 from widththeory.experiment import Flags
 from widththeory.ledger import Ledger
 from widththeory.progress import Lines
@@ -203,6 +207,8 @@ def test_the_sbatch_file_asks_for_what_the_flags_say(tmp_path, monkeypatch):
         (["--slurm.hours", "0"], "hours must be positive, got 0.0"),
         (["--slurm.gpus", "-1"], "gpus must be an integer of at least 0, got -1"),
         (["--engine", "mesos"], "engine must be one of"),
+        (["--scheduler", "tcp://a:1"], "scheduler must go with engine dask or ray, got 'tcp://a:1' with pool"),
+        (["--engine", "slurm", "--scheduler", "a"], "scheduler must go with engine dask or ray, got 'a' with slurm"),
     ],
 )
 def test_wrong_flags_are_one_sentence(flags, said):
@@ -263,3 +269,50 @@ def test_a_scheduler_that_is_not_there_is_said(monkeypatch, tmp_path):
     for name, said in (("dask", r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"), ("slurm", "can submit jobs")):
         with pytest.raises(ValueError, match=said), engines.open_engine(name, dead):
             pass
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{}", "ray://127.0.0.1:{}"])
+def test_a_ray_that_is_not_there_is_said_at_once(address, monkeypatch):
+    """Ray itself would wait for many minutes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        given = address.format(server.getsockname()[1])
+        ray._check_answers(given)
+    with (
+        pytest.raises(ValueError, match=f"^no Ray cluster answers at {given}: Connection refused$"),
+        engines.open_engine("ray", Options(scheduler=given)),
+    ):
+        pass
+    connected = []
+    monkeypatch.setattr(ray.socket, "create_connection", lambda *place: connected.append(place) or socket.socket())
+    for given in ("auto", "ray://head", "[::1]:6379"):
+        ray._check_answers(given)
+    assert connected == [(("head", 10001), 10.0), (("::1", 6379), 10.0)]
+
+
+@pytest.mark.parametrize("given", ["head", "", "tcp://head:1", "head:0", "head:99999", "ray://", "a b:1"])
+def test_an_address_that_is_none_of_rays_is_said(given):
+    with pytest.raises(ValueError, match=r"must be auto, host:port or ray://host:port, got '"):
+        ray._check_answers(given)
+
+
+def test_ctrl_c_on_a_terminal_stops_jobs_without_a_word_of_theirs(tmp_path):
+    """It goes to all processes of the group."""
+    script = (
+        "from pathlib import Path; import sys, time; from widththeory import command, engines\n"
+        "with command.plain_errors(), engines.open_engine('slurm', engines.Options(1, folder=Path(sys.argv[1]),"
+        " slurm=engines.Slurm(local=True))) as jobs:\n"
+        "    jobs.submit(time.sleep, 60).result()\n"
+    )
+    arguments = [sys.executable, "-c", script, str(tmp_path)]
+    with subprocess.Popen(arguments, start_new_session=True, stderr=subprocess.PIPE, text=True) as process:
+        for _ in range(1200):
+            time.sleep(0.05)
+            if list(tmp_path.glob("*_log.err")):  # the controller has started its task
+                break
+        (controller,) = (one for one in psutil.Process(process.pid).children() if "submitit" in " ".join(one.cmdline()))
+        time.sleep(0.2)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert said == "interrupted; what is finished is kept, and the same command goes on from there\n"
+    assert controller.wait(timeout=30) != 0 or not controller.is_running()
+    assert "KeyboardInterrupt" in (tmp_path / "controllers.log").read_text()

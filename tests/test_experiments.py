@@ -2,6 +2,7 @@
 
 import importlib.util
 import inspect
+import io
 import json
 import os
 import re
@@ -9,15 +10,17 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from claims import claim, figure_of, smoke
+from fake_fits import fake_measure, grid
 from scripts import EXPERIMENTS, ROOT, load
 
-from widththeory import command, identity
-from widththeory.experiment import fit_table
+from widththeory import command, identity, progress
+from widththeory.experiment import Flags, fit_table, write_table
 
 FITTED = [path for path in EXPERIMENTS if hasattr(load(path), "settings")]
 MEASURING = [
@@ -239,3 +242,75 @@ def test_an_interrupted_run_leaves_its_rows_and_says_what_is_missing(tmp_path, m
     assert declared == len(module.settings(config)) > len(rows)
     assert command._missing(tmp_path / f"{path.stem}.csv", rows) == f", {len(rows)} of {declared} cells computed"
     assert command._missing(tmp_path / "other.csv", rows) == ""
+
+
+# --- what a run tells -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def told(tmp_path, monkeypatch, capsys):
+    """Runs a grid of eight cells, of which some fail, in a working folder of its own, and gives what it said."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(failing, **flags):
+        cells = grid(widths=(3,), seeds=2)
+        cells = [replace(one, trouble="raise") if index < failing else one for index, one in enumerate(cells)]
+        flags = Flags(**{"scale": "smoke", "out": tmp_path / "results", "jobs": 1, "log": "plain"} | flags)
+        try:
+            fit_table("experiments/claim.py", flags, cells, fake_measure)
+        finally:
+            said = capsys.readouterr()
+            run.out, run.err = said.out.splitlines(), said.err.splitlines()
+
+    return run
+
+
+def test_a_run_says_where_its_table_is(told, tmp_path, capsys):
+    told(0)
+    assert told.err[-1] == "claim: its table is results/claim.csv"
+    told(0)
+    assert told.err == ["claim: nothing missing; its table is results/claim.csv"]
+    told(0, log="none")
+    assert (told.out, told.err) == ([], [])
+    told(0, log="json")
+    assert told.err == []
+    text = "claim: nothing missing; its table is results/claim.csv"
+    assert [json.loads(line) for line in told.out] == [{"event": "note", "text": text}]
+    write_table("experiments/theory.py", Flags(out=tmp_path / "results", log="plain"), "", pd.DataFrame({"n": [1]}))
+    assert capsys.readouterr().err == "theory: its table is results/theory.csv\n"
+
+
+def test_rows_that_failed_are_told_and_how_to_measure_them_again(told):
+    said = "claim: 8 of 8 cells, 7 failed (--retry-failed measures them again); its table is results/claim.csv"
+    told(7)
+    assert told.err[-1] == said
+    told(7)
+    assert told.err == [said]
+    told(7, retry_failed=True)
+    assert told.err[0].startswith("claim: 1 of 8 cells")
+
+
+def test_a_grid_that_failed_as_a_whole_ends_in_a_sentence(told):
+    for _ in range(2):
+        with pytest.raises(command.OutcomeError) as stop:
+            told(8)
+        assert re.fullmatch(r"all 8 fits failed, the first with: ZeroDivisionError: seed \d is poison", str(stop.value))
+        assert told.err[-1].endswith("its table is results/claim.csv")
+
+
+def test_hours_too_few_for_any_fit_are_told(told):
+    with pytest.raises(command.OutcomeError, match=r"^no fit was begun: the hours were over before the first$"):
+        told(0, hours=1e-12)
+    assert "the time is over: 8 cells of claim are left for another run" in told.err
+
+
+def test_a_run_that_is_over_has_no_time_left():
+    state = progress.State("claim", 24, 8, 0, measured=8, elapsed=4.0, remaining=0.0)
+    lines, events, bar = (io.StringIO() for _ in range(3))
+    progress.Lines(lines).finish(state)
+    assert lines.getvalue() == "claim: 8 of 24 cells, 2 cells/s; 4 s\n"
+    progress.JsonLines(events).finish(state)
+    assert json.loads(events.getvalue())["remaining"] is None
+    progress.Bar(bar).finish(state)
+    assert "left" not in bar.getvalue()
+    assert state.text().endswith(", less than 1 s left")

@@ -78,7 +78,7 @@ def test_folders_that_cannot_be_written_are_said_to_be(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(LedgerError, match="cannot be made"):
         Ledger.open(tmp_path / "file" / "ledger.sqlite")
-    with pytest.raises(LedgerError, match="cannot be opened"):
+    with pytest.raises(LedgerError, match="is not a ledger: it is a folder"):
         Ledger.open(tmp_path)
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
         ledger.record("claim", rows([FIT]))

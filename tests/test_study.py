@@ -66,10 +66,10 @@ def said(root, action, *flags, capsys):
     return capsys.readouterr().out
 
 
-def refused(root, action, *flags, capsys):
+def refused(root, action, *flags, capsys, status=2):
     with pytest.raises(SystemExit) as stop:
         command.run(main.main, [action, "--scale", "smoke", "--root", str(root), *flags])
-    assert stop.value.code == 2
+    assert stop.value.code == status
     out = capsys.readouterr()
     assert out.err.count("\n") == 1
     return out.out, out.err
@@ -101,6 +101,84 @@ def test_status_tells_failures_pace_and_what_is_missing(root, capsys):
     assert " cells/s, " in text
     assert " left\n" in text
     assert "  failed: width=3, seed=0, learning_rate=0.001: ZeroDivisionError: seed 0 is poison\n" in text
+
+
+def test_rows_that_the_grid_does_not_declare_are_told_apart(root, capsys):
+    with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
+        engine.run(grid(seeds=1), fake_measure, ledger, experiment="claim", jobs=1, progress="none")
+    named = ("--claims", "claim")
+    told = "claim: 4 of 4 cells done, nothing missing, 12 more rows in the ledger\n"
+    assert said(root, "plan", *named, capsys=capsys) == told
+    assert said(root, "status", *named, capsys=capsys).startswith(
+        "claim: 4 of 4 cells done, 12 more rows in the ledger\n"
+    )
+    (root / "results/smoke/claim.grid.csv").write_text("cells\n9\n")  # the last run had more seeds, say
+    text = said(root, "status", *named, capsys=capsys)
+    assert text.startswith("claim: 9 of 9 cells done, 7 more rows in the ledger\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("import widththeory.nowhere", "cannot be imported: No module named 'widththeory.nowhere'"),
+        ("def settings(:", "cannot be imported: invalid syntax (broken.py, line 1)"),
+        ("{}['missing']", "cannot be imported: KeyError: 'missing'"),
+        ("import sys\nsys.exit(3)", "cannot be imported: it ends the process: 3"),
+    ],
+)
+@pytest.mark.parametrize("action", ["plan", "status", "show", "export", "verify"])
+def test_a_broken_experiment_is_named_and_the_others_are_told(root, action, text, reason, tmp_path, capsys):
+    (root / "experiments/broken.py").write_text(text)
+    more = {"export": ["--out", str(tmp_path / "tables")], "verify": ["--sample", "0"]}.get(action, [])
+    out, err = refused(root, action, *more, capsys=capsys)
+    assert out.startswith(f"broken: broken: {reason}\nclaim: ")
+    assert "1 of 3 experiments is broken, see above" in err
+    assert "experiments.broken" not in sys.modules
+
+
+def test_a_grid_that_cannot_be_made_is_told(root, capsys):
+    (root / "experiments/broken.py").write_text(EXPERIMENT.replace("return [", "return 1 / 0, ["))
+    out, _ = refused(root, "plan", capsys=capsys)
+    assert out.startswith("broken: broken: its grid cannot be made: ZeroDivisionError: division by zero\nclaim: 4 of 4")
+    (root / "paper_figures/claim.py").write_text("import nowhere")
+    out, _ = refused(root, "verify", "--claims", "claim", "--sample", "0", capsys=capsys)
+    assert "claim: broken: paper_figures/claim.py cannot be imported: No module named 'nowhere'\n" in out
+
+
+@pytest.mark.parametrize("action", ["show", "export", "verify"])
+def test_no_rows_are_no_success(root, action, tmp_path, capsys):
+    more = ("--out", str(tmp_path / "tables")) if action == "export" else ()
+    out, err = refused(root, action, "--claims", "theory", *more, capsys=capsys)
+    assert out == "theory: nothing to fit\n"
+    assert f"none of the experiments asked for has rows at scale smoke in {root}/results\n" in err
+    for path in root.glob("results/smoke/claim.*"):
+        if path.name != "claim.floor.csv":
+            path.unlink()
+    out, err = refused(root, action, *more, capsys=capsys)
+    assert out == "claim: no rows at scale smoke\ntheory: nothing to fit\n"
+    assert "none of the experiments has rows at scale smoke" in err
+
+
+def test_verify_takes_both_its_numbers_from_one_place(root, capsys):
+    with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
+        ledger.connection.execute("DELETE FROM rows")
+    text = said(root, "verify", "--sample", "9", capsys=capsys)  # the rows of the table, as of a fresh clone
+    assert "claim: 4 rows came out again to the bit, 0 did not\nclaim: 0 of 4 rows under their floor\n" in text
+    with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
+        engine.run(grid(seeds=1), fake_measure, ledger, experiment="claim", jobs=1, progress="none")
+    out, _ = refused(root, "verify", capsys=capsys)
+    assert out == "claim: of its 12 rows none is done and of the smoke grid\ntheory: nothing to fit\n"
+
+
+def test_what_no_module_measures_is_said(root, capsys):
+    (root / "experiments/claim.py").write_text(
+        "from fake_fits import grid\nConfig = dict\ndef settings(config):\n    return grid(seeds=1)\n"
+    )
+    (root / "results/smoke/claim.floor.csv").unlink()
+    with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
+        engine.run(grid(seeds=1), fake_measure, ledger, experiment="claim", jobs=1, progress="none")
+    text = said(root, "verify", "--claims", "claim", capsys=capsys)
+    assert text == "claim: nothing measures a FakeFit again to the bit\n"
 
 
 def test_show_gives_the_best_rows_with_what_varies(root, capsys):
@@ -137,7 +215,7 @@ def test_verify_measures_again_and_compares_with_floors(root, capsys):
     assert "claim: 4 rows came out again to the bit, 0 did not\n" in text
     assert "claim: 0 of 4 rows under their floor\n" in text
     (root / "results/smoke/claim.floor.csv").write_text("width,relative_floor\n3,1e9\n4,1e-9\n")
-    out, err = refused(root, "verify", "--sample", "0", capsys=capsys)
+    out, err = refused(root, "verify", "--sample", "0", capsys=capsys, status=1)
     assert out.count("claim: under its floor: ") == 2
     assert "2 rows are not what they should be" in err
 
@@ -146,9 +224,9 @@ def test_verify_finds_a_forged_row_and_excuses_other_versions(root, capsys):
     with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
         change = "UPDATE rows SET metrics = json_set(metrics, '$.train_mse', 0.5) WHERE id = 1"
         ledger.connection.execute(change)
-    out, err = refused(root, "verify", "--sample", "9", capsys=capsys)
+    out, err = refused(root, "verify", "--sample", "9", capsys=capsys, status=1)
     assert "was 0.5, though made by the same versions" in out
-    assert "1 rows are not what they should be" in err
+    assert "1 row is not what it should be" in err
     with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
         ledger.connection.execute("UPDATE provenance SET text = json_set(text, '$.jax', '0.1.0')")
     text = said(root, "verify", "--sample", "9", capsys=capsys)
@@ -164,12 +242,54 @@ def test_merge_takes_rows_of_other_machines(root, tmp_path, capsys):
             ledger.record("elsewhere", [])
     text = said(root, "merge", "--ledgers", *map(str, halves), capsys=capsys)
     assert [line.split()[1] for line in text.splitlines()] == ["24", "12"]
+    assert text.splitlines()[1].endswith("1.sqlite; the smoke grid declares 0 of the 36 rows there")
     with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
         assert ledger.counts("claim")["done"] == 4 + 36
         assert ledger.missing("claim", grid(seeds=3)) == []
     assert said(root, "merge", "--ledgers", str(halves[0]), capsys=capsys).split()[1] == "0"
     assert "merge needs --ledgers" in refused(root, "merge", capsys=capsys)[1]
     assert "there is no ledger" in refused(root, "merge", "--ledgers", "nowhere.sqlite", capsys=capsys)[1]
+
+
+def test_merge_says_what_it_did_not_find(root, tmp_path, capsys):
+    (tmp_path / "empty.sqlite").touch()
+    with Ledger.open(tmp_path / "other.sqlite") as ledger:
+        engine.run(grid(seeds=1), fake_measure, ledger, experiment="elsewhere", jobs=1, progress="none")
+    named, empty, other = ("--claims", "claim"), str(tmp_path / "empty.sqlite"), str(tmp_path / "other.sqlite")
+    out, err = refused(root, "merge", *named, "--ledgers", empty, other, capsys=capsys)
+    assert out == f"no rows of claim in {empty}; it has none at all\nno rows of claim in {other}; it has elsewhere\n"
+    assert "nothing was merged into" in err
+    out, _ = refused(root, "merge", "--ledgers", other, capsys=capsys)
+    assert out == f"no rows of these experiments in {other}; it has elsewhere\n"
+    own = str(root / "results/smoke/claim.sqlite")
+    text = said(root, "merge", "--claims", "claim", "theory", "--ledgers", own, capsys=capsys)
+    assert text == (
+        f"no rows of theory in {own}; it has claim\n"
+        f"claim: 0 rows from {own}; the smoke grid declares 4 of the 4 rows there\n"
+    )
+
+
+def test_merge_names_the_file_that_it_was_given(root, tmp_path, capsys):
+    theirs = tmp_path / "theirs.sqlite"
+    theirs.write_text("not a ledger at all, but long enough to be a header " * 9)
+    assert f" {theirs} is not a ledger: it is not" in refused(root, "merge", "--ledgers", str(theirs), capsys=capsys)[1]
+    shutil.copy(root / "results/smoke/claim.sqlite", theirs)
+    with Ledger.open(theirs) as ledger:
+        ledger.connection.execute("UPDATE rows SET key = 'x' WHERE id = 1")
+    assert f" {theirs} is not to be trusted" in refused(root, "merge", "--ledgers", str(theirs), capsys=capsys)[1]
+    (tmp_path / "folder").mkdir()
+    err = refused(root, "merge", "--ledgers", str(tmp_path / "folder"), capsys=capsys)[1]
+    assert f"there is no ledger {tmp_path}/folder, but a folder" in err
+
+
+def test_merge_goes_on_where_an_experiment_is_broken(root, tmp_path, capsys):
+    shutil.copy(root / "results/smoke/claim.sqlite", tmp_path / "theirs.sqlite")
+    (root / "results/smoke/claim.sqlite").unlink()
+    (root / "experiments/claim.py").write_text("import nowhere")
+    out, err = refused(root, "merge", "--ledgers", str(tmp_path / "theirs.sqlite"), capsys=capsys)
+    assert out.startswith("claim: 4 rows from ")
+    assert out.endswith("; broken: cannot be imported: No module named 'nowhere'\n")
+    assert "broken experiments" in err
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ A figure, `paper_figures/<claim>.py`, has `figure(table) -> Figure` and `caption
 
 which gives it `--scale`, `--table` and `--out`. Nothing here imports jax.
 
-Exit status: 0 done; 2 wrong input or a file that cannot be used, said in one sentence on stderr; 130 interrupted. Any
-other exception is a defect and keeps its traceback.
+Exit status: 0 done; 1 done, and what came out is wrong (`OutcomeError`); 2 wrong input or a file that cannot be used;
+130 interrupted. Each is said in one sentence on stderr. Any other exception is a defect and keeps its traceback.
 """
 
 import contextlib
@@ -43,6 +43,11 @@ Scale = Literal["smoke", "laptop", "paper"]
 ConfigType = TypeVar("ConfigType")
 
 _PACKAGE = Path(__file__).resolve().parent
+_SCRIPTS = ("experiments", "paper_figures")  # folders of those that belong to the package beside them
+
+
+class OutcomeError(Exception):
+    """What was asked for was done, and came out wrong: said in one sentence, with exit status 1."""
 
 
 def results_file(script: str | Path, scale: Scale, out: Path | None = None, *, suffix: str = ".csv") -> Path:
@@ -71,12 +76,12 @@ def _folder(kind: str, script: str | Path, scale: Scale, out: Path | None) -> Pa
         with tempfile.TemporaryFile(dir=folder):  # the one check that also holds for root and read-only mounts
             pass
     except OSError as reason:
-        raise OSError(f"cannot write to the folder {_shown(folder)}: {reason.strerror}") from None
+        raise OSError(f"cannot write to the folder {shown(folder)}: {reason.strerror}") from None
     return folder
 
 
-def _shown(path: Path) -> str:
-    """`path` as a person standing in the working folder would write it."""
+def shown(path: Path) -> str:
+    """The path as a person standing in the working folder would write it."""
     with contextlib.suppress(ValueError):
         return str(path.relative_to(Path.cwd()))
     return str(path)
@@ -91,21 +96,42 @@ def parse(config: type[ConfigType], arguments: Sequence[str] | None = None, *, d
     """
     import tyro  # here, so that scripts that only import a Config from each other need no flags
 
+    given = sys.argv[1:] if arguments is None else arguments
+    _check_paths(given, config)
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(config, args=arguments, description=_sections(description))
+            return tyro.cli(config, prog=_program(), args=arguments, description=_sections(description))
     except SystemExit as stop:
         if stop.code in (None, 0):
             raise
         reason = _first_paragraph(said.getvalue())
-        given = sys.argv[1:] if arguments is None else arguments
         raise ValueError(f"{_plainly(reason, given, config)} (see --help)") from None
 
 
+def _program() -> str:
+    """How this process was called: the path of a script, or `python -m` and the package."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is not None and spec.name.endswith(".__main__") and Path(sys.argv[0]).name == "__main__.py":
+        return f"python -m {spec.name.removesuffix('.__main__')}"
+    return sys.argv[0]
+
+
+def _check_paths(arguments: Sequence[str], config: type) -> None:
+    """Refuse an empty path, which would be taken for the working folder: mostly a variable that is not set."""
+    for word, following in itertools.pairwise([*arguments, "-"]):
+        name, equals, value = word.partition("=")
+        if word.startswith("--") and not (value if equals else following):
+            flag = name.replace("_", "-")
+            with contextlib.suppress(KeyError):  # an unknown flag is told by tyro
+                if re.search(r"\bPath\b", str(_hint(config, flag))):
+                    raise ValueError(f"{flag} must be a path, got '' (. is the working folder)")
+
+
 def _sections(description: str) -> str:
-    """Each section of a docstring as a paragraph of its own: tyro wraps paragraphs, and would join sections."""
-    return re.sub(r"\n(?=\w+: )", "\n\n", re.sub(r"\n[ \t]+(?=\S)", " ", description))
+    """Each section of a docstring as a paragraph of its own, each command as a line: tyro would join them."""
+    whole = re.sub(r"\n[ \t]+(?=\S)", " ", description)
+    return re.sub(r"\n(?=python )", "\n  ", re.sub(r"\n(?=\w+: )", "\n\n", whole))
 
 
 def _first_paragraph(box: str) -> str:
@@ -138,9 +164,7 @@ def _plainly(reason: str, arguments: Sequence[str], config: type) -> str:
 
 def _kind(config: type, flag: str) -> str:
     """What the field behind the flag takes, in words."""
-    hint: Any = config
-    for name in flag.removeprefix("--").replace("-", "_").split("."):
-        hint = get_type_hints(hint)[name]
+    hint = _hint(config, flag)
     several = "tuple" in str(hint)
     for word, name in (("float", "number"), ("int", "integer")):
         if re.search(rf"\b{word}\b", str(hint)):
@@ -148,12 +172,37 @@ def _kind(config: type, flag: str) -> str:
     return "of the kind that --help tells"
 
 
+def _hint(config: type, flag: str) -> Any:
+    """The annotation of the field behind the flag; KeyError where there is none."""
+    hint: Any = config
+    for name in flag.removeprefix("--").replace("-", "_").split("."):
+        hint = get_type_hints(hint)[name]
+    return hint
+
+
 def run(main: Callable[[Any], None], arguments: Sequence[str] | None = None) -> None:
     """Run `main(config: Config)` as a command; its one argument's annotation is the dataclass that holds the flags."""
     (config,) = (hint for name, hint in get_type_hints(main).items() if name != "return")
-    text = sys.modules[main.__module__].__doc__ or ""
+    module = sys.modules[main.__module__]
+    text = module.__doc__ or ""
     with plain_errors():
+        _check_package(getattr(module, "__file__", None))
         main(parse(config, arguments, description=text))
+
+
+def _check_package(script: str | Path | None) -> None:
+    """Refuse to run a script of a copied folder by the package of the folder that it was copied from."""
+    if script is None:
+        return
+    root = Path(script).resolve().parent.parent
+    beside = root / _PACKAGE.name
+    if Path(script).resolve().parent.name not in _SCRIPTS or not (beside / "command.py").is_file():
+        return
+    if not beside.samefile(_PACKAGE):
+        raise ValueError(
+            f"this script stands beside the package {beside}, but {_PACKAGE} is imported: its installation is of "
+            f"another folder; remove {root / '.venv'} and run make figures, or set PYTHONPATH={root}"
+        )
 
 
 @dataclass(frozen=True)
@@ -189,6 +238,7 @@ def draw(
         verdict: what they show, from the same tables; written to <claim>.json for the gallery.
     """
     with plain_errors():
+        _check_package(script)
         options = parse(Drawing, arguments, description=sys.modules[figure.__module__].__doc__ or "")
         claim = Path(script).stem
         source = options.table or Path(script).resolve().parent.parent / "results" / options.scale / f"{claim}.csv"
@@ -215,7 +265,7 @@ def draw(
             text = f"{given(caption).strip()} Scale: {extent}."
             conclusion = verdicts.write(claim, options.scale, extent, text, found) if found else None
             plotting.save(picture, folder, claim, given(drawn) if drawn else read[""], text, conclusion)
-        print(f"{claim}: {_shown(folder / claim)}.pdf")
+        print(f"{claim}: {shown(folder / claim)}.pdf")
 
 
 def _missing(source: Path, table: "pd.DataFrame") -> str:
@@ -233,15 +283,15 @@ def _table(path: Path, claim: str, scale: Scale) -> "pd.DataFrame":
 
     if not path.is_file():
         raise ValueError(
-            f"there is no table {_shown(path)}: `python experiments/{claim}.py --scale {scale}` computes it, "
+            f"there is no table {shown(path)}: `python experiments/{claim}.py --scale {scale}` computes it, "
             f"and `make results SCALE={scale}` all tables"
         )
     try:
         table = pd.read_csv(path)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as reason:
-        raise ValueError(f"{_shown(path)} is not a table of comma-separated values: {reason}") from None
+        raise ValueError(f"{shown(path)} is not a table of comma-separated values: {reason}") from None
     if table.empty:
-        raise ValueError(f"the table {_shown(path)} has no rows")
+        raise ValueError(f"the table {shown(path)} has no rows")
     table.attrs["scale"] = scale
     return table
 
@@ -254,7 +304,7 @@ def _check_some_finished(table: "pd.DataFrame", source: Path, scale: Scale | Non
     if is_fits and finished(table).empty:
         failed = int((table["status"] == "failed").sum())
         told = (
-            f"{failed} of the {len(table)} fits of {_shown(source)} failed and {len(table) - failed} diverged, so that "
+            f"{failed} of the {len(table)} fits of {shown(source)} failed and {len(table) - failed} diverged, so that "
         )
         told += "there is nothing to draw"
         if failed and scale:
@@ -265,7 +315,7 @@ def _check_some_finished(table: "pd.DataFrame", source: Path, scale: Scale | Non
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-    """Say in one sentence what the caller can mend, and end with status 2; leave defects their traceback.
+    """Say in one sentence what the caller can mend, and end with the status above; leave defects their traceback.
 
     A `ValueError` or `RuntimeError` is the caller's matter when this package or the script raised it on purpose. One
     that NumPy or JAX raised on being called wrongly is a defect of ours.
@@ -280,14 +330,24 @@ def plain_errors() -> Iterator[None]:
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
         )  # else the interpreter complains once more at exit
         raise SystemExit(141) from None
+    except OutcomeError as error:
+        _say(str(error))
+        raise SystemExit(1) from None
     except (ValueError, RuntimeError, OSError) as error:
         if not isinstance(error, OSError) and not _raised_on_purpose(error.__traceback__):
             raise
         text = str(error)
         if isinstance(error, OSError) and error.strerror:
-            text = ": ".join(filter(None, (error.filename and _shown(Path(error.filename)), error.strerror)))
-        print(f"{Path(sys.argv[0]).name}: {' '.join(text.split())}", file=sys.stderr)
+            text = ": ".join(filter(None, (error.filename and shown(Path(error.filename)), error.strerror)))
+        _say(text)
         raise SystemExit(2) from None
+
+
+def _say(text: str) -> None:
+    """One line on stderr, after the name of the command."""
+    program = _program()
+    name = program if program.startswith("python -m ") else Path(program).name
+    print(f"{name}: {' '.join(text.split())}", file=sys.stderr)
 
 
 def _raised_on_purpose(trace: TracebackType | None) -> bool:
@@ -298,5 +358,5 @@ def _raised_on_purpose(trace: TracebackType | None) -> bool:
         trace = trace.tb_next
     code = trace.tb_frame.f_code
     here = Path(code.co_filename).resolve()
-    ours = here.is_relative_to(_PACKAGE) or here.parent.name in ("experiments", "paper_figures")
+    ours = here.is_relative_to(_PACKAGE) or here.parent.name in _SCRIPTS
     return ours and dis.opname[code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"

@@ -79,6 +79,8 @@ class Ledger:
 
     def __init__(self, path: Path | str, *, journal_mode: str | None = None) -> None:
         self.path = Path(path)
+        if self.path.is_dir():
+            raise LedgerError(f"{self.path} is not a ledger: it is a folder")
         self.journal_mode = journal_mode
         self.connection = connect(self.path, journal_mode)
         self._known_classes: set[type] = set()

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from widththeory.driver import Written
@@ -92,6 +92,10 @@ class State:
         left = f", {duration(self.remaining)} left" if self.remaining is not None and self.settled < self.total else ""
         return f"{self.experiment}: {self.settled} of {self.total} cells{failed}{rate}{left}"
 
+    def ended(self) -> "State":
+        """The same once the run is over: what is left then is left for another run, and takes no time of this one."""
+        return replace(self, remaining=None) if self.settled < self.total else self
+
 
 @runtime_checkable
 class Reporter(Protocol):
@@ -152,7 +156,7 @@ class Lines:
 
     def finish(self, state: State) -> None:
         """After the last chunk."""
-        self._say(f"{state.text()}; {duration(state.elapsed)}")
+        self._say(f"{state.ended().text()}; {duration(state.elapsed)}")
 
     def _say(self, text: str) -> None:
         self._last = time.monotonic()
@@ -187,7 +191,7 @@ class JsonLines:
 
     def finish(self, state: State) -> None:
         """After the last chunk."""
-        self._say("finish", vars(state))
+        self._say("finish", vars(state.ended()))
 
     def _say(self, event: str, fields: dict[str, Any]) -> None:
         print(json.dumps({"event": event} | fields), file=self.stream, flush=True)
@@ -218,7 +222,7 @@ class Bar:
 
     def finish(self, state: State) -> None:
         """After the last chunk."""
-        self._show(state)
+        self._show(state.ended())
         self._progress.stop()
 
     def _show(self, state: State) -> None:

@@ -3,27 +3,34 @@
 Every function gives text to print. Ledgers that are not there are not made, and nothing is measured but by `verify`.
 """
 
+import contextlib
 import importlib.util
 import inspect
+import itertools
 import random
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from widththeory.command import Scale
+from widththeory.command import OutcomeError, Scale
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from widththeory.ledger import Ledger
 
 _RECENT_SECONDS = 600.0
 _METRICS = ("relative_error", "test_mse", "train_mse", "test_loss", "train_loss")  # what `show` sorts by, best first
 _PROVENANCE = ("jax", "device", "chunk_size")  # on which the last digits depend
+
+
+class BrokenError(Exception):
+    """A script that cannot be imported, or whose grid cannot be made, with the reason."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +44,11 @@ class Study:
     root: Path
     scale: Scale
     claims: tuple[str, ...] = ()
+    named: bool = field(init=False)
+    """Whether `claims` were given."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "named", bool(self.claims))
         there = [script.stem for script in sorted((self.root / "experiments").glob("*.py"))]
         if not there:
             raise ValueError(f"there are no experiments in {self.root / 'experiments'}")
@@ -52,86 +62,182 @@ class Study:
         return self.root / "results" / self.scale / f"{claim}.csv"
 
     def module(self, folder: str, claim: str) -> ModuleType:
-        """The module experiments/<claim>.py or paper_figures/<claim>.py, without running it as a command."""
+        """The module experiments/<claim>.py or paper_figures/<claim>.py, without running it as a command.
+
+        Raises:
+            BrokenError: it cannot be imported.
+        """
         name = f"{folder}.{claim}"
         spec = importlib.util.spec_from_file_location(name, self.root / folder / f"{claim}.py")
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # where its dataclasses look their annotations up
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except (Exception, SystemExit) as error:
+            del sys.modules[name]
+            what = "cannot" if folder == "experiments" else f"{folder}/{claim}.py cannot"
+            raise BrokenError(f"{what} be imported: {_reason(error)}") from error
         return module
 
     def settings(self, claim: str) -> list[Any] | None:
-        """The grid that a claim declares; None if it fits nothing."""
+        """The grid that a claim declares; None if it fits nothing.
+
+        Raises:
+            BrokenError: the experiment cannot be imported, or its grid cannot be made.
+        """
         experiment = self.module("experiments", claim)
         if not hasattr(experiment, "settings"):
             return None
-        return list(experiment.settings(experiment.Config(scale=self.scale)))
+        try:
+            return list(experiment.settings(experiment.Config(scale=self.scale)))
+        except Exception as error:
+            raise BrokenError(f"its grid cannot be made: {_reason(error)}") from error
 
-    @contextmanager
+    @contextlib.contextmanager
     def ledger(self, claim: str, settings: Sequence[Any]) -> "Iterator[Ledger]":
-        """The ledger of a claim, or a passing one that holds the rows of the committed table."""
+        """The ledger of a claim; where that has no rows, a passing one that holds those of the committed table."""
         from widththeory.ledger import Ledger
 
         kept, committed = self.table(claim).with_suffix(".sqlite"), self.table(claim)
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            Ledger.open(kept if kept.exists() else Path(folder) / kept.name) as ledger,
-        ):
-            if not kept.exists() and committed.exists():
+        with contextlib.ExitStack() as opened:
+            if kept.exists():
+                ledger = opened.enter_context(Ledger.open(kept))
+                if ledger.statuses(claim) or not committed.exists():
+                    yield ledger
+                    return
+            folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+            ledger = opened.enter_context(Ledger.open(folder / kept.name))
+            if committed.exists():
                 ledger.import_csv(committed, type(settings[0]), claim)
             yield ledger
+
+
+def _reason(error: BaseException) -> str:
+    """What an exception says, in one line, or else its kind."""
+    text = " ".join(str(error).split())
+    if isinstance(error, SystemExit):
+        return f"it ends the process: {text}"
+    known = isinstance(error, (ImportError, SyntaxError, ValueError)) and text  # sentences by themselves
+    return text if known else f"{type(error).__name__}: {text}"
+
+
+def _each(study: Study, told: Callable[[str], Iterator[str]]) -> Iterator[str]:
+    """What is told of each claim, broken scripts among them.
+
+    Raises:
+        ValueError: after the last line, if one was broken.
+    """
+    broken = 0
+    for claim in study.claims:
+        try:
+            yield from told(claim)
+        except BrokenError as reason:
+            broken += 1
+            yield f"{claim}: broken: {reason}"
+    if broken:
+        raise ValueError(
+            f"{broken} of {len(study.claims)} experiments {'are' if broken > 1 else 'is'} broken, see above"
+        )
+
+
+def _some(study: Study, told: Callable[[str], Iterator[str | None]]) -> Iterator[str]:
+    """As `_each`, where None tells that a claim has rows.
+
+    Raises:
+        ValueError: after the last line, if no claim has rows.
+    """
+    found = False
+
+    def lines(claim: str) -> Iterator[str]:
+        nonlocal found
+        for line in told(claim):
+            if line is None:
+                found = True
+            else:
+                yield line
+
+    yield from _each(study, lines)
+    if not found:
+        asked = "the experiments asked for" if study.named else "the experiments"
+        raise ValueError(f"none of {asked} has rows at scale {study.scale} in {study.root / 'results'}")
 
 
 def plan(study: Study) -> Iterator[str]:
     """Fits that are missing, with the memory and the time that they will take."""
     from widththeory import grid  # slow to import: not before the flags are known to be right
 
-    for claim in study.claims:
+    def told(claim: str) -> Iterator[str]:
         settings = study.settings(claim)
         if settings is None:
             yield f"{claim}: nothing to fit"
-            continue
+            return
         with study.ledger(claim, settings) as ledger:
-            yield f"{claim}: {grid.plan(settings, ledger, experiment=claim).text()}"
+            planned = grid.plan(settings, ledger, experiment=claim)
+            more = sum(ledger.counts(claim).values()) - len(_statuses(ledger, claim, settings))
+            yield f"{claim}: {planned.text()}{_more(more)}"
+
+    return _each(study, told)
 
 
 def status(study: Study) -> Iterator[str]:
     """Rows done and failed, what runs now, its pace and when it will have ended; the first failures in a line each."""
-    for claim in study.claims:
+
+    def told(claim: str) -> Iterator[str]:
         path = study.table(claim).with_suffix(".sqlite")
-        if not path.exists():
+        if path.exists():
+            yield from _status_of(claim, path, study.settings(claim) or [])
+        else:
+            study.module("experiments", claim)  # the grid of paper scale takes seconds to make
             yield f"{claim}: nothing is measured at scale {study.scale} yet"
-            continue
-        yield from _status_of(claim, path)
+
+    return _each(study, told)
 
 
-def _status_of(claim: str, path: Path) -> Iterator[str]:
+def _statuses(ledger: "Ledger", claim: str, settings: Sequence[Any]) -> dict[str, str]:
+    """Status of the rows of a grid's cells, by their keys."""
+    from widththeory.identity import key
+
+    return ledger.statuses(claim, sorted({key(one) for one in settings}))
+
+
+def _more(rows: int) -> str:
+    """Says that a ledger holds rows that a grid does not declare."""
+    return f", {rows} more row{'s' if rows > 1 else ''} in the ledger" if rows > 0 else ""
+
+
+def _status_of(claim: str, path: Path, settings: Sequence[Any]) -> Iterator[str]:
     from widththeory.ledger import Ledger
     from widththeory.progress import duration
 
     with Ledger.open(path) as ledger:
-        counts = ledger.counts(claim)
-        settled, declared = sum(counts.values()), _declared(path)
-        said = f"{claim}: {counts['done']}{f' of {declared}' if declared else ''} cells done"
+        counts, last = ledger.counts(claim), _declared(path) or 0
+        rows = sum(counts.values())
+        statuses = list(_statuses(ledger, claim, settings).values())
+        declared = len(settings)
+        if last > declared:  # the last run had more seeds, say: which cells those are is not known here
+            declared, settled = last, min(rows, last)
+            counts["done"] = max(0, counts["done"] - (rows - settled))
+        else:
+            settled, counts = len(statuses), {name: statuses.count(name) for name in counts}
+        said = f"{claim}: {counts['done']} of {declared} cells done"
         said += f", {counts['failed']} failed" if counts["failed"] else ""
+        said += _more(rows - settled)
         drivers = ledger.drivers(claim)
         recent, span = ledger.recent(claim, time.time() - _RECENT_SECONDS)
         if drivers and recent:
             pace = recent / max(span, 1.0)
             said += f", {drivers} driver{'s' if drivers > 1 else ''} at {pace:.2g} cells/s"
-            if declared and declared > settled:
+            if declared > settled:
                 said += f", {duration((declared - settled) / pace)} left"
-        elif declared and declared > settled:
+        elif declared > settled:
             said += f", {declared - settled} missing and no driver runs"
         yield said
         failures = ledger.failures(claim)
-        for settings, error in failures[:5]:
+        for one, error in failures[:5]:
             short = ", ".join(
-                f"{name}={settings[name]}"
-                for name in ("width", "depth", "seed", "learning_rate", "model")
-                if name in settings
+                f"{name}={one[name]}" for name in ("width", "depth", "seed", "learning_rate", "model") if name in one
             )
             yield f"  failed: {short}: {error.strip().splitlines()[-1] if error.strip() else 'without a reason'}"
         if len(failures) > 5:
@@ -153,16 +259,21 @@ def _declared(path: Path) -> int | None:
 
 def show(study: Study, rows: int, by: str | None) -> Iterator[str]:
     """The best rows of each table, with the settings that vary."""
-    for claim in study.claims:
+
+    def told(claim: str) -> Iterator[str | None]:
         settings = study.settings(claim)
         if settings is None:
             yield f"{claim}: nothing to fit"
-            continue
+            return
         with study.ledger(claim, settings) as ledger:
             table = ledger.table(claim)
         if table.empty:
             yield f"{claim}: no rows at scale {study.scale}"
-            continue
+            return
+        yield None
+        if (table["status"] == "failed").all():
+            yield f"{claim}: {len(table)} rows, which all failed"
+            return
         metric = by or next((name for name in _METRICS if name in table), None)
         if metric is None or metric not in table:
             raise ValueError(f"{claim} has no column {metric!r}; it has {', '.join(map(str, table.columns))}")
@@ -172,19 +283,24 @@ def show(study: Study, rows: int, by: str | None) -> Iterator[str]:
         yield f"{claim}: {len(table)} rows, by {metric}"
         yield best[[*varying, metric]].to_string(index=False)
 
+    return _some(study, told)
+
 
 def export(study: Study, out: Path, kind: str) -> Iterator[str]:
     """Write each table to a file of `out`: <claim>.csv, exact and deterministic, or <claim>.parquet."""
     if kind == "parquet" and importlib.util.find_spec("pyarrow") is None:
         raise ValueError("Parquet files need the library pyarrow (pip install pyarrow); --kind csv needs nothing")
-    for claim in study.claims:
+
+    def told(claim: str) -> Iterator[str | None]:
         settings = study.settings(claim)
         if settings is None:
-            continue
+            yield f"{claim}: nothing to fit"
+            return
         with study.ledger(claim, settings) as ledger:
             if not ledger.statuses(claim):
                 yield f"{claim}: no rows at scale {study.scale}"
-                continue
+                return
+            yield None
             path = out / f"{claim}.{kind}"
             out.mkdir(parents=True, exist_ok=True)
             if kind == "csv":
@@ -195,25 +311,61 @@ def export(study: Study, out: Path, kind: str) -> Iterator[str]:
                 part.replace(path)
             yield f"{claim}: {path}"
 
+    return _some(study, told)
+
 
 def merge(study: Study, others: Sequence[Path]) -> Iterator[str]:
-    """Take over the rows of ledgers that other machines filled; a row that is there already stays."""
+    """Take over the rows of ledgers that other machines filled; a row that is there already stays.
+
+    Raises:
+        ValueError: no ledgers, or files that are none; after the last line, if they had no rows of these experiments.
+    """
     from widththeory.ledger import Ledger
-    from widththeory.storage import copy_file
 
     if not others:
         raise ValueError("merge needs --ledgers, the files to take rows from")
+    found = broken = 0
     for other in others:
         if not other.is_file():
-            raise ValueError(f"there is no ledger {other}")
-        with tempfile.TemporaryDirectory() as folder:
-            # A copy: it is somebody else's, and may be on a disk that cannot be written.
-            copy = Path(folder) / other.name
-            copy_file(other, copy)
+            raise ValueError(f"there is no ledger {other}{', but a folder' if other.is_dir() else ''}")
+        with _copied(other) as source:
+            there = source.experiments()
+            asked = [claim for claim in study.claims if claim in there]
+            lacking = [claim for claim in study.claims if claim not in there] if study.named else []
+            if lacking or not asked:
+                whose = " or ".join(lacking) or "these experiments"
+                yield f"no rows of {whose} in {other}; it has {', '.join(there) or 'none at all'}"
+            for claim in asked:
+                found += 1
+                with Ledger.open(study.table(claim).with_suffix(".sqlite")) as ledger:
+                    said = f"{claim}: {ledger.take(source, claim)} rows from {other}"
+                try:
+                    declared = len(_statuses(source, claim, study.settings(claim) or []))
+                    rows = sum(source.counts(claim).values())
+                    yield f"{said}; the {study.scale} grid declares {declared} of the {rows} rows there"
+                except BrokenError as reason:
+                    broken += 1
+                    yield f"{said}; broken: {reason}"
+    if not found:
+        raise ValueError(f"nothing was merged into {study.root / 'results' / study.scale}, see above")
+    if broken:
+        raise ValueError("the grids of broken experiments are not known, see above")
+
+
+@contextlib.contextmanager
+def _copied(path: Path) -> "Iterator[Ledger]":
+    """A copy of a ledger: it is somebody else's, and may be on a disk that cannot be written."""
+    from widththeory.ledger import Ledger, LedgerError
+    from widththeory.storage import copy_file
+
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
+        try:
+            copy_file(path, copy)
             with Ledger.open(copy) as source:
-                for claim in sorted(set(source.experiments()) & set(study.claims)):
-                    with Ledger.open(study.table(claim).with_suffix(".sqlite")) as ledger:
-                        yield f"{claim}: {ledger.take(source, claim)} rows from {other}"
+                yield source
+        except LedgerError as error:
+            raise LedgerError(str(error).replace(str(copy), str(path))) from error
 
 
 def verify(study: Study, sample: int, seed: int, measure: Callable[..., Any] | None = None) -> Iterator[str]:
@@ -223,39 +375,58 @@ def verify(study: Study, sample: int, seed: int, measure: Callable[..., Any] | N
     kind of device it comes out to the bit; made by others it is listed with what differs.
 
     Raises:
-        ValueError: after the last line, if a row did not come out again, or one lies under its floor.
+        OutcomeError: after the last line, if a row did not come out again, or one lies under its floor.
+        ValueError: after the last line, if no experiment has rows.
     """
     wrong = 0
-    for claim in study.claims:
+
+    def told(claim: str) -> Iterator[str | None]:
+        nonlocal wrong
         settings = study.settings(claim)
-        if settings is not None:
-            for bad, line in _again(study, claim, settings, sample, seed, measure):
+        if settings is None:
+            yield f"{claim}: nothing to fit"
+            return
+        with study.ledger(claim, settings) as ledger:
+            rows, table = sum(ledger.counts(claim).values()), ledger.table(claim, settings)
+            if not rows:
+                yield f"{claim}: no rows at scale {study.scale}"
+                return
+            if not (table["status"] == "done").any():
+                yield f"{claim}: of its {rows} rows none is done and of the {study.scale} grid"
+                return
+            yield None
+            again = _again(claim, settings, table, sample, seed, measure)
+            for bad, line in itertools.chain(again, _under_floor(study, claim, settings, ledger)):
                 wrong += bad
                 yield line
-        for bad, line in _under_floor(study, claim):
-            wrong += bad
-            yield line
+
+    yield from _some(study, told)
     if wrong:
-        raise ValueError(f"{wrong} rows are not what they should be, see above")
+        rows = f"{wrong} rows are not what they" if wrong > 1 else "1 row is not what it"
+        raise OutcomeError(f"{rows} should be, see above")
 
 
 def _again(
-    study: Study, claim: str, settings: list[Any], sample: int, seed: int, measure: Callable[..., Any] | None
+    claim: str,
+    settings: list[Any],
+    table: "pd.DataFrame",
+    sample: int,
+    seed: int,
+    measure: Callable[..., Any] | None,
 ) -> Iterator[tuple[bool, str]]:
     from widththeory import identity, provenance
     from widththeory.executors import InProcess
     from widththeory.packing import pack
     from widththeory.processes import accelerator_memory
 
-    with study.ledger(claim, settings) as ledger:
-        rows = {record["key"]: record for record in ledger.table(claim).to_dict("records")}
+    rows = {record["key"]: record for record in table.to_dict("records")}
     done = {key for key, record in rows.items() if record["status"] == "done"}
     chunks = [chunk for chunk in pack(settings, {}, memory=accelerator_memory()).chunks if done & set(chunk.keys)]
-    if not chunks:
-        yield False, f"{claim}: no rows at scale {study.scale}"
+    found = measure or _measure_of(settings[0])
+    if found is None:
+        yield False, f"{claim}: nothing measures a {type(settings[0]).__name__} again to the bit"
         return
     same = different = 0
-    found = measure or _measure_of(settings[0])
     for chunk in random.Random(seed).sample(chunks, min(sample, len(chunks))):
         now = provenance.here() | {"chunk_size": chunk.chunk_size}
         again = InProcess().submit(found, chunk.cells, chunk.chunk_size).result()
@@ -290,28 +461,30 @@ def _equal(one: Any, other: Any) -> bool:
     return one == other or (one != one and other != other)
 
 
-def _measure_of(one: Any) -> Callable[..., Any]:
-    """The measuring function for settings of this kind: `measure` of the module that fits them."""
+def _measure_of(one: Any) -> Callable[..., Any] | None:
+    """The measuring function for settings of this kind: `measure` of the module that fits them; None for times."""
     from widththeory import classify, fit
 
     for module in (fit, classify):
         if type(one).__name__ in vars(module):
             return module.measure
-    raise ValueError(f"nothing measures settings of {type(one).__name__}")
+    return None
 
 
-def _under_floor(study: Study, claim: str) -> Iterator[tuple[bool, str]]:
+def _under_floor(study: Study, claim: str, settings: list[Any], ledger: "Ledger") -> Iterator[tuple[bool, str]]:
     """Rows under their floor, as the claim's figure compares them."""
     import pandas as pd
 
     path = study.table(claim)
-    if not path.exists() or not path.with_suffix(".floor.csv").exists():
+    if not path.with_suffix(".floor.csv").exists():
         return
     figure = study.module("paper_figures", claim)
     if not (hasattr(figure, "compared") and hasattr(figure, "under_floor")):
         yield False, f"{claim}: its figure compares no single rows with a floor"
         return
-    tables = [pd.read_csv(path)]
+    with tempfile.TemporaryDirectory() as folder:
+        ledger.export_csv(Path(folder) / path.name, claim, settings)
+        tables = [pd.read_csv(Path(folder) / path.name)]  # as figures read it
     _, *parts = inspect.signature(figure.compared).parameters
     tables += [pd.read_csv(path.with_suffix(f".{part}.csv")) for part in parts]
     compared = figure.compared(*tables)

@@ -8,6 +8,8 @@ run at a time. A task takes one core, and one GPU where `--slurm.gpus` is 1 or m
 """
 
 import os
+import re
+import socket
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
@@ -16,6 +18,9 @@ from widththeory.engines import GPU_MEMORY, Options, Remote, worker_environment
 
 LIBRARY = "ray"
 
+_CONNECT_SECONDS = 10.0
+_CLIENT_PORT = 10001  # of `ray start --head` for ray:// addresses
+
 
 def start(options: Options) -> Executor:
     """Workers of this machine, or those of the cluster at `options.scheduler`.
@@ -23,6 +28,8 @@ def start(options: Options) -> Executor:
     Raises:
         ValueError: a cluster that does not answer, or a Ray of this process that is already in use.
     """
+    if options.scheduler is not None:
+        _check_answers(options.scheduler)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
@@ -48,6 +55,19 @@ def start(options: Options) -> Executor:
 
     workers = options.workers if options.scheduler is None or options.jobs else int(ray.cluster_resources()["CPU"])
     return Remote(send, ray.shutdown, workers, GPU_MEMORY if gpus else None)
+
+
+def _check_answers(address: str) -> None:
+    """Refuse an address where nobody listens: Ray itself would wait there for many minutes."""
+    if address == "auto":  # Ray knows where the cluster of this machine listens
+        return
+    found = re.fullmatch(r"(ray://)?(\[[^\]]+\]|[^\s:/\[\]]+)(?::(\d{1,5}))?", address)
+    if found is None or not (found[1] or found[3]) or int(found[3] or 1) not in range(1, 65536):
+        raise ValueError(f"scheduler of engine ray must be auto, host:port or ray://host:port, got {address!r}")
+    try:
+        socket.create_connection((found[2].strip("[]"), int(found[3] or _CLIENT_PORT)), _CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ValueError(f"no Ray cluster answers at {address}: {error.strerror or error}") from error
 
 
 def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

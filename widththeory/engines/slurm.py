@@ -12,8 +12,10 @@ runs the jobs as processes of this machine. Files of the jobs are in <claim>.slu
 import contextlib
 import queue
 import shlex
+import subprocess
 import threading
 import time
+import types
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -130,6 +132,23 @@ def job_parameters(options: Options) -> dict[str, Any]:
     return {name: value for name, value in asked.items() if value is not None}
 
 
+def _set_apart(folder: Path) -> None:
+    """Start what controls a job of this machine in a session of its own, where no Ctrl-C of the terminal arrives.
+
+    It is stopped by `Jobs.shutdown`, and complains into a file of the folder.
+    """
+    from submitit.local import local
+
+    popen: Any = subprocess.Popen
+    controllers: Any = local
+
+    def started(*arguments: Any, **more: Any) -> Any:
+        with (folder / "controllers.log").open("ab") as log:
+            return popen(*arguments, **more, start_new_session=True, stdin=subprocess.DEVNULL, stderr=log)
+
+    controllers.subprocess = types.SimpleNamespace(Popen=started)
+
+
 def start(options: Options) -> Executor:
     """An executor of jobs.
 
@@ -150,6 +169,8 @@ def start(options: Options) -> Executor:
     if kind == "local":
         parameters = {name: value for name, value in parameters.items() if not name.startswith("slurm_")}
     executor.update_parameters(**parameters)
+    if kind == "local":
+        _set_apart(folder)
     jobs = Jobs(executor, options.workers, _LOOK_SECONDS[kind], worker_environment() if kind == "local" else {})
     jobs.memory = GPU_MEMORY if options.slurm.gpus else None
     return jobs
