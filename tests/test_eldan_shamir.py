@@ -58,6 +58,32 @@ def test_default_network_reaches_one_percent(dim, frequency, order):
     assert norm < guarantee.bound < 5 * norm
 
 
+@pytest.mark.parametrize(("dim", "order", "allowed"), [(2, 2, 0.01), (4, 0, 0.1), (6, 2, 0.01), (3, 1, 0.9)])
+def test_network_for_an_error_guarantees_it_with_as_few_pieces(dim, order, allowed):
+    wave = Cosine.for_error(dim, 3.0, order, relative_error=allowed)
+    moment = wave.second_moment().value
+    assert 0.8 * allowed < wave.error().bound ** 2 / moment <= allowed
+    fewer = Cosine(dim, 3.0, order, wave.pieces - 1, wave.phase_step)
+    assert fewer.error().bound ** 2 / moment > allowed
+    error, spread = relative_error(wave, 4000)
+    assert error - 5 * spread < allowed
+    assert wave.spectrum() is Cosine(dim, 3.0, order).spectrum()  # the target does not depend on the network's size
+    for phase_step in (0.7 * wave.phase_step, 1.4 * wave.phase_step):  # no better at other steps, but for the grid's
+        other = Cosine(dim, 3.0, order, wave.pieces, phase_step)
+        smaller = sum(other.size().widths) < 0.98 * sum(wave.size().widths)
+        assert not (smaller and other.error().bound ** 2 / moment <= allowed)
+
+
+def test_pieces_of_length_pi_are_enough_in_high_dimension():
+    """So that the network for an error has O(d^2) neurons: what they add to the error falls as 1/d."""
+    added = []
+    for dim in (32, 128):
+        pieces = math.ceil(2 * Cosine(dim).window[1] / math.pi) + 1
+        exact, made = (Cosine(dim, 3.0, 0, count, 0.5).error().bound for count in (2**24, pieces))
+        added.append((made - exact) ** 2)
+    assert added[1] < added[0] / 3
+
+
 def test_error_falls_with_the_square_of_the_pieces():
     # With fine knots in layer 2, the first layer's error h^2 dominates: a factor 4 for each doubling.
     bounds, errors = [], []
@@ -139,6 +165,12 @@ def test_wave(dim, order):
 def test_bad_input_of_the_wave(arguments, message):
     with pytest.raises(ValueError, match=message):
         Cosine(**arguments)
+
+
+@pytest.mark.parametrize("allowed", [0.0, 1.0, 1e-7, math.nan])
+def test_bad_error_of_the_wave(allowed):
+    with pytest.raises(ValueError, match=r"relative_error must lie in \[1e-6, 1\)"):
+        Cosine.for_error(4, relative_error=allowed)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def tables(num_seeds):
                 floors.append((dim, 3.0, order, 0.5, num_neurons, wave_floor(dim, num_neurons), np.nan))
             for eps in (0.5, 0.1, 0.01):
                 floors.append((dim, 3.0, order, 0.5, (1 - eps) * 10 * 2**dim, np.nan, eps))
-        networks.append((WAVE, dim, 2, 30 * dim, 30 * dim**2, 0.005, 1e-4, 0.06))
+        networks.append((WAVE, dim, 2, 30 * dim, 30 * dim**2, 0.005, 1e-4, 0.01))
         networks += [(CONTROL, dim, 1, width, width * dim, 2 / width, 0.0, 2 / width) for width in (8, 32, 128)]
     columns = ["input_dim", "frequency", "order", "second_moment", "num_neurons", "relative_floor", "relative_error"]
     sizes = ["target", "input_dim", "depth", "num_neurons", "num_params"]
