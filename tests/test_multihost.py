@@ -1,4 +1,4 @@
-"""One fit over two processes, one of them killed and both started again: it comes out as on one."""
+"""One fit over two processes: it survives the loss of one, and whatever goes wrong, none waits for the other."""
 
 import contextlib
 import os
@@ -18,17 +18,73 @@ from fake_targets import wave
 from widththeory import multihost
 from widththeory.experiment import Flags
 from widththeory.fit import measure
+from widththeory.ledger import Ledger
 
-SCRIPT = """
-import sys
+BEGINNING = """
+import os, sys, warnings
 from pathlib import Path
 from fake_targets import wave
-from widththeory import fit
+from widththeory import command, fit, multihost
 from widththeory.experiment import Flags, fit_table
-settings = [wave(0, width=4, depth=2, num_steps=int(sys.argv[2]), batch_size=32)]
-flags = Flags(out=Path(sys.argv[1]), log="none", multihost=True)
-table = fit_table("experiments/claim.py", flags, settings, fit.measure)
-print(table["train_mse"].tolist())
+out, number = Path(sys.argv[1]), int(os.environ["JAX_PROCESS_ID"])
+def table(settings, out=out):
+    flags = Flags(out=out, log="none", multihost=True)
+    return fit_table("experiments/claim.py", flags, settings, fit.measure)
+def some(num_steps=40, **changes):
+    return wave(width=4, depth=2, num_steps=num_steps, **changes)
+"""
+
+ONE_FIT = """
+segments = multihost._segments
+def told(begun, *rest):
+    print("begun:", begun)
+    return segments(begun, *rest)
+multihost._segments = told
+print(table([some(int(sys.argv[2]))])["train_mse"].tolist())
+"""
+
+# Each is said in turn; what is wrong with the settings alone ends the command.
+CANNOT_BEGIN = """
+for settings, file in (([some(batch_size=32 + 2 * number)], ""), ([some()], "not a ledger")):
+    (out / "claim.sqlite").write_text(file)
+    try:
+        table(settings)
+    except (ValueError, RuntimeError) as error:
+        print(error)
+with command.plain_errors():
+    table([some(batch_size=33), some(batch_size=32)])
+"""
+
+FAILS_EVERYWHERE = """
+measured = multihost.host_metrics
+def failing(one, *rest):
+    if one.seed == 0:
+        raise ValueError("no such errors")
+    return measured(one, *rest)
+multihost.host_metrics = failing
+rows = table([some(seed=0), some(seed=1)])
+print(dict(zip(rows["seed"], rows["status"])))
+"""
+
+# Process 1 alone fails, when it begins the third segment, or when it measures the network.
+FAILS_ON_ONE = """
+name = sys.argv[2]
+usual, calls = getattr(multihost, name), []
+def failing(*arguments):
+    calls.append(name)
+    if number == 1 and len(calls) == (5 if name == "filled" else 1):
+        raise ValueError("only here")
+    return usual(*arguments)
+setattr(multihost, name, failing)
+table([some()])
+"""
+
+NOT_SHARED = """
+multihost.Snapshots.remove = lambda self: None
+table([some()], out / "first")
+if number == 1:
+    os.environ["WIDTHTHEORY_SNAPSHOTS"] = str(out / "of process 1")
+table([some()], out / "second")
 """
 
 
@@ -42,7 +98,7 @@ def free_port():
             return port
 
 
-def both(folder, num_steps):
+def both(script, folder, *arguments):
     """Two processes that fit together."""
     address = f"127.0.0.1:{free_port()}"
     environment = os.environ | {
@@ -53,7 +109,7 @@ def both(folder, num_steps):
         "WIDTHTHEORY_SNAPSHOT_SECONDS": "0",
         "PYTHONPATH": str(Path(__file__).parent),
     }
-    command = [sys.executable, "-c", SCRIPT, str(folder), str(num_steps)]
+    command = [sys.executable, "-c", BEGINNING + script, str(folder), *map(str, arguments)]
     return [
         subprocess.Popen(
             command,
@@ -66,9 +122,82 @@ def both(folder, num_steps):
     ]
 
 
+def ended(processes, seconds=120):
+    """Exit statuses of the processes, what they printed, and what they said on stderr; they must come to an end."""
+    end, said, waiting = time.monotonic() + seconds, [], []
+    for number, process in enumerate(processes):
+        try:
+            said.append(process.communicate(timeout=max(1.0, end - time.monotonic())))
+        except subprocess.TimeoutExpired:
+            waiting.append(number)
+            process.kill()
+            said.append(process.communicate())
+    assert not waiting, f"process {waiting} still waited after {seconds} seconds: {said}"
+    return [process.returncode for process in processes], *zip(*said, strict=True)
+
+
+def test_what_cannot_begin_is_said_on_every_host(tmp_path):
+    statuses, printed, said = ended(both(CANNOT_BEGIN, tmp_path))
+    assert statuses == [2, 2], said
+    for text in printed:
+        assert "with the same versions of the packages, but process 1 differs from process 0" in text
+    assert "claim.sqlite" in printed[0]
+    assert "process 0 has stopped, and says why" in printed[1]
+    for text in said:
+        assert "batch_size must be a multiple of the 2 devices of all hosts, got 33" in text
+        assert "Traceback" not in text
+
+
+def test_a_fit_that_fails_on_every_host_is_marked_and_the_next_one_begins(tmp_path):
+    (tmp_path / "snapshots").write_text("no snapshot can be written here, which stops nobody")
+    statuses, printed, said = ended(both(FAILS_EVERYWHERE, tmp_path))
+    assert statuses == [0, 0], said
+    assert printed[0].splitlines()[-1] == printed[1].splitlines()[-1] == "{0: 'failed', 1: 'done'}"
+    assert "RuntimeWarning: no snapshot in" in said[0]
+    with Ledger.open(tmp_path / "claim.sqlite") as ledger:
+        (error,) = ledger.table("claim")["error"].dropna()
+    assert error.splitlines()[-1] == "ValueError: no such errors"
+
+
+@pytest.mark.parametrize("part", ["filled", "host_metrics"])
+def test_a_failure_on_one_host_ends_all_and_marks_no_fit(tmp_path, part):
+    statuses, _, said = ended(both(FAILS_ON_ONE, tmp_path, part))
+    assert 0 not in statuses
+    assert "ValueError: only here" in said[1]
+    assert "run the same commands again" in said[1]
+    with Ledger.open(tmp_path / "claim.sqlite") as ledger:
+        assert not any(ledger.counts("claim").values())
+
+
+def test_all_hosts_go_on_from_the_same_snapshot_or_stop(tmp_path):
+    statuses, _, said = ended(both(NOT_SHARED, tmp_path))
+    assert statuses == [2, 2], said
+    for text, folder in zip(said, ("snapshots", "of process 1"), strict=True):
+        assert "process 1 does not have the same snapshot of this fit as process 0" in text
+        assert f"{tmp_path / folder}" in text
+        assert "set WIDTHTHEORY_SNAPSHOTS to one folder that all hosts see" in text
+        assert "Traceback" not in text
+
+
+def test_segments_lead_from_where_a_fit_begins_to_its_end():
+    def ranges(*arguments):
+        return list(multihost._segments(*arguments))
+
+    assert ranges(None, 10, 4) == [(0, 0), (0, 4), (4, 8), (8, 10)]
+    assert ranges(0, 10, 4) == [(0, 4), (4, 8), (8, 10)]
+    assert ranges(8, 10, 4) == [(8, 10)]
+    assert ranges(None, 0, 1) == [(0, 0)]
+
+
+def test_a_fit_goes_on_only_by_what_began_it():
+    made_by = multihost._made_by()
+    assert {"widththeory", "jax", "numpy", "device", "num_devices"} <= set(made_by)
+    assert not {"host", "commit"} & set(made_by)
+
+
 def test_a_fit_over_two_processes_survives_the_loss_of_one(tmp_path):
     steps = 4000
-    processes = both(tmp_path, steps)
+    processes = both(ONE_FIT, tmp_path, steps)
     end = time.monotonic() + 120
     try:
         # The first snapshot is that of some step before the last one.
@@ -85,10 +214,10 @@ def test_a_fit_over_two_processes_survives_the_loss_of_one(tmp_path):
             process.communicate()
     taken = max(int(path.name) for path in tmp_path.glob("snapshots/*/*") if path.name.isdecimal())
     assert 0 < taken < steps
-    again = both(tmp_path, steps)
-    said = [process.communicate(timeout=200) for process in again]
-    assert [process.returncode for process in again] == [0, 0], said
-    assert said[0][0].splitlines()[-1] == said[1][0].splitlines()[-1]
+    statuses, printed, said = ended(both(ONE_FIT, tmp_path, steps), 200)
+    assert statuses == [0, 0], said
+    assert printed[0].splitlines()[-2:] == printed[1].splitlines()[-2:]
+    assert f"begun: {taken}" in printed[0]
     assert not list(tmp_path.glob("snapshots/*"))  # removed once the fit is done
     table = pd.read_csv(tmp_path / "claim.csv")
     (alone,) = measure([wave(0, width=4, depth=2, num_steps=steps, batch_size=32)], 1)
@@ -101,6 +230,8 @@ def test_what_cannot_be_shared_is_said():
     devices = jax.device_count()
     with pytest.raises(ValueError, match=f"batch_size must be a multiple of the {devices + 1} devices"):
         multihost.check_batch(wave(batch_size=devices + 2), devices + 1)
+    with pytest.raises(ValueError, match="multihost fits Regression settings, got str"):
+        multihost.check_batch("no settings", 1)
     with pytest.raises(ValueError, match="multihost needs engine pool, got 'dask'"):
         Flags(multihost=True, engine="dask")
     script = "from widththeory import multihost; multihost.join()"

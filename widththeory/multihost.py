@@ -7,32 +7,56 @@ On every host run the same command, for instance, with two hosts,
 
 and the same with JAX_PROCESS_ID=1 on the second; under SLURM `srun python ... --multihost` finds these by itself.
 Process 0 has the ledger and says which fit is next. Weights are on every device; each takes its part of a batch, and
-gradients are summed over all. All hosts are one fault domain: when one is lost, all end. Run the same commands again:
-the fit goes on from its last snapshot, at most about a minute old, in $WIDTHTHEORY_SNAPSHOTS, a folder all hosts see.
+gradients are summed over all. All hosts are one fault domain: when one is lost or fails, all end. Run the same commands
+again: the fit goes on from its last snapshot, at most about a minute old, in $WIDTHTHEORY_SNAPSHOTS, a folder all hosts
+see. A fit that fails on every host alike is at fault itself: it is marked failed, and the next one begins.
 """
 
 import contextlib
+import functools
+import hashlib
+import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from typing import Any
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from widththeory import identity
+from widththeory import identity, provenance
 from widththeory.compiled import prepare_jax, start_from
+from widththeory.ensemble import Program, State
 from widththeory.fit import Measurement, host_metrics, save_weights
 from widththeory.metrics import exact_metrics
 from widththeory.optimizers import step_scalars
 from widththeory.regression import Regression
 from widththeory.resident import Resident, initial_weights, member_network, run_resident, trained_layers
-from widththeory.snapshots import Snapshots
-from widththeory.training import batch_order, device_program, filled, sample_targets
+from widththeory.snapshots import Arrays, Snapshots
+from widththeory.training import Targets, batch_order, device_program, filled, sample_targets
 
-_END = -1
+_END, _STOPPED = -1, -2  # said in place of the next fit
+_NONE = -1  # in place of a step
 _HEARTBEAT_SECONDS = 30  # how soon the loss of a host ends the others; JAX's 100 leave a whole cluster waiting
+_MEND = "set WIDTHTHEORY_SNAPSHOTS to one folder that all hosts see"
+
+Result = TypeVar("Result")
+
+
+class FitFailedError(Exception):
+    """A fit failed on every host alike; `error` is how it failed on this one."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class _AllStop(SystemExit):
+    """All hosts stop at the same point, so that each may end in order."""
 
 
 def join() -> int:
@@ -57,19 +81,50 @@ def join() -> int:
     return jax.process_index()
 
 
-class Leader:
-    """Process 0's measuring function for `grid.run`: it tells the others which of `settings` is next.
+def check(settings: Sequence[Any]) -> None:
+    """Raise ValueError, on every process alike, where all hosts together cannot fit all of `settings`.
 
-    Raises:
-        ValueError: settings that are not a Regression.
+    They cannot where settings are no Regression, where the devices cannot share a batch evenly, and where hosts were
+    given different settings or have other versions of the packages. Every process must call this.
+    """
+    try:
+        for one in settings:
+            check_batch(one, len(jax.devices()))
+        problem, text = "", repr([_made_by(), *map(identity.key, settings)])
+    except ValueError as error:
+        problem = text = str(error)
+    digests = _gather(np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8))
+    if others := np.flatnonzero((digests != digests[0]).any(axis=1)).tolist():
+        raise ValueError(
+            "all hosts must run the same command with the same versions of the packages, but process "
+            f"{', '.join(map(str, others))} differs from process 0{problem and f': here {problem}'}"
+        )
+    if problem:
+        raise ValueError(problem)
+
+
+def check_batch(one: Any, devices: int) -> None:
+    """Raise ValueError where `one` is no Regression, or so many devices cannot share its batch evenly."""
+    if not isinstance(one, Regression):
+        raise ValueError(f"multihost fits Regression settings, got {type(one).__name__}")
+    if one.batch_size % devices:
+        raise ValueError(f"batch_size must be a multiple of the {devices} devices of all hosts, got {one.batch_size}")
+
+
+def _made_by() -> dict[str, Any]:
+    """What must be equal on all hosts, and for a fit to go on as it began: versions, the kind of device, how many."""
+    fixed = {name: value for name, value in provenance.here().items() if name not in provenance.VOLATILE}
+    return fixed | {"num_devices": len(jax.devices()), "num_processes": jax.process_count()}
+
+
+class Leader:
+    """Process 0's measuring function for `grid.run`: it tells the others which of `settings`, once checked, is next.
+
+    The end of its `with` block lets the other processes go, unless this one was stopped in the middle of a fit.
     """
 
     def __init__(self, settings: Sequence[Any]) -> None:
-        self.settings = list(settings)
-        for one in self.settings:
-            if not isinstance(one, Regression):
-                raise ValueError(f"multihost fits Regression settings, got {type(one).__name__}")
-        self._index = {identity.key(one): index for index, one in enumerate(self.settings)}
+        self._index = {identity.key(one): index for index, one in enumerate(settings)}
         self._together = True
 
     def __call__(self, settings: Sequence[Any], chunk_size: int) -> list[Measurement]:
@@ -78,36 +133,75 @@ class Leader:
 
     def _one(self, one: Any) -> Measurement:
         self._together = False
-        with _one_fault_domain():
-            _agree(self._index[identity.key(one)])
-            measurement = fit_across_hosts(one)
+        try:
+            with _one_fault_domain():
+                _agree(self._index[identity.key(one)])
+                measurement = fit_across_hosts(one)
+        except FitFailedError as failed:
+            self._together = True
+            raise failed.error from None
         self._together = True
         return measurement
 
-    def end(self) -> None:
-        """Let the other processes go, unless this one was stopped in the middle of a fit."""
+    def __enter__(self) -> "Leader":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._together:
-            _agree(_END)
+            with _one_fault_domain():
+                _agree(_END if error is None else _STOPPED)
+        elif not isinstance(error, _AllStop):
+            _interrupted()
 
 
 def follow(settings: Sequence[Any]) -> None:
-    """What the other processes do: take part in each fit until process 0 ends."""
-    with _one_fault_domain():
-        while (index := _agree(_END)) != _END:
-            fit_across_hosts(settings[index])
+    """What the other processes do: take part in each fit until process 0 ends.
+
+    Raises:
+        RuntimeError: process 0 was stopped by an error.
+    """
+    try:
+        with _one_fault_domain():
+            while (index := _agree(_END)) >= 0:
+                with contextlib.suppress(FitFailedError):  # process 0 marks it failed
+                    fit_across_hosts(settings[index])
+    except KeyboardInterrupt:
+        _interrupted()
+    if index == _STOPPED:
+        raise RuntimeError("process 0 has stopped, and says why")
 
 
 @contextlib.contextmanager
 def _one_fault_domain() -> Iterator[None]:
-    """End the process when a collective operation fails: the fit is not at fault and must not be marked failed."""
+    """End the process when it cannot go on with the others: the fit is not at fault and must not be marked failed."""
     try:
         yield
+    except FitFailedError:
+        raise
     except jax.errors.JaxRuntimeError as error:
-        text = (
-            f"a host was lost, or ran out of memory ({' '.join(str(error).split())[:200]}): run the same commands again"
-        )
-        print(text, file=sys.stderr, flush=True)
-        os._exit(1)  # an orderly end would wait for the lost host
+        said = " ".join(str(error).split())[:200]
+        _leave(f"a host was lost, or ran out of memory ({said}): run the same commands again", 1)
+    except Exception as error:
+        traceback.print_exc()
+        _leave(f"this host failed ({type(error).__name__}), and all hosts end: run the same commands again", 1)
+
+
+def _leave(sentence: str, status: int) -> NoReturn:
+    """End this process alone. An orderly end would wait for the others, who wait for this one in the fit."""
+    print(sentence, file=sys.stderr, flush=True)
+    os._exit(status)
+
+
+def _interrupted() -> NoReturn:
+    _leave("interrupted; what is finished is kept, and the same commands go on from there", 130)
+
+
+def _stop_all(sentence: str, status: int) -> NoReturn:
+    """End this process in order, which every process must do at the same point."""
+    print(sentence, file=sys.stderr, flush=True)
+    raise _AllStop(status)
 
 
 def _agree(value: int) -> int:
@@ -117,38 +211,86 @@ def _agree(value: int) -> int:
     return int(multihost_utils.broadcast_one_to_all(np.int32(value)))
 
 
+def _gather(value: Any) -> np.ndarray:
+    """The values of all processes, [process, ...]."""
+    from jax.experimental import multihost_utils
+
+    return np.asarray(multihost_utils.process_allgather(np.asarray(value)))
+
+
+def _on_every_host(work: Callable[[], Result]) -> Result:
+    """What `work` gives here, where no host waits for another in it; all go on only if it succeeded everywhere.
+
+    Raises:
+        FitFailedError: it failed on every host.
+    """
+    error: Exception | None = None
+    try:
+        result = work()
+    except Exception as caught:
+        error = caught
+    failed = _gather(error is not None)
+    if error is not None and failed.all():
+        raise FitFailedError(error)
+    if failed.any():
+        if error is not None:
+            traceback.print_exception(error)
+        numbers = ", ".join(map(str, np.flatnonzero(failed)))
+        _stop_all(f"process {numbers} failed where others did not, and says why: run the same commands again", 1)
+    return result
+
+
+class _Start(NamedTuple):
+    """A fit before its first step, in NumPy."""
+
+    program: Program
+    data: Targets
+    state: State
+    order: np.ndarray
+    scalars: np.ndarray
+
+
 def fit_across_hosts(one: Regression) -> Measurement:
     """One fit by all processes, each of which must call this; each gets the result.
 
     Raises:
-        ValueError: a batch that the devices cannot share evenly.
+        FitFailedError: it fails on every host.
     """
-    devices = jax.devices()
-    check_batch(one, len(devices))
-    mesh = jax.sharding.Mesh(np.array(devices).reshape(1, -1), ("grid", "data"))
-    whole, parts = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), (None, "data")))
     with jax.enable_x64(one.dtype == "float64"):
-        state = _train(one, whole, parts)
-    best = jax.tree.map(lambda leaf: np.asarray(leaf.addressable_data(0)), state.best)
-    data = sample_targets([one])
-    network, metrics = host_metrics(
-        one, member_network(best, 0, one), (data.train, data.train_values[0]), (data.test, data.test_values[0])
-    )
-    metrics |= exact_metrics(network, one.construction, plane=one.exact_plane)
-    last, best_step = (np.asarray(leaf.addressable_data(0))[0] for leaf in (state.loss, state.best_step))
-    metrics |= {"best_step": float(best_step), "diverged": float(not np.isfinite(last))}
-    return Measurement(one, metrics, save_weights(network) if one.keep_weights else None)
+        start = _on_every_host(lambda: _start(one))
+        state = _train(one, start)
+    best, last, best_step = jax.tree.map(_here, (state.best, state.loss, state.best_step))
+
+    def measured() -> Measurement:
+        data = start.data
+        network, metrics = host_metrics(
+            one, member_network(best, 0, one), (data.train, data.train_values[0]), (data.test, data.test_values[0])
+        )
+        metrics |= exact_metrics(network, one.construction, plane=one.exact_plane)
+        metrics |= {"best_step": float(best_step[0]), "diverged": float(not np.isfinite(last[0]))}
+        return Measurement(one, metrics, save_weights(network) if one.keep_weights else None)
+
+    return _on_every_host(measured)
 
 
-def check_batch(one: Regression, devices: int) -> None:
-    """Raise ValueError where so many devices cannot share a batch evenly."""
-    if one.batch_size % devices:
-        raise ValueError(f"batch_size must be a multiple of the {devices} devices, got {one.batch_size}")
+def _start(one: Regression) -> _Start:
+    program, data = device_program(one, 1), sample_targets([one])
+    scalars = step_scalars(one.optimizer, one.schedule, one.num_steps).astype(one.dtype)
+    state = start_from(program, initial_weights(program, [one], data.train))
+    return _Start(program, data, state, batch_order(one).astype(np.int32), scalars)
 
 
-def _train(one: Regression, whole: Any, parts: Any) -> Any:
+def _here(leaf: jax.Array) -> np.ndarray:
+    """An array that is whole on every device."""
+    return np.asarray(leaf.addressable_data(0))
+
+
+def _train(one: Regression, start: _Start) -> State:
     """The state after the last step."""
-    program, data, dtype = device_program(one, 1), sample_targets([one]), np.dtype(one.dtype)
+    program, data, state, order, scalars = start
+    mesh = jax.sharding.Mesh(np.array(jax.devices()).reshape(1, -1), ("grid", "data"))
+    whole, parts = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), (None, "data")))
+    dtype = np.dtype(one.dtype)
 
     def spread(array: Any, sharding: Any) -> jax.Array:
         array = np.asarray(array)
@@ -157,11 +299,10 @@ def _train(one: Regression, whole: Any, parts: Any) -> Any:
     def everywhere(tree: Any) -> Any:
         return jax.tree.map(lambda leaf: spread(leaf, whole), tree)
 
-    state = start_from(program, initial_weights(program, [one], data.train))
     leaves, tree = jax.tree.flatten(state)
     names = [f"state.{index:05}" for index in range(len(leaves))]
-    snapshots = Snapshots(f"across hosts {identity.encode(one)}")
-    begun = -program.segment
+    snapshots = _SharedSnapshots(f"across hosts {json.dumps(_made_by(), sort_keys=True)} {identity.encode(one)}")
+    begun = None
     if found := snapshots.load(dict(zip(names, map(np.asarray, leaves), strict=True))):
         begun, arrays = found
         state = jax.tree.unflatten(tree, [arrays[name] for name in names])
@@ -171,17 +312,73 @@ def _train(one: Regression, whole: Any, parts: Any) -> Any:
         Resident(data.train.T.astype(dtype), data.train_values.astype(dtype), data.member, layers, rates)
     )
     run = jax.jit(run_resident, static_argnums=0, donate_argnums=1, out_shardings=whole)
-    order = batch_order(one).astype(np.int32)
-    scalars = step_scalars(one.optimizer, one.schedule, one.num_steps).astype(dtype)
-    for begin in range(begun, one.num_steps, program.segment):
-        low, high = max(begin, 0), max(begin + program.segment, 0)
-        rows, count = order[low:high], len(order[low:high])
-        numbers = everywhere((filled(scalars[low:high], program.segment), np.int32(count), np.int32(low + count)))
-        state = run(program, state, resident, spread(filled(rows, program.segment), parts), *numbers)
+    for low, high in _segments(begun, one.num_steps, program.segment):
+        rows, steps = (filled(part[low:high], program.segment) for part in (order, scalars))
+        numbers = everywhere((steps, np.int32(high - low), np.int32(high)))
+        state = run(program, state, resident, spread(rows, parts), *numbers)
         jax.block_until_ready(state.loss)
         if high < one.num_steps and _agree(snapshots.due(0.0)):
-            kept = [np.asarray(leaf.addressable_data(0)) for leaf in jax.tree.leaves(state)]
-            snapshots.save(high, dict(zip(names, kept, strict=True)))
+            snapshots.save(high, dict(zip(names, map(_here, jax.tree.leaves(state)), strict=True)))
     if jax.process_index() == 0:
         snapshots.remove()
     return state
+
+
+def _segments(begun: int | None, num_steps: int, length: int) -> Iterator[tuple[int, int]]:
+    """Where each segment of steps begins and ends; a fit that has not `begun` has an empty one first.
+
+    After every segment the network is measured, and so after the empty one the initial network.
+    """
+    if begun is None:
+        yield 0, 0
+    for low in range(begun or 0, num_steps, length):
+        yield low, min(low + length, num_steps)
+
+
+class _SharedSnapshots(Snapshots):
+    """Snapshots that process 0 writes and from which all processes go on; each must call `save` and `load`."""
+
+    def save(self, step: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write a snapshot. Hosts that do not see the one before, about a minute old, are warned of."""
+        newest = _gather(self._newest())
+        if jax.process_index() == 0:
+            if blind := np.flatnonzero(newest != newest[0]).tolist():
+                text = f"process {', '.join(map(str, blind))} does not see the snapshots in {self.folder}: {_MEND}"
+                warnings.warn(text, RuntimeWarning, stacklevel=2)
+            with _orbax_alone():
+                super().save(step, arrays)
+
+    def load(self, like: Mapping[str, np.ndarray]) -> tuple[int, Arrays] | None:
+        """The newest snapshot of process 0, if it suits; all processes stop if some do not have it."""
+        step = _agree(self._newest())
+        self._demand(self._newest() == step)
+        with _orbax_alone():
+            found = super().load(like)
+        readable = _agree(found is not None)
+        self._demand((found is not None) == readable)
+        return found
+
+    def _newest(self) -> int:
+        return max(self._steps(), default=_NONE)
+
+    def _demand(self, same: bool) -> None:
+        if others := np.flatnonzero(~_gather(same)).tolist():
+            text = f"process {', '.join(map(str, others))} does not have the same snapshot of this fit as process 0"
+            _stop_all(f"{text}, here in {self.folder}: {_MEND}", 2)
+
+
+@contextlib.contextmanager
+def _orbax_alone() -> Iterator[None]:
+    """Let orbax wait for no other process, nor in a thread for a folder: where one cannot be made, it waits on."""
+    import orbax.checkpoint as ocp  # type: ignore[import-untyped]
+
+    usual, number = ocp.StandardCheckpointer, jax.process_index()
+    ocp.StandardCheckpointer = functools.partial(
+        usual,
+        multiprocessing_options=ocp.options.MultiprocessingOptions(primary_host=number, active_processes={number}),
+        async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
+    )
+    try:
+        yield
+    finally:
+        ocp.StandardCheckpointer = usual
