@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from widththeory import command
 from widththeory.estimates import finished, select_learning_rate
-from widththeory.plotting import CONSTRUCTION, TEXT_WIDTH, number_ticks, series
+from widththeory.plotting import CEILING, CONSTRUCTION, TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import Verdict
 
 CELL = ["target.num_folds", "width"]
@@ -22,7 +22,6 @@ SEEN_ROUNDING = 1e-26  # of squared gradients of size up to 1e4, each a sum of s
 REACHED = 0.5  # the share of the variance that counts as found
 BACK = 0.01  # the share that may be left after the way back
 LOOKS = (0, 1, 2, 4, 5, 6)  # of `series`; the colour of 3 is that of explicit networks
-CEILING: dict[str, Any] = {"linestyle": (0, (6, 1.5, 1, 1.5)), "linewidth": 1.1, "marker": None}  # a bound from above
 
 
 def drawn(table: pd.DataFrame, pieces: pd.DataFrame) -> pd.DataFrame:
@@ -109,7 +108,7 @@ def _gradients(axes: Axes, gradient: pd.DataFrame) -> None:
         lowest = min([lowest, *squares["seen"]])
     total = gradient.groupby("num_folds")["total"].median()
     axes.plot(total.index, total, color="0.5", linestyle=":", label="whole gradient")
-    axes.plot([], [], **CEILING, color="0.3", label="certified bound")
+    axes.plot([], [], **CEILING, label="certified bound")
     axes.set(yscale="log", xlabel="folds $k$ = hidden layers", ylabel="mean square of the gradient")
     axes.set_ylim(lowest / 1000, 4 * total.max())  # the legend has the corner under small k, where nothing is
     number_ticks(axes.xaxis, sorted(gradient["num_folds"].unique().tolist()))

@@ -15,11 +15,10 @@ from scipy.stats import t as student
 from widththeory import command
 from widththeory.bounds.linear_regions import montufar_lower, one_hidden_layer, order_at_initialisation, serra_upper
 from widththeory.estimates import Interval, finished
-from widththeory.plotting import COLORS, CONSTRUCTION, TEXT_WIDTH, number_ticks, series
+from widththeory.plotting import CEILING, COLORS, CONSTRUCTION, TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import Verdict
 
 STATES = ("initialised", "trained")
-CEILING: dict[str, Any] = {"linestyle": (0, (6, 1.5, 1, 1.5)), "linewidth": 1.0, "marker": None}
 STAR: dict[str, Any] = {**CONSTRUCTION, "label": None, "markersize": 7}
 DEPTHS = (0, 1, 2, 4, 5)  # of `series`; the colour of 3 is that of explicit networks
 INPUTS: dict[int, dict[str, Any]] = {
@@ -124,7 +123,7 @@ def _key(axes: Axes, depths: list[int]) -> None:
     names = [Line2D([], [], linestyle="none", label=f"depth {depth}", **_depth_look(int(depth))) for depth in depths]
     plain = {"color": "0.3", "marker": "o"}
     names += [
-        Line2D([], [], label="ceiling", **{**CEILING, "color": "0.3"}),
+        Line2D([], [], label="ceiling", **CEILING),
         Line2D([], [], **{**STAR, "color": "0.3", "label": "explicit"}),
         *(Line2D([], [], linestyle="none", label=state, **_state_look(plain, state)) for state in STATES),
     ]
@@ -136,7 +135,7 @@ def _against_neurons(axes: Axes, networks: pd.DataFrame, input_dim: int) -> None
     for depth, cells in networks.groupby("depth"):
         look = _depth_look(int(depth))
         ceiling = cells.groupby("num_neurons")["most"].first()
-        axes.plot(ceiling.index, ceiling, **{**look, **CEILING})
+        axes.plot(ceiling.index, ceiling, **{**CEILING, "color": look["color"]})
         explicit = cells[cells["state"] == "explicit"]
         axes.plot(explicit["num_neurons"], explicit["regions"], **{**STAR, "color": look["color"]})
         for state, shift in zip(STATES, (0.97, 1.03), strict=True):

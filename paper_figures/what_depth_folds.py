@@ -15,12 +15,12 @@ from matplotlib.figure import Figure, SubFigure
 from widththeory import command
 from widththeory.bounds.linear_regions import order_at_initialisation
 from widththeory.estimates import finished
-from widththeory.plotting import COLORS, CONSTRUCTION, TEXT_WIDTH, series
+from widththeory.plotting import CEILING, COLORS, CONSTRUCTION, TEXT_WIDTH, series
 from widththeory.verdicts import Verdict
 
 STATES = ("explicit", "initialised", "trained")
 ARCHITECTURES = ("shallow", "deep")
-CEILING: dict[str, Any] = {"color": "0.6", "linestyle": (0, (6, 1.5, 1, 1.5)), "linewidth": 2.4}
+CEILING_BEHIND: dict[str, Any] = {**CEILING, "color": "0.6", "linewidth": 2.4}  # other lines lie on it
 
 
 def drawn(table: pd.DataFrame, regions: pd.DataFrame) -> pd.DataFrame:
@@ -93,7 +93,7 @@ def _counts(axes: Axes, regions: pd.DataFrame) -> None:
         explicit, most = cells.loc[cells["state"] == "explicit", "linear_regions"].iloc[0], cells["most"].iloc[0]
         across = np.array([-0.5, 0.5, 1.5]) + 2.6 * index
         # Of a shallow network all three lie on each other: the widest line first, the thinnest last.
-        axes.plot(across, [most] * 3, zorder=2.1, **CEILING)
+        axes.plot(across, [most] * 3, zorder=2.1, **CEILING_BEHIND)
         axes.plot(across, [explicit] * 3, zorder=2.2, **{**CONSTRUCTION, "markevery": [1], "linewidth": 1.4})
         order = order_at_initialisation(2, _widths(cells))
         axes.plot(across, [order] * 3, color="black", linestyle=":", linewidth=1.0, zorder=2.3)

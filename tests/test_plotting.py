@@ -125,9 +125,10 @@ def test_series_differ_without_colour():
         plotting.series(-1)
 
 
-def test_floor_construction_and_fit_differ_in_grey():
-    looks = (plotting.FLOOR, plotting.CONSTRUCTION, plotting.TRAINED)
-    assert len({(str(look["linestyle"]), look.get("marker")) for look in looks}) == 3
+def test_floor_ceiling_construction_and_fit_differ_in_grey():
+    looks = (plotting.FLOOR, plotting.CEILING, plotting.CONSTRUCTION, plotting.TRAINED)
+    assert len({(str(look["linestyle"]), look.get("marker")) for look in looks}) == 4
+    assert plotting.CEILING["linestyle"] not in [plotting.series(index)["linestyle"] for index in range(36)]
     assert luminance(plotting.FLOOR["color"]) == 0
 
 

@@ -48,8 +48,10 @@ LINES: tuple[Any, ...] = (
     (0, (1, 2.5)),
 )
 
-# The three things every figure compares; the same look in all of them.
+# What figures compare; the same look in all of them.
 FLOOR: dict[str, Any] = {"color": COLORS["black"], "linestyle": "-", "linewidth": 1.6, "label": "certified floor"}
+# A bound from above, in the grey of a legend; in the colour of a series where it belongs to one.
+CEILING: dict[str, Any] = {"color": "0.3", "linestyle": (0, (6, 1.5, 1, 1.5)), "linewidth": 1.0}
 CONSTRUCTION: dict[str, Any] = {
     "color": COLORS["vermilion"],
     "linestyle": (0, (5, 1.5)),
