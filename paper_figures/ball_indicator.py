@@ -13,14 +13,19 @@ from matplotlib.figure import Figure
 
 from widththeory import command
 from widththeory.estimates import finished, select_learning_rate
-from widththeory.plotting import COLORS, CONSTRUCTION, TEXT_WIDTH, number_ticks, series
+from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import Verdict, floor_check
 
 BALL, PAPER, CONTROL = "ball_under_law.BallUnderLaw", "safran_shamir.BallIndicator", "radial_control.Norm"
 CELL = ["target", "target.input_dim", "depth", "width"]
 SIZE = ["target", "input_dim", "depth", "width"]
+NARROW: dict[str, Any] = {
+    "color": "0.45",
+    "linewidth": 3.0,
+    "solid_capstyle": "butt",
+    "label": "certified floor, any depth, width below $d$",
+}
 TOLERANCE = 4  # standard errors of a measured error that may lie under a floor before it counts as a defect
-SMALLEST = 3e-4  # of the errors that are shown
 
 
 def drawn(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> pd.DataFrame:
@@ -38,12 +43,13 @@ def compared(fits: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     exact = floor.groupby(["target", "input_dim"])["variance"].first()  # every dimension has a narrow width
     scale = np.array([exact[key] for key in zip(fits["target"], fits["target.input_dim"], strict=True)])
     fits = fits.assign(
+        num_neurons=fits["width"] * fits["depth"],
         explicit=fits["explicit"].where(fits["depth"] >= fits["least_depth"]),
         relative=fits["test_mse"] / scale,
         relative_stderr=fits["test_mse_stderr"] / scale,
     )
-    kept = [*CELL, "seed", "learning_rate", "relative", "relative_stderr", "relative_floor", "explicit", "status"]
-    return fits[[*kept, *(["diverged"] if "diverged" in fits else [])]]
+    kept = [*CELL, "num_neurons", "seed", "learning_rate", "relative", "relative_stderr", "relative_floor", "explicit"]
+    return fits[[*kept, "status", *(["diverged"] if "diverged" in fits else [])]]
 
 
 def under_floor(fits: pd.DataFrame) -> pd.DataFrame:
@@ -80,6 +86,7 @@ def figure(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, need
     _needed(panels[0, 1], needed)
     _errors(panels[1, 0], fits, floor, network, PAPER, f"(c) ball, norm uniform on $[0, 2]$, $d={dims[PAPER]}$")
     _errors(panels[1, 1], fits, floor, network, CONTROL, f"(d) control $|x|$, $d={dims[CONTROL]}$")
+    _ball_beside(panels[1, 1], floor, dims[CONTROL])
     handles = {
         label: handle
         for axes in (panels[1, 0], panels[0, 0], panels[1, 1])
@@ -97,55 +104,71 @@ def layers(depth: int) -> str:
 def _errors(
     axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, target: str, title: str
 ) -> None:
-    dim = telling_dim(fits, target)
+    """Errors by number of neurons where one hidden layer has a floor, which is by neurons; else by width."""
+    by, dim = "num_neurons" if target == BALL else "width", telling_dim(fits, target)
     cells = fits[(fits["target"] == target) & (fits["target.input_dim"] == dim)]
-    widest = 1.6 * cells["width"].max()
+    widest = 1.25 * cells[by].max()
     rows = floor[(floor["target"] == target) & (floor["input_dim"] == dim) & (floor["width"] <= widest)]
-    rows = rows.sort_values("width")
-    one = rows[(rows["depth"] == 1) & (rows["one_layer"] > 0)]
-    if len(one):
-        axes.plot(one["width"], one["one_layer"], color=COLORS["black"], linewidth=1.6, label="floor, 1 hidden layer")
-    narrow = rows[(rows["depth"] == 1) & (rows["narrow"] > 0)]
-    look: dict[str, Any] = {"color": "0.45", "linewidth": 3.0, "solid_capstyle": "butt"}
-    axes.plot(narrow["width"], narrow["narrow"], label="floor, any depth, width below $d$", **look)
-    known = network[(network["target"] == target) & (network["input_dim"] == dim)].sort_values("width")
-    known = known[(known["width"] <= widest) & (known["relative_error"] >= SMALLEST)]
-    name = "explicit, 1 hidden layer" if target == CONTROL else "explicit, 2 hidden layers"
+    rows = rows[rows["depth"] == 1].sort_values("width")
+    if target == BALL:
+        least, look = rows.set_index("width")["relative_floor"], {**FLOOR, "label": "certified floor, 1 hidden layer"}
+    else:
+        least, look = rows.set_index("width")["narrow"], {**NARROW}
+    axes.plot(least.index, least, **look)
+    known = network[(network["target"] == target) & (network["input_dim"] == dim)].sort_values(by)
+    known = known[known[by] <= widest]
+    name = "explicit, 1 hidden layer" if target == CONTROL else "explicit, 2 hidden layers (cap: guaranteed)"
     line = {**CONSTRUCTION, "label": name, "markerfacecolor": "white" if target == CONTROL else None}
-    axes.plot(known["width"], known["relative_error"], **line)
+    up = np.maximum(known["relative_bound"] - known["relative_error"], 0)
+    if target == CONTROL:  # its guarantee is its error, exactly
+        axes.plot(known[by], known["relative_bound"], **line)
+    else:
+        axes.errorbar(known[by], known["relative_error"], [0 * up, up], capsize=2.5, elinewidth=0.9, **line)
+    shown = [least, known["relative_error"], known["relative_bound"]]
     depths = sorted(cells["depth"].unique().tolist())
     for index, depth in enumerate(depths):
-        groups = finished(cells[cells["depth"] == depth]).groupby("width")["relative"]
+        groups = finished(cells[cells["depth"] == depth]).groupby(by)["relative"]
         middle, low, high = groups.median(), groups.min(), groups.max()
         look = {**series(index), "linestyle": "none"}
         place = middle.index * 1.06 ** (index - 1)
         axes.errorbar(
             place, middle, [middle - low, high - middle], elinewidth=0.7, label=f"trained, {layers(depth)}", **look
         )
+        shown += [low, high]
     tried = sorted(cells["width"].unique().tolist())
-    axes.set(xscale="log", yscale="log", xlabel="width", ylabel="relative squared error", title=title)
-    axes.set(xlim=(min(1, tried[0]) * 0.85, widest), ylim=(SMALLEST, 2))
+    axes.set(xscale="log", yscale="log", ylabel="relative squared error", title=title)
+    axes.set(xlabel="number of neurons" if target == BALL else "width")
+    values = pd.concat(shown)
+    axes.set(xlim=(min(1, tried[0]) * 0.85, widest), ylim=(values.min() / 1.6, 1.4 * values.max()))
     number_ticks(axes.xaxis, [1, *tried] if len(tried) <= 8 else [1, *tried[:: len(tried) // 6]])
+
+
+def _ball_beside(axes: Axes, floor: pd.DataFrame, dim: int) -> None:
+    """The floor of the ball, dotted as it is none for what the panel shows."""
+    rows = floor[(floor["target"] == BALL) & (floor["input_dim"] == dim) & (floor["depth"] == 1)].sort_values("width")
+    rows = rows[rows["width"] <= axes.get_xlim()[1]]
+    look: dict[str, Any] = {"color": "0.3", "linewidth": 1.0, "linestyle": (0, (1, 1.5))}
+    axes.plot(rows["width"], rows["one_layer"], **look, label="floor of the ball, 1 hidden layer")
 
 
 def _needed(axes: Axes, needed: pd.DataFrame) -> None:
     for index, (relative_error, rows) in enumerate(sorted(needed.groupby("relative_error"), reverse=True)):
-        look, rows = series(index), rows.sort_values("input_dim")
-        name = f"{relative_error:g}"
-        axes.plot(rows["input_dim"], rows["one_layer"], color=look["color"], marker=look["marker"], label=name)
-        shown = {"color": look["color"], "linestyle": CONSTRUCTION["linestyle"], "marker": "*", "markersize": 5}
-        axes.plot(rows["input_dim"], rows["two_layers"], **shown)
+        rows, marker = rows.sort_values("input_dim"), series(index)["marker"]
+        one = {**FLOOR, "linewidth": 1.2, "marker": marker, "label": f"{relative_error:g}"}
+        axes.plot(rows["input_dim"], rows["one_layer"], **one)
+        two = {**CONSTRUCTION, "linewidth": 0.9, "marker": marker, "markersize": 3, "label": None}
+        axes.plot(rows["input_dim"], rows["two_layers"], **two)
     dims = sorted(needed["input_dim"].unique().tolist())
     axes.set(xscale="log", yscale="log", xlabel="input dimension $d$", ylabel="neurons")
     number_ticks(axes.xaxis, dims if len(dims) <= 8 else [dim for dim in dims if dim & (dim - 1) == 0])
-    axes.set_title("(b) needed in 1 hidden layer (solid), enough in 2 (stars)")
+    axes.set_title("(b) needed in 1 hidden layer (solid), enough in 2")
     axes.legend(loc="upper left", title="relative squared error", title_fontsize=7.5)
 
 
 def gains(fits: pd.DataFrame, target: str) -> float:
-    """By how much two hidden layers divide the median error of one, at the widest width that both were fitted at."""
+    """By how much two hidden layers divide the median error of one with as many neurons, the most that both have."""
     cells = finished(fits[(fits["target"] == target) & (fits["target.input_dim"] == telling_dim(fits, target))])
-    middle = cells.groupby(["depth", "width"])["relative"].median()
+    middle = cells.groupby(["depth", "num_neurons"])["relative"].median()
     both = set(middle[1].index) & set(middle[2].index)
     return float(middle[1, max(both)] / middle[2, max(both)]) if both else float("nan")
 
@@ -161,13 +184,18 @@ def _rival(floor: pd.DataFrame, network: pd.DataFrame, dim: int) -> tuple[pd.Ser
     return None, 0.0
 
 
-def easy(network: pd.DataFrame, floor: pd.DataFrame, dim: int) -> pd.Series | None:
-    """The explicit network of one hidden layer for |x| that is farthest under the floor of the ball at its width."""
-    known = network[(network["target"] == CONTROL) & (network["input_dim"] == dim)]
+def easy(network: pd.DataFrame, floor: pd.DataFrame, dim: int, widest: int) -> pd.Series | None:
+    """The explicit network of one hidden layer for |x|, at most so wide, farthest under the ball's floor."""
+    known = network[(network["target"] == CONTROL) & (network["input_dim"] == dim) & (network["width"] <= widest)]
     rows = floor[(floor["target"] == BALL) & (floor["input_dim"] == dim) & (floor["depth"] == 1)]
     both = known.merge(rows[["width", "one_layer"]], on="width")
     both = both[both["relative_bound"] < both["one_layer"]]
     return None if both.empty else both.loc[(both["relative_bound"] / both["one_layer"]).idxmin()]
+
+
+def _widest(fits: pd.DataFrame) -> int:
+    """The widest single hidden layer that the control was fitted with."""
+    return int(fits.loc[(fits["target"] == CONTROL) & (fits["depth"] == 1), "width"].max())
 
 
 def _sure(rival: pd.Series | None, least: float) -> str:
@@ -184,7 +212,7 @@ def _level(row: pd.Series | None) -> str:
     if row is None:
         return "no explicit network of the widths tried shows that |x| is easy for one"
     return (
-        f"for |x|, a control without a jump, one hidden layer of width {row['width']:.0f} leaves "
+        f"for |x|, without a jump, an explicit hidden layer of width {row['width']:.0f} leaves "
         f"{row['relative_bound']:.2g}, where the floor of the ball is {row['one_layer']:.2g}"
     )
 
@@ -198,21 +226,24 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     one = finished(fits[(fits["target"] == BALL) & (fits["target.input_dim"] == dim) & (fits["depth"] == 1)])
     widest = one[one["width"] == one["width"].max()]
     best = widest.loc[widest["relative"].idxmin()]
-    level = easy(network, floor, dim)
+    level = easy(network, floor, dim, _widest(fits))
     sentence = f"in d = {dim}, {_sure(rival, least)}; {_level(level)}"
     held = rival is not None and under.empty and level is not None
     two = network[(network["target"] == BALL) & (network["input_dim"] == dim) & (network["width"] <= best["width"])]
     explicit = two.sort_values("width").iloc[-1] if len(two) else None
     quantity = f"relative squared error, d = {dim}, one hidden layer of width {best['width']}"
     if explicit is not None:
-        quantity += f"; construction with two, {explicit['num_neurons']} neurons"
+        quantity += (
+            f"; construction with two, {explicit['num_neurons']} neurons, guaranteed "
+            f"({explicit['relative_error']:.2g} measured)"
+        )
     return Verdict(
         "held" if held else "not held",
         sentence,
         quantity,
         best["relative_floor"],
         best["relative"],
-        None if explicit is None else explicit["relative_error"],
+        None if explicit is None else explicit["relative_bound"],
         len(measured),
         check=floor_check(len(under), len(measured)),
     )
@@ -238,20 +269,22 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
     rates = ", ".join(f"{rate:g}" for rate in sorted(table["learning_rate"].unique()))
     held = "holds" if verdict(table, floor, network).state == "held" else "does not hold"
     rival, least = _rival(floor, network, dim)
+    ball, control = gains(fits, BALL), gains(fits, CONTROL)
+    second = (
+        f"At equal neurons a second layer divides the median trained error by {ball:.2g} in (a), {control:.2g} here. "
+    )
+    second = second if np.isfinite([ball, control]).all() else ""
     return (
-        "Indicator of a ball (Safran and Shamir 2017, as recalled). (a) Under the law of order 2 of Eldan and Shamir "
-        "every width of one hidden layer has a certified floor, any weights (black); first layers narrower than the "
-        f"input have one at every depth (grey). The separation {held}: in d = {dim}, {_sure(rival, least)}; "
-        f"{checked}; {len(past)} of {len(deep)} trained networks with more layers go under the floor of one with as "
-        "many neurons. (b) At "
-        f"relative squared error {first['relative_error']:g} one hidden layer needs {first['one_layer']:.3g} neurons "
-        f"in d = {first['input_dim']:.0f} and {last['one_layer']:.2g} in d = {last['input_dim']:.0f}, while "
-        f"{first['two_layers']:.0f} and {last['two_layers']:.0f} suffice in two. (c) Under the law of the source's "
-        "experiment no floor is known for one hidden layer as wide as the input, and none is drawn. (d) No separation "
-        f"is expected (Safran, Eldan, Shamir 2019): {_level(easy(network, floor, dim))}; a second layer of the widest "
-        f"width fitted divides the median trained error by {gains(fits, CONTROL):.2g} ({gains(fits, BALL):.2g} in "
-        f"(a)). Of {len(known)} trained networks whose width has an explicit one, {len(behind)} stay above its error: "
-        "an optimisation gap. "
+        "Indicator of a ball (Safran and Shamir 2017, as recalled). (a) Black: floor of one hidden layer, any weights, "
+        f"under Eldan and Shamir's law of order 2. The separation {held}: in d = {dim}, {_sure(rival, least)}. Stars: "
+        f"measured on a sample; caps: guaranteed. {len(past)} of {len(deep)} trained deeper networks go under the "
+        f"floor of one layer with as many neurons; {checked}. (b) At relative squared error {first['relative_error']:g} one "
+        f"hidden layer needs {first['one_layer']:.3g} neurons in d = {first['input_dim']:.0f} and "
+        f"{last['one_layer']:.2g} in d = {last['input_dim']:.0f}, while {first['two_layers']:.0f} and "
+        f"{last['two_layers']:.0f} suffice in two (dashed). (c) Under the source's law only layers narrower than the "
+        "input have a known floor (grey). (d) No separation is expected (Safran, Eldan, Shamir 2019): "
+        f"{_level(easy(network, floor, dim, _widest(fits)))} (dotted). {second}{len(behind)} of {len(known)} trained "
+        "networks whose width has an explicit one stay above its error, an optimisation gap. "
         f"Markers: median and range of n = {cells.min()} initialisations"
         f"{f' ({lost} of {len(fits)} fits failed or diverged)' if lost else ''}, {table['num_steps'].max()} steps of "
         f"Adam, rate of {rates} by training loss."

@@ -213,3 +213,30 @@ def test_the_caption_counts():
     assert "as many in one cannot leave less than 0.06" in caption
     # (0.5 / 0.1)^(d - 1)
     assert "one hidden layer needs 5 neurons in d = 2 and 7.8e+04 in d = 8, while 160 and 640 suffice in two" in caption
+
+
+def test_the_control_is_judged_at_a_width_that_is_drawn():
+    """d = 4: 2 / 512 is farthest under the ball's floor, but one hidden layer was fitted up to 128 units."""
+    tables = FAKE.tables(1)
+    found = FIGURE.easy(tables["network"], tables["floor"], 4, 128)
+    assert (found["width"], found["relative_bound"]) == (128, 2 / 128)
+    assert FIGURE.easy(tables["network"], tables["floor"], 4, 8) is None
+    fits = FIGURE.drawn(tables[""], tables["floor"], tables["network"])
+    assert FIGURE._widest(fits) == 128
+
+
+def test_gains_compare_as_many_neurons():
+    tables = FAKE.tables(1)
+    fits = FIGURE.drawn(tables[""], tables["floor"], tables["network"])
+    # widths 2, 8, 32, 128: twice of none is another
+    assert math.isnan(FIGURE.gains(fits, FIGURE.CONTROL))
+    # at width 32 two layers have half the error of one; here they pass for as many neurons
+    fits.loc[(fits["depth"] == 2) & (fits["width"] == 32), "num_neurons"] = 32
+    assert FIGURE.gains(fits, FIGURE.CONTROL) == pytest.approx(2.0)
+
+
+def test_the_verdict_has_what_the_explicit_network_guarantees():
+    tables = FAKE.tables(1)
+    found = FIGURE.verdict(tables[""], tables["floor"], tables["network"])
+    assert found.construction == 6 / 128
+    assert found.quantity.endswith("130 neurons, guaranteed (0.012 measured)")

@@ -15,7 +15,7 @@ def sample_uniform_radius(num_points: int, input_dim: int, radius: float, rng: n
     """Points of uniform direction whose norm is uniform on [0, radius], independent of it.
 
     Source:
-        [safranshamir2017] Section 5, law of the experiment, as recalled.
+        [safranshamir2017], law of the experiment, as recalled.
     """
     directions = rng.standard_normal((num_points, input_dim))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
