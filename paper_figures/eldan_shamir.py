@@ -144,11 +144,10 @@ def _needed(axes: Axes, floor: pd.DataFrame, network: pd.DataFrame) -> None:
         rows = needed[(needed["relative_error"] == relative_error) & (needed["order"] == order)]
         rows = rows.sort_values("input_dim")
         look = {"color": shade, "linestyle": FLOOR["linestyle"], "marker": marker, "zorder": 2.5 - 0.1 * place}
-        label = f"$K({relative_error:g})${law}, one hidden layer"
-        axes.plot(rows["input_dim"], np.maximum(rows["num_neurons"], 1), **look, label=label)
+        axes.plot(rows["input_dim"], np.maximum(rows["num_neurons"], 1), **look, label=f"$K({relative_error:g})${law}")
     explicit = network[network["target"] == WAVE].sort_values("input_dim")
     level = 100 * common_error(floor, network)
-    star = {**CONSTRUCTION, "label": f"explicit, two hidden layers, {level:g} % guaranteed"}
+    star = {**CONSTRUCTION, "label": f"explicit, {level:g} % guaranteed"}
     axes.plot(explicit["input_dim"], explicit["num_neurons"], **star)
     dims = sorted(needed["input_dim"].unique())
     axes.set(xscale="log", yscale="log", xlabel="input dimension $d$", ylabel="neurons")
