@@ -5,9 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
-from scripts import EXPERIMENTS, FIGURES, ROOT
+from scripts import EXPERIMENTS, FIGURES, ROOT, load
 
 import widththeory
+from widththeory import command, engines
+from widththeory.gallery import claims
 
 TEXT = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
@@ -100,6 +102,30 @@ def test_names_of_the_package_exist(name):
     place = widththeory
     for part in name.removeprefix("widththeory").strip(".").split("."):
         place = getattr(place, part, None) or importlib.import_module(f"{place.__name__}.{part}")
+
+
+def cluster_commands():
+    """Of the section on clusters: experiment and flags of each command."""
+    (section,) = re.findall(r"^## On a cluster.*?^```\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
+    lines = section.replace("\\\n", " ").splitlines()
+    return re.findall(r"python (experiments/\w+\.py) ([^#\n]*)", "\n".join(lines))
+
+
+def test_commands_for_a_cluster_have_flags_that_there_are():
+    said = set()
+    for script, flags in cluster_commands():
+        config = command.parse(load(ROOT / script).Config, flags.split())
+        said |= {config.engine, *(["hours"] if config.hours else []), *(["multihost"] if config.multihost else [])}
+    assert said == {*engines.names(), "hours", "multihost"}
+
+
+def test_words_of_the_gallery_are_listed():
+    _, adding = TEXT.split("\n## Adding one\n")
+    words = " ".join(adding.partition("\n## ")[0].split())
+    chapters = words.partition("The chapters are ")[2].partition(";")[0]
+    assert re.findall(r'"([^"]+)"', chapters) == list(claims.CHAPTERS)
+    grounds = words.partition("the words of `Decided:`")[2].partition(" are ")[2].partition(".")[0]
+    assert grounds.split(", ") == list(claims.GROUNDS)
 
 
 def test_times_are_measured():

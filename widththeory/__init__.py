@@ -14,6 +14,7 @@ Layers. A module imports only from its own layer and from those above it (a test
     identity, processes, provenance, storage, tables, ledger, leases, packing, executors, engines, driver, progress
     grid, multihost
     estimates, verdicts, plotting, command, experiment, study, gallery
+    verification
 
 Only `models` imports Flax; `bounds` needs no JAX. Importing starts no device.
 """

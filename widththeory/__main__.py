@@ -14,7 +14,7 @@ from typing import Literal
 
 import tyro
 
-from widththeory import command, study
+from widththeory import command, study, verification
 from widththeory.command import Scale
 from widththeory.typing import check_positive_int
 
@@ -64,7 +64,7 @@ def main(flags: Flags) -> None:
         "status": lambda: study.status(asked),
         "show": lambda: study.show(asked, flags.rows, flags.by),
         "export": lambda: study.export(asked, flags.out, flags.kind),
-        "verify": lambda: study.verify(asked, flags.sample, flags.seed),
+        "verify": lambda: verification.verify(asked, flags.sample, flags.seed),
         "merge": lambda: study.merge(asked, flags.ledgers),
     }
     for line in lines[flags.action]():

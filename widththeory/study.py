@@ -1,13 +1,10 @@
-"""The experiments of a folder as a whole: what is missing, what runs, what came out, and whether it comes out again.
+"""The experiments of a folder as a whole: what is missing, what runs, and what came out.
 
-Every function gives text to print. Ledgers that are not there are not made, and nothing is measured but by `verify`.
+Every function gives text to print. Ledgers that are not there are not made, and nothing is measured.
 """
 
 import contextlib
 import importlib.util
-import inspect
-import itertools
-import random
 import sys
 import tempfile
 import time
@@ -17,16 +14,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from widththeory.command import OutcomeError, Scale
+from widththeory.command import Scale
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from widththeory.ledger import Ledger
 
 _RECENT_SECONDS = 600.0
 _METRICS = ("relative_error", "test_mse", "train_mse", "test_loss", "train_loss")  # what `show` sorts by, best first
-_PROVENANCE = ("jax", "device", "chunk_size")  # on which the last digits depend
 
 
 class BrokenError(Exception):
@@ -142,7 +136,7 @@ def _each(study: Study, told: Callable[[str], Iterator[str]]) -> Iterator[str]:
         )
 
 
-def _some(study: Study, told: Callable[[str], Iterator[str | None]]) -> Iterator[str]:
+def some(study: Study, told: Callable[[str], Iterator[str | None]]) -> Iterator[str]:
     """As `_each`, where None tells that a claim has rows.
 
     Raises:
@@ -283,7 +277,7 @@ def show(study: Study, rows: int, by: str | None) -> Iterator[str]:
         yield f"{claim}: {len(table)} rows, by {metric}"
         yield best[[*varying, metric]].to_string(index=False)
 
-    return _some(study, told)
+    return some(study, told)
 
 
 def export(study: Study, out: Path, kind: str) -> Iterator[str]:
@@ -311,7 +305,7 @@ def export(study: Study, out: Path, kind: str) -> Iterator[str]:
                 part.replace(path)
             yield f"{claim}: {path}"
 
-    return _some(study, told)
+    return some(study, told)
 
 
 def merge(study: Study, others: Sequence[Path]) -> Iterator[str]:
@@ -366,129 +360,3 @@ def _copied(path: Path) -> "Iterator[Ledger]":
                 yield source
         except LedgerError as error:
             raise LedgerError(str(error).replace(str(copy), str(path))) from error
-
-
-def verify(study: Study, sample: int, seed: int, measure: Callable[..., Any] | None = None) -> Iterator[str]:
-    """Measure a random sample of rows again, and list every row that lies under a certified floor.
-
-    A row's whole chunk is measured again, since float32 results depend on it. Made by the same versions on the same
-    kind of device it comes out to the bit; made by others it is listed with what differs.
-
-    Raises:
-        OutcomeError: after the last line, if a row did not come out again, or one lies under its floor.
-        ValueError: after the last line, if no experiment has rows.
-    """
-    wrong = 0
-
-    def told(claim: str) -> Iterator[str | None]:
-        nonlocal wrong
-        settings = study.settings(claim)
-        if settings is None:
-            yield f"{claim}: nothing to fit"
-            return
-        with study.ledger(claim, settings) as ledger:
-            rows, table = sum(ledger.counts(claim).values()), ledger.table(claim, settings)
-            if not rows:
-                yield f"{claim}: no rows at scale {study.scale}"
-                return
-            if not (table["status"] == "done").any():
-                yield f"{claim}: of its {rows} rows none is done and of the {study.scale} grid"
-                return
-            yield None
-            again = _again(claim, settings, table, sample, seed, measure)
-            for bad, line in itertools.chain(again, _under_floor(study, claim, settings, ledger)):
-                wrong += bad
-                yield line
-
-    yield from _some(study, told)
-    if wrong:
-        rows = f"{wrong} rows are not what they" if wrong > 1 else "1 row is not what it"
-        raise OutcomeError(f"{rows} should be, see above")
-
-
-def _again(
-    claim: str,
-    settings: list[Any],
-    table: "pd.DataFrame",
-    sample: int,
-    seed: int,
-    measure: Callable[..., Any] | None,
-) -> Iterator[tuple[bool, str]]:
-    from widththeory import identity, provenance
-    from widththeory.executors import InProcess
-    from widththeory.packing import pack
-    from widththeory.processes import accelerator_memory
-
-    rows = {record["key"]: record for record in table.to_dict("records")}
-    done = {key for key, record in rows.items() if record["status"] == "done"}
-    chunks = [chunk for chunk in pack(settings, {}, memory=accelerator_memory()).chunks if done & set(chunk.keys)]
-    found = measure or _measure_of(settings[0])
-    if found is None:
-        yield False, f"{claim}: nothing measures a {type(settings[0]).__name__} again to the bit"
-        return
-    same = different = 0
-    for chunk in random.Random(seed).sample(chunks, min(sample, len(chunks))):
-        now = provenance.here() | {"chunk_size": chunk.chunk_size}
-        again = InProcess().submit(found, chunk.cells, chunk.chunk_size).result()
-        for key, one, result in zip(chunk.keys, chunk.cells, again, strict=True):
-            if key not in done:
-                continue
-            row = rows[key]
-            changed = [
-                name for name in result.metrics if name != "seconds" and not _equal(result.metrics[name], row.get(name))
-            ]
-            if not changed:
-                same += 1
-                continue
-            made = [
-                f"{name} {row.get(f'made.{name}')} (now {now[name]})"
-                for name in _PROVENANCE
-                if name in now and row.get(f"made.{name}") != now[name]
-            ]
-            different += 1
-            name = changed[0]
-            why = (
-                f"made by {', '.join(made)}" if made else "though made by the same versions on the same kind of device"
-            )
-            yield (
-                not made,
-                f"{claim}: {identity.encode(one)}: {name} is {result.metrics[name]!r}, was {row.get(name)!r}, {why}",
-            )
-    yield False, f"{claim}: {same} rows came out again to the bit, {different} did not"
-
-
-def _equal(one: Any, other: Any) -> bool:
-    return one == other or (one != one and other != other)
-
-
-def _measure_of(one: Any) -> Callable[..., Any] | None:
-    """The measuring function for settings of this kind: `measure` of the module that fits them; None for times."""
-    from widththeory import classify, fit
-
-    for module in (fit, classify):
-        if type(one).__name__ in vars(module):
-            return module.measure
-    return None
-
-
-def _under_floor(study: Study, claim: str, settings: list[Any], ledger: "Ledger") -> Iterator[tuple[bool, str]]:
-    """Rows under their floor, as the claim's figure compares them."""
-    import pandas as pd
-
-    path = study.table(claim)
-    if not path.with_suffix(".floor.csv").exists():
-        return
-    figure = study.module("paper_figures", claim)
-    if not (hasattr(figure, "compared") and hasattr(figure, "under_floor")):
-        yield False, f"{claim}: its figure compares no single rows with a floor"
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        ledger.export_csv(Path(folder) / path.name, claim, settings)
-        tables = [pd.read_csv(Path(folder) / path.name)]  # as figures read it
-    _, *parts = inspect.signature(figure.compared).parameters
-    tables += [pd.read_csv(path.with_suffix(f".{part}.csv")) for part in parts]
-    compared = figure.compared(*tables)
-    under = figure.under_floor(compared)
-    for _, row in under.iterrows():
-        yield True, f"{claim}: under its floor: {row.dropna().to_dict()}"
-    yield False, f"{claim}: {len(under)} of {len(compared)} rows under their floor"

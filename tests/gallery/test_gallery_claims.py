@@ -1,11 +1,13 @@
 """What the gallery reads of each claim, and from where."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from scripts import EXPERIMENTS, ROOT
 
-from widththeory.gallery import bibliography, claims
+from widththeory.gallery import __main__ as main
+from widththeory.gallery import bibliography, claims, pages, paper
 
 
 def test_claims_are_found_in_reading_order(chapters):
@@ -26,6 +28,24 @@ def test_a_claim_says_what_its_docstring_does(chapters):
     assert first.page is not None
     assert first.page.name == "telgarsky.md"
     assert first.seconds is None
+
+
+def test_words_that_the_gallery_does_not_know_are_told(chapters, tree, capsys, monkeypatch):
+    (third,) = chapters["further claims"]
+    (sentence,) = third.mistaken
+    assert sentence.startswith(
+        "experiments/third.py: Chapter must be one of why width matters, how narrow is too narrow"
+    )
+    assert sentence.endswith(", further claims, got 'nowhere, 1'")
+    odd = replace(third, sections={"Chapter": "the exchange rate, 2", "Decided": "measured, guessed"})
+    (sentence,) = odd.mistaken
+    said = "Decided must be some of proven, computed, measured, with commas between, got 'measured, guessed'"
+    assert sentence == f"experiments/third.py: {said}"
+    assert [claim.mistaken for claim in chapters["what depth buys"]] == [[]]
+    monkeypatch.setattr(paper, "build", lambda *given: b"")
+    monkeypatch.setattr(pages, "render", lambda *given: "")
+    main.main(main.Flags("smoke", tree))
+    assert capsys.readouterr().err == f"gallery: {third.mistaken[0]}\n"
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)

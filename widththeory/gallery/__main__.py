@@ -1,5 +1,6 @@
 """`python -m widththeory.gallery --scale laptop`: page and paper of all claims, and a table of their verdicts."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,9 @@ def main(flags: Flags) -> None:
     root = flags.root or Path(__file__).resolve().parents[2]
     folder = command.figures_folder(root / "paper_figures" / "gallery", flags.scale)
     chapters = claims.chapters(root, flags.scale)
+    for claim in (claim for found in chapters.values() for claim in found):
+        for sentence in claim.mistaken:
+            print(f"gallery: {sentence}", file=sys.stderr)
     replace_bytes(folder / "widththeory.pdf", paper.build(chapters, flags.scale))
     replace_bytes(folder / "index.html", pages.render(chapters, root, flags.scale).encode())
     told = pages.summary(claim for found in chapters.values() for claim in found)

@@ -94,6 +94,18 @@ class Claim:
         return int(place) if place.isdigit() else 99
 
     @property
+    def mistaken(self) -> list[str]:
+        """What its docstring says in words that the gallery does not know, a sentence each."""
+        said = []
+        chapter = self.sections.get("Chapter")
+        if chapter is not None and chapter.partition(",")[0] not in CHAPTERS:
+            said.append(f"Chapter must be one of {', '.join(CHAPTERS)}, got {chapter!r}")
+        decided = self.sections.get("Decided")
+        if decided is not None and not set(re.split(r",\s*", decided)) <= set(GROUNDS):
+            said.append(f"Decided must be some of {', '.join(GROUNDS)}, with commas between, got {decided!r}")
+        return [f"experiments/{self.name}.py: {sentence}" for sentence in said]
+
+    @property
     def certainty(self) -> str:
         """Which part of it is proven, computed or measured, in words."""
         return self.sections.get("Certain", "")
