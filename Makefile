@@ -15,7 +15,7 @@ stamps := $(claims:%=results/$(SCALE)/%.stamp)
 pictures := $(pictured:%=figures/$(SCALE)/%.pdf)
 
 python := .venv/bin/python
-drawing := widththeory/plotting.py widththeory/estimates.py widththeory/verdicts.py widththeory/command.py
+drawing := $(patsubst %,widththeory/%.py,plotting estimates censored image_tasks verdicts command)
 bounds := $(wildcard widththeory/bounds/*.py)
 gallery := $(wildcard widththeory/gallery/*.py widththeory/gallery/templates/*)
 library := $(filter-out $(drawing) $(gallery),$(wildcard widththeory/*.py widththeory/*/*.py))

@@ -11,33 +11,34 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from widththeory import command, estimates
-from widththeory.estimates import (
-    Interval,
+from widththeory import command, image_tasks
+from widththeory.estimates import Interval, finished, select_learning_rate
+from widththeory.image_tasks import (
+    HELD,
     accuracies,
-    finished,
+    facts,
+    fills_note,
+    flat,
+    flat_note,
     labelled,
+    marker_fills,
     points,
-    rates_note,
-    select_learning_rate,
+    seeds_note,
     tasks,
-    telling,
 )
 from widththeory.plotting import COLORS, LINES, MARKERS, TEXT_WIDTH, number_ticks
 from widththeory.verdicts import Verdict
 
 CELL = ["task", "net"]
-ENOUGH = 0.02  # of the test images: a net that loses less is as good, and a task on which all are has no panels
+ENOUGH = 0.02  # of the test images: a net that loses less is as good
 FAMILIES = {1: "green", 4: "blue", 2: "orange"}  # by the divisor of the baseline's widths
 NAMES = {1: "all of the width", 2: "half", 4: "quarter"}
 PLACES = {"none": 0, "1-2": 1, "3-4": 2, "5": 3}
-FILLS: tuple[Any, ...] = ("full", "none", "left")  # of the markers of tasks, the telling one first
 TITLES = {
     "held": "Half of the width is enough on an easy task, not on a hard one",
     "not held": "Is half of the width enough on an easy task, and not on a hard one? No",
     "open": "Is half of the width enough on an easy task, and not on a hard one? Undecided",
 }
-HELD = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}
 # What is doubled, and from which net to which.
 DOUBLINGS = {
     "all layers, from 1/4": (1, 5),
@@ -61,21 +62,14 @@ def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def gain(fits: pd.DataFrame, task: str, before: int, after: int) -> Interval:
-    """See `estimates.gain`, of nets by their number."""
-    return estimates.gain(fits, task, before, after, by="net")
-
-
-def flat(fits: pd.DataFrame) -> list[str]:
-    """The tasks on which all nets are as good: a sentence says so, and no panels are spent on them."""
-    means = finished(fits).groupby(CELL)["test_accuracy"].mean().groupby("task").agg(["min", "max", "size"])
-    level = means.index[(means["size"] > 1) & (means["max"] - means["min"] < ENOUGH)]
-    return [name for name in tasks(fits) if name in level and name != telling(fits)]
+    """See `image_tasks.gain`, of nets by their number."""
+    return image_tasks.gain(fits, task, before, after, by="net")
 
 
 def figure(table: pd.DataFrame, cells: pd.DataFrame) -> Figure:
     """A row a task on which nets differ, learning curves and final accuracy against cost; gains of doubling."""
     fits = drawn(table, cells)
-    names = [name for name in tasks(fits) if name not in flat(fits)]
+    names = [name for name in tasks(fits) if name not in flat(fits, CELL)]
     picture = Figure(figsize=(TEXT_WIDTH, 3.0 + 2.3 * len(names)), layout="constrained")
     picture.suptitle(TITLES[verdict(table, cells).state], size=9.5)
     grid = picture.add_gridspec(len(names) + 1, 2)
@@ -147,30 +141,30 @@ def _final(axes: Axes, fits: pd.DataFrame, title: str) -> None:
 def _gains(axes: Axes, fits: pd.DataFrame, title: str) -> None:
     there = set(fits["net"])
     shown = {name: ends for name, ends in DOUBLINGS.items() if set(ends) <= there}
-    names = sorted(tasks(fits), key=lambda name: name != telling(fits))
-    for turn, task in enumerate(names):
+    fills = marker_fills(fits)
+    for turn, (task, fill) in enumerate(fills.items()):
         for place, (name, (before, after)) in enumerate(shown.items()):
             found = gain(fits, task, before, after)
             if not np.isfinite(found.value):
                 continue
             doubled = name.split(",")[0]
             look = _look(4 if name.endswith("1/4") else 2, doubled if doubled in PLACES else "none")
-            look |= {"linestyle": "none", "markersize": 4.5, "fillstyle": FILLS[turn % len(FILLS)]}
+            look |= {"linestyle": "none", "markersize": 4.5, "fillstyle": fill}
             ends = [[100 * (found.value - found.low)], [100 * (found.high - found.value)]]
             bar: Any = ends if np.isfinite(found.low) else None
             axes.errorbar([place + 0.2 * turn], [100 * found.value], bar, capsize=2, elinewidth=0.9, **look)
     axes.axhline(0, color="0.5", linewidth=0.8)
     axes.axhline(100 * ENOUGH, color="0.5", linewidth=0.8, linestyle="--", zorder=0)
     words = [f"{name.split(',')[0].removesuffix(' layers')}" for name in shown]
-    axes.set_xticks([place + 0.1 * (len(names) - 1) for place in range(len(shown))], words)
+    axes.set_xticks([place + 0.1 * (len(fills) - 1) for place in range(len(shown))], words)
     axes.set_xlabel("layers doubled, from the quarter net (blue) and from the half net (orange)", fontsize=8)
     axes.set_xlim(-0.5, max(len(shown), 1) - 0.3)
     axes.set_ylabel("gain, points")
     axes.set_title(title)
-    if len(names) > 1:
+    if len(fills) > 1:
         handles = [
-            Line2D([], [], color="0.3", marker="o", linestyle="none", fillstyle=FILLS[turn % len(FILLS)], label=task)
-            for turn, task in enumerate(names)
+            Line2D([], [], color="0.3", marker="o", linestyle="none", fillstyle=fill, label=task)
+            for task, fill in fills.items()
         ]
         axes.legend(handles=handles, loc="upper right", fontsize=7, title="task", title_fontsize=7, handlelength=1)
 
@@ -225,51 +219,23 @@ def _paying(fits: pd.DataFrame, task: str) -> str:
 
 def caption(table: pd.DataFrame, cells: pd.DataFrame) -> str:
     """What is drawn, how many fits, and whether the claim held, computed from the tables."""
-    fits, everything = drawn(table, cells), labelled(table, cells)
-    found, count = verdict(table, cells), finished(fits).groupby(CELL).size()
-    n = f"{count.min()}" if count.min() == count.max() else f"{count.min()} to {count.max()}"
-    lost = len(everything) - len(finished(everything))
-    names = sorted(tasks(fits), key=lambda name: name != telling(fits))
-    letters = "abcdefgh"[: 2 * (len(names) - len(flat(fits))) + 1]
+    fits, found = drawn(table, cells), verdict(table, cells)
+    letters = "abcdefgh"[: 2 * (fits["task"].nunique() - len(flat(fits, CELL))) + 1]
     left, right = (", ".join(f"({letter})" for letter in letters[start:-1:2]) for start in (0, 1))
     whole = fits.loc[fits["divisor"] == 1, "widths"].unique()
-    fills = [f"{word} {name}" for word, name in zip(("filled", "hollow", "half filled"), names, strict=False)]
     doubled = ", and these with the widths of some layers doubled (for the half our reading of the family)"
     doubled *= bool((fits["doubled"] != "none").any())
-    told = f" ({', '.join(fills)} task)" if len(names) > 1 else ""
     return (
         f"{fits['net'].nunique()} allconv6 networks: all of the widths{f' {whole[0]}' if len(whole) else ''}, half or "
-        f"a quarter of them{doubled}. "
-        f"Tasks: {_facts(fits)}. {left} Test accuracy on the way, mean over n = {n} seeds, {rates_note(everything)}"
-        f"{f'; {lost} of {len(everything)} fits failed or diverged' if lost else ''}; dotted: chance. {right} At the "
-        "end, mean and range over seeds; grey line: all layers alike. "
+        f"a quarter of them{doubled}. Tasks: {facts(fits)}. {left} Test accuracy on the way, mean over "
+        f"{seeds_note(fits, labelled(table, cells), CELL)}; dotted: chance. {right} At the end, mean and range over "
+        "seeds; grey line: all layers alike. "
         f"({letters[-1]}) Gain by doubling, Student's 95 % interval, variance over seeds pooled over networks"
-        f"{told}; dashed: {100 * ENOUGH:.0f} points. "
-        f"{''.join(_level(fits, name, letters[-1]) for name in flat(fits))}The claim, that half of the width is enough "
+        f"{fills_note(fits)}; dashed: {100 * ENOUGH:.0f} points. "
+        f"{flat_note(fits, CELL, where=f'drawn in ({letters[-1]}) alone')}The claim, that half of the width is enough "
         f"on the easy task (under {100 * ENOUGH:.0f} points lost) and not on the hard one, {HELD[found.state]}: "
         f"{found.sentence}. {_paying(fits, (tasks(fits) * 2)[1])}"
     )
-
-
-def _level(fits: pd.DataFrame, name: str, letter: str) -> str:
-    """What a task without panels would show."""
-    means = 100 * finished(fits[fits["task"] == name]).groupby("net")["test_accuracy"].mean()
-    ends = " to ".join(dict.fromkeys(f"{end:.1f}" for end in (means.min(), means.max())))
-    return f"On the {name} task, drawn in ({letter}) alone, all networks reach {ends} %. "
-
-
-def _facts(fits: pd.DataFrame) -> str:
-    """Sizes of the tasks, in words; those of equal sizes together."""
-    sized = fits.groupby("task")[["chance", "num_train", "num_test", "image_size", "num_steps"]].first()
-    said: dict[str, list[str]] = {}
-    for name in tasks(fits):
-        row = sized.loc[name]
-        words = (
-            f"chance {row['chance']:.3g}, {row['num_train']:.0f} training and {row['num_test']:.0f} test images of "
-            f"{row['image_size']:.0f} pixels, {row['num_steps']:.0f} steps"
-        )
-        said.setdefault(words, []).append(name)
-    return "; ".join(f"{' and '.join(names)}, {words}" for words, names in said.items())
 
 
 if __name__ == "__main__":

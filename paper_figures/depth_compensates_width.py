@@ -16,7 +16,8 @@ from matplotlib.markers import CARETUPBASE
 from matplotlib.transforms import Bbox
 
 from widththeory import command
-from widththeory.estimates import CensoredLine, cells_note, finished, fit_censored_line
+from widththeory.censored import CensoredLine, fit_censored_line
+from widththeory.estimates import cells_note, finished
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import Verdict
 

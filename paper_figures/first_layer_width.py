@@ -11,17 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from widththeory import command
-from widththeory.estimates import (
-    NOTHING,
-    Interval,
+from widththeory.estimates import NOTHING, Interval, finished, select_learning_rate
+from widththeory.image_tasks import (
+    HELD,
     accuracies,
-    finished,
+    facts,
+    flat,
+    flat_note,
     gain,
     labelled,
-    rates_note,
-    select_learning_rate,
+    seeds_note,
     tasks,
-    telling,
 )
 from widththeory.plotting import TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import Verdict
@@ -29,7 +29,6 @@ from widththeory.verdicts import Verdict
 CELL = ["task", "activation", "width"]
 CLASSICS = {24: "ShuffleNet", 32: "MobileNet", 64: "VGG, ResNet", 96: "AlexNet"}
 ENOUGH = {"test_accuracy": 0.01, "test_loss": 0.02}  # of the test images; nats
-FLAT = 0.02  # of the test images: a task whose accuracies differ by less has no panels
 TICKS = (2, 4, 8, 16, 32, 64, 96)
 TITLE_PAD = 38  # points, over the names of the classics
 TITLES = {
@@ -37,7 +36,6 @@ TITLES = {
     "not held": "Does the first layer saturate below the widest classic one, and earlier where the task is easy? No",
     "open": "Does the first layer saturate below the widest classic one, and earlier where the task is easy? Undecided",
 }
-HELD = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}
 
 
 def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
@@ -46,13 +44,6 @@ def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     kept = [*CELL, "patch", "num_params", "multiply_adds", "chance", "num_train", "num_test", "image_size", "seed"]
     kept += ["learning_rate", "num_steps", "batch_size", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
     return fits[[*kept, "status", *(["diverged"] if "diverged" in fits else [])]]
-
-
-def flat(fits: pd.DataFrame) -> list[str]:
-    """The tasks that no width matters for, within `FLAT`: a sentence says so, and no panels are spent on them."""
-    means = finished(fits).groupby(CELL)["test_accuracy"].mean().groupby("task").agg(["min", "max", "size"])
-    level = means.index[(means["size"] > 1) & (means["max"] - means["min"] < FLAT)]
-    return [name for name in tasks(fits) if name in level and name != telling(fits)]
 
 
 def first_enough(means: pd.Series, metric: str) -> int:
@@ -92,7 +83,7 @@ def saturation(fits: pd.DataFrame, metric: str = "test_accuracy") -> Interval:
 def figure(table: pd.DataFrame, cells: pd.DataFrame) -> Figure:
     """A row a task that width matters for: accuracy and test loss."""
     fits = drawn(table, cells)
-    names = [name for name in tasks(fits) if name not in flat(fits)]
+    names = [name for name in tasks(fits) if name not in flat(fits, CELL)]
     picture = Figure(figsize=(TEXT_WIDTH, 0.75 + 2.6 * len(names)), layout="constrained")
     picture.suptitle(TITLES[verdict(table, cells).state], size=9.5)
     panels: Any = picture.subplots(len(names), 2, squeeze=False)
@@ -236,49 +227,25 @@ def _gain(fits: pd.DataFrame, name: str) -> str:
 
 def caption(table: pd.DataFrame, cells: pd.DataFrame) -> str:
     """What is fixed, what is drawn, how many fits, where each task saturates, and whether the claim held."""
-    fits, everything, found = drawn(table, cells), labelled(table, cells), verdict(table, cells)
-    letters = "abcdef"[: 2 * (fits["task"].nunique() - len(flat(fits)))]
+    fits, found = drawn(table, cells), verdict(table, cells)
+    letters = "abcdef"[: 2 * (fits["task"].nunique() - len(flat(fits, CELL)))]
     left, right = (", ".join(f"({letter})" for letter in letters[start::2]) for start in (0, 1))
-    count = finished(fits).groupby(CELL).size()
-    n = f"{count.min()}" if count.min() == count.max() else f"{count.min()} to {count.max()}"
-    lost = len(everything) - len(finished(everything))
     patch = int(fits["patch"].iloc[0])
     classics = ", ".join(f"{width} {name}" for width, name in CLASSICS.items())
     return (
         "allconv6 networks in which only the number of 3x3 filters of the first layer changes. Tasks: "
-        f"{_facts(fits)}. {left} Test accuracy, with classic first layers over the axes ({classics}, as recalled). "
+        f"{facts(fits)}. {left} Test accuracy, with classic first layers over the axes ({classics}, as recalled). "
         f"{right} Test cross-entropy, with the cost over the axes. No axis begins at 0. Points: mean and range over "
-        f"n = {n} seeds, {rates_note(everything)}"
-        f"{f'; {lost} of {len(everything)} fits failed or diverged' if lost else ''}. "
+        f"{seeds_note(fits, labelled(table, cells), CELL)}. "
         f"Dashed: the {patch} numbers of a patch; fewer filters lose some linearly, as many can keep all under CReLU. "
         f"Dotted: the {2 * patch} that injectivity takes under ReLU (Puthawala et al. 2022, as recalled). Shaded: 95 % "
         f"interval of the least width from which on the mean stays within {100 * ENOUGH['test_accuracy']:.0f} point "
         f"({ENOUGH['test_loss']:g} nats) of the widest one's, by Student's intervals, variance over seeds pooled over "
-        f"widths. {''.join(_level(fits, name) for name in flat(fits))}The claim, that the easy task saturates below "
-        f"{min(CLASSICS)} filters and the hard one later, but below {max(CLASSICS)}, {HELD[found.state]}: "
-        f"{found.sentence}.{''.join(_gain(fits, name) for name in tasks(fits) if name not in flat(fits))}"
+        f"widths. {flat_note(fits, CELL, reached='accuracy is {} % at every width')}The claim, that the easy task "
+        f"saturates below {min(CLASSICS)} filters and the hard one later, but below {max(CLASSICS)}, "
+        f"{HELD[found.state]}: {found.sentence}."
+        f"{''.join(_gain(fits, name) for name in tasks(fits) if name not in flat(fits, CELL))}"
     )
-
-
-def _level(fits: pd.DataFrame, name: str) -> str:
-    """What a task without panels would show."""
-    means = 100 * finished(fits[fits["task"] == name]).groupby(CELL)["test_accuracy"].mean()
-    ends = " to ".join(dict.fromkeys(f"{end:.1f}" for end in (means.min(), means.max())))
-    return f"On the {name} task, not drawn, accuracy is {ends} % at every width. "
-
-
-def _facts(fits: pd.DataFrame) -> str:
-    """Sizes of the tasks, in words; those of equal sizes together."""
-    sized = fits.groupby("task")[["chance", "num_train", "num_test", "image_size", "num_steps", "batch_size"]].first()
-    said: dict[str, list[str]] = {}
-    for name in tasks(fits):
-        row = sized.loc[name]
-        words = (
-            f"chance {row['chance']:.3g}, {row['num_train']:.0f} training and {row['num_test']:.0f} test images of "
-            f"{row['image_size']:.0f} pixels, {row['num_steps']:.0f} steps of {row['batch_size']:.0f}"
-        )
-        said.setdefault(words, []).append(name)
-    return "; ".join(f"{' and '.join(names)}, {words}" for words, names in said.items())
 
 
 if __name__ == "__main__":

@@ -14,16 +14,22 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from widththeory import command
-from widththeory.estimates import (
-    Interval,
+from widththeory.estimates import Interval, finished, select_learning_rate
+from widththeory.image_tasks import (
+    HELD,
     accuracies,
+    answer,
     contrast,
-    finished,
+    facts,
+    fills_note,
+    flat,
+    flat_note,
     gain,
     labelled,
+    marker_fills,
     points,
-    rates_note,
-    select_learning_rate,
+    seeds_note,
+    summary,
     tasks,
     telling,
 )
@@ -34,12 +40,8 @@ CELL = ["task", "network"]
 LABELS = ["family", "size"]
 FAMILIES = {"ReLU": 0, "CReLU": 1, "DenseNet": 2, "DenseNet-BC": 4}  # the place of its look
 NAMES = {"ReLU": "plain, ReLU", "CReLU": "plain, CReLU, half of the channels", "DenseNet": "DenseNet, ReLU"}
-FILLS: tuple[Any, ...] = ("full", "none", "left")  # of the markers of tasks, the telling one first
 ENOUGH = 0.02  # of the test images: a network that loses less is as good
-FLAT = 0.02  # of the test images: a task whose accuracies differ by less has no panels
 QUESTION = "Does CReLU halve the cost at no loss, and does a DenseNet beat plain nets?"
-ANSWERS = {"held": "yes", "not held": "no", "open": "undecided"}
-HELD = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}
 
 
 def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
@@ -50,29 +52,13 @@ def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     return fits[[*kept, *(["diverged"] if "diverged" in fits else [])]]
 
 
-def summary(fits: pd.DataFrame) -> pd.DataFrame:
-    """Mean, range and number of finished fits of each network and task, beside what it costs."""
-    good = finished(fits)
-    kept = [*CELL, *LABELS, "num_params", "multiply_adds", "chance"]
-    found = good.groupby(kept, sort=False)["test_accuracy"].agg(["mean", "min", "max", "count"]).reset_index()
-    declared = fits.groupby(CELL).size().rename("cells").reset_index()
-    return found.merge(declared, on=CELL)
-
-
-def flat(fits: pd.DataFrame) -> list[str]:
-    """The tasks on which all networks are as good: a sentence says so, and no panels are spent on them."""
-    means = finished(fits).groupby(CELL)["test_accuracy"].mean().groupby("task").agg(["min", "max", "size"])
-    level = means.index[(means["size"] > 1) & (means["max"] - means["min"] < FLAT)]
-    return [name for name in tasks(fits) if name in level and name != telling(fits)]
-
-
 def figure(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -> Figure:
     """A row a task on which networks differ, accuracy against both costs; gains of CReLU; published errors."""
     fits = drawn(table, cells)
-    found = summary(fits)
-    names = [name for name in tasks(fits) if name not in flat(fits)]
+    found = summary(fits, CELL, LABELS)
+    names = [name for name in tasks(fits) if name not in flat(fits, CELL)]
     picture = Figure(figsize=(TEXT_WIDTH, 2.8 + 2.1 * len(names)), layout="constrained")
-    picture.suptitle(f"{QUESTION} {_answer(answers(fits))}", size=9.5)
+    picture.suptitle(f"{QUESTION} {answer(answers(fits))}", size=9.5)
     panels: Any = picture.subplots(len(names) + 1, 2, squeeze=False)
     letters = iter("abcdefghij")
     for row, name in zip(panels, names, strict=False):
@@ -96,11 +82,6 @@ def figure(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) ->
 
 def _there(family: str, *tables: pd.DataFrame) -> bool:
     return any((table["family"] == family).any() for table in tables)
-
-
-def _answer(states: list[str]) -> str:
-    """What became of the parts of the question, in words."""
-    return ", and ".join(dict.fromkeys(ANSWERS[state] for state in states)).capitalize()
 
 
 def _task(axes: Axes, found: pd.DataFrame, cost: str) -> None:
@@ -135,7 +116,7 @@ def over_plain(fits: pd.DataFrame, task: str) -> dict[int, Interval]:
     Between two plain networks accuracy is interpolated in the logarithm of the multiply-adds; those outside are left
     out. The end counts as inside: a DenseNet with more work than the largest plain network is not compared.
     """
-    found = summary(fits[fits["task"] == task])
+    found = summary(fits[fits["task"] == task], CELL, LABELS)
     plain = found[found["family"] == "ReLU"].sort_values("multiply_adds")
     if len(plain) < 2:
         return {}
@@ -160,10 +141,8 @@ def _left_out(fits: pd.DataFrame, task: str) -> list[int]:
 def _gains(axes: Axes, fits: pd.DataFrame) -> None:
     """The look is CReLU's; markers are filled by task."""
     sizes = sorted(fits.loc[fits["family"] == "CReLU", "size"].unique())
-    names = sorted(tasks(fits), key=lambda name: name != telling(fits))
     look = {**series(FAMILIES["CReLU"]), "linestyle": "none"}
-    for turn, task in enumerate(names):
-        fill = FILLS[turn % len(FILLS)]
+    for turn, (task, fill) in enumerate(marker_fills(fits).items()):
         for size, found in halved(fits, task).items():
             ends: Any = [[100 * (found.value - found.low)], [100 * (found.high - found.value)]]
             bar = ends if np.isfinite(found.low) else None
@@ -243,26 +222,18 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
 
 def caption(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -> str:
     """What is drawn, how many fits, and whether the claim held, computed from the tables."""
-    fits = drawn(table, cells)
-    found = verdict(table, cells)
+    fits, found = drawn(table, cells), verdict(table, cells)
     known = published.set_index(["family", "variant"])
     relu, crelu = known.loc[("ReLU", "baseline")], known.loc[("CReLU", "half the channels")]
-    everything, count = labelled(table, cells), finished(fits).groupby(CELL).size()
-    n = f"{count.min()}" if count.min() == count.max() else f"{count.min()} to {count.max()}"
-    lost = len(everything) - len(finished(everything))
-    names = sorted(tasks(fits), key=lambda name: name != telling(fits))
-    letters = "abcdefghij"[: 2 * (len(names) - len(flat(fits))) + 2]
+    letters = "abcdefghij"[: 2 * (fits["task"].nunique() - len(flat(fits, CELL))) + 2]
     left, right = (", ".join(f"({letter})" for letter in letters[start:-2:2]) for start in (0, 1))
-    fills = [f"{word} {name}" for word, name in zip(("filled", "hollow", "half filled"), names, strict=False)]
-    told = f" ({', '.join(fills)} task)" if len(names) > 1 else ""
     return (
         "A plain network (allconv6) with ReLU, the same with CReLU and half of the channels in each layer, which "
         "halves multiply-adds and parameters of all but the last, and DenseNets of rising growth rate. Tasks: "
-        f"{_facts(fits)}. Accuracy against {left} multiply-adds and {right} parameters: mean and range over n = {n} "
-        f"seeds, {rates_note(everything)}"
-        f"{f'; {lost} of {len(everything)} fits failed or diverged' if lost else ''}; dotted: chance. "
-        f"({letters[-2]}) Gain of CReLU, Student's 95 % interval, variance over seeds pooled over networks{told}; "
-        f"dashed: {100 * ENOUGH:.0f} points lost. {''.join(_level(fits, name, letters[-2]) for name in flat(fits))}"
+        f"{facts(fits)}. Accuracy against {left} multiply-adds and {right} parameters: mean and range over "
+        f"{seeds_note(fits, labelled(table, cells), CELL)}; dotted: chance. ({letters[-2]}) Gain of CReLU, Student's "
+        f"95 % interval, variance over seeds pooled over networks{fills_note(fits)}; dashed: {100 * ENOUGH:.0f} points "
+        f"lost. {flat_note(fits, CELL, where=f'drawn in ({letters[-2]}) alone')}"
         f"({letters[-1]}) Published: CReLU with half the channels "
         f"{crelu['error']:.2f} +- {crelu['error_sd']:.2f} % error at {crelu['num_params']:g} million parameters, ReLU "
         f"{relu['error']:.2f} +- {relu['error_sd']:.2f} % at {relu['num_params']:g} (Shang et al. 2016); DenseNets "
@@ -270,27 +241,6 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -
         f"at half of the cost, and that a DenseNet beats a plain network of equal work, {HELD[found.state]}: "
         f"{found.sentence}."
     )
-
-
-def _level(fits: pd.DataFrame, name: str, letter: str) -> str:
-    """What a task without panels would show."""
-    means = 100 * finished(fits[fits["task"] == name]).groupby("network")["test_accuracy"].mean()
-    ends = " to ".join(dict.fromkeys(f"{end:.1f}" for end in (means.min(), means.max())))
-    return f"On the {name} task, drawn in ({letter}) alone, all networks reach {ends} %. "
-
-
-def _facts(fits: pd.DataFrame) -> str:
-    """Sizes of the tasks, in words; those of equal sizes together."""
-    sized = fits.groupby("task")[["chance", "num_train", "num_test", "image_size", "num_steps"]].first()
-    said: dict[str, list[str]] = {}
-    for name in tasks(fits):
-        row = sized.loc[name]
-        words = (
-            f"chance {row['chance']:.3g}, {row['num_train']:.0f} training and {row['num_test']:.0f} test images of "
-            f"{row['image_size']:.0f} pixels, {row['num_steps']:.0f} steps"
-        )
-        said.setdefault(words, []).append(name)
-    return "; ".join(f"{' and '.join(names)}, {words}" for words, names in said.items())
 
 
 if __name__ == "__main__":

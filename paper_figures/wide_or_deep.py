@@ -11,15 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from widththeory import command
-from widththeory.estimates import (
-    NOTHING,
+from widththeory.estimates import NOTHING, finished, select_learning_rate
+from widththeory.image_tasks import (
+    HELD,
     accuracies,
-    finished,
+    facts,
+    flat,
+    flat_note,
     gain,
     labelled,
     points,
-    rates_note,
-    select_learning_rate,
+    seeds_note,
+    summary,
     tasks,
     telling,
 )
@@ -29,7 +32,6 @@ from widththeory.verdicts import Verdict
 CELL = ["task", "network"]
 LABELS = ["family", "layers", "budget", "equal"]
 ENOUGH = 0.02  # of the test images: a network that loses less is as good
-FLAT = 0.02  # of the test images: a task whose accuracies differ by less has no panel
 MOBILE = {"both": "v", "num_params": "<", "multiply_adds": ">"}  # markers, by what equals the narrow one's
 TITLES = {
     "held": "At equal cost wide and shallow is as accurate as thin and deep, and faster",
@@ -37,7 +39,6 @@ TITLES = {
     "open": "At equal cost, is wide and shallow as accurate as thin and deep, and faster? Undecided",
 }
 PUBLISHED_PASSES = 200  # over the training images of CIFAR-10, of the published WRNs
-HELD = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}
 
 
 def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
@@ -48,27 +49,11 @@ def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     return fits[[*kept, *(["diverged"] if "diverged" in fits else [])]]
 
 
-def summary(fits: pd.DataFrame) -> pd.DataFrame:
-    """Mean, range and number of finished fits of each network and task, beside what it costs."""
-    good = finished(fits)
-    kept = [*CELL, *LABELS, "num_params", "multiply_adds", "chance"]
-    found = good.groupby(kept, sort=False)["test_accuracy"].agg(["mean", "min", "max", "count"]).reset_index()
-    declared = fits.groupby(CELL).size().rename("cells").reset_index()
-    return found.merge(declared, on=CELL)
-
-
-def flat(fits: pd.DataFrame) -> list[str]:
-    """The tasks on which all networks are as good: a sentence says so, and no panel is spent on them."""
-    means = finished(fits).groupby(CELL)["test_accuracy"].mean().groupby("task").agg(["min", "max", "size"])
-    level = means.index[(means["size"] > 1) & (means["max"] - means["min"] < FLAT)]
-    return [name for name in tasks(fits) if name in level and name != telling(fits)]
-
-
 def figure(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -> Figure:
     """Accuracy against depth at equal cost, a column a task on which networks differ; times, what trains, published."""
     fits = drawn(table, cells)
-    found = summary(fits)
-    names = [name for name in tasks(fits) if name not in flat(fits)]
+    found = summary(fits, CELL, LABELS)
+    names = [name for name in tasks(fits) if name not in flat(fits, CELL)]
     picture = Figure(figsize=(TEXT_WIDTH, 6.2), layout="constrained")
     picture.suptitle(TITLES[verdict(table, cells).state], size=9.5)
     rows: Any = picture.subfigures(2, 1, height_ratios=(1, 1.1))
@@ -343,17 +328,13 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -
     found, task = verdict(table, cells), telling(fits)
     known = published.set_index("network")
     thin, wide = known.loc["pre-act ResNet-1001"], known.loc["WRN-16-8"]
-    count = finished(fits).groupby(CELL).size()
-    n = f"{count.min()}" if count.min() == count.max() else f"{count.min()} to {count.max()}"
-    lost = len(everything) - len(finished(everything))
-    letters = [f"({letter})" for letter in "abcdef"[: fits["task"].nunique() - len(flat(fits)) + 3]]
+    letters = [f"({letter})" for letter in "abcdef"[: fits["task"].nunique() - len(flat(fits, CELL)) + 3]]
     return (
         "Residual networks (WRN-layers-factor) of as many multiply-adds as the shallowest; a narrow MobileNet, and "
         f"shallow ones of as many parameters or multiply-adds; all within {100 * mismatch(cells):.1f} %, and "
-        f"parameters of residual ones within {100 * uneven(cells):.1f} %. Tasks: {_facts(fits)}. "
-        f"{', '.join(letters[:-3])} Accuracy, mean and range over n = {n} seeds, {rates_note(everything)}"
-        f"{f'; {lost} of {len(everything)} fits failed or diverged' if lost else ''}; dotted: chance. "
-        f"{''.join(_level(fits, name) for name in flat(fits))}{letters[-3]} Median and quartiles over fits, a network, "
+        f"parameters of residual ones within {100 * uneven(cells):.1f} %. Tasks: {facts(fits)}. "
+        f"{', '.join(letters[:-3])} Accuracy, mean and range over {seeds_note(fits, everything, CELL)}; dotted: "
+        f"chance. {flat_note(fits, CELL)}{letters[-3]} Median and quartiles over fits, a network, "
         f"on the device of the table. {letters[-2]} A seed trains if its training accuracy comes at least half as far "
         f"above chance as the best of the task; over all networks and rates {_shares(everything)}. {letters[-1]} "
         f"Published: WRN-16-8 {wide['error']:g} % at {wide['num_params']:g} million parameters ({wide['origin']}), "
@@ -362,27 +343,6 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -
         f"is faster, {HELD[found.state]} (Student's 95 % intervals, variance over seeds pooled over networks): "
         f"{found.sentence}. {_mobile(fits, task)}{_reached(fits, everything, published).strip()}"
     )
-
-
-def _level(fits: pd.DataFrame, name: str) -> str:
-    """What a task without a panel would show."""
-    means = 100 * finished(fits[fits["task"] == name]).groupby("network")["test_accuracy"].mean()
-    ends = " to ".join(dict.fromkeys(f"{end:.1f}" for end in (means.min(), means.max())))
-    return f"On the {name} task, not drawn, all networks reach {ends} %. "
-
-
-def _facts(fits: pd.DataFrame) -> str:
-    """Sizes of the tasks, in words; those of equal sizes together."""
-    sized = fits.groupby("task")[["chance", "num_train", "num_test", "image_size", "num_steps"]].first()
-    said: dict[str, list[str]] = {}
-    for name in tasks(fits):
-        row = sized.loc[name]
-        words = (
-            f"chance {row['chance']:.3g}, {row['num_train']:.0f} training and {row['num_test']:.0f} test images of "
-            f"{row['image_size']:.0f} pixels, {row['num_steps']:.0f} steps"
-        )
-        said.setdefault(words, []).append(name)
-    return "; ".join(f"{' and '.join(names)}, {words}" for words, names in said.items())
 
 
 if __name__ == "__main__":

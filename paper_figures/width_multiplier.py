@@ -13,16 +13,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from widththeory import command
-from widththeory.estimates import (
-    Interval,
+from widththeory.estimates import Interval, finished, select_learning_rate
+from widththeory.image_tasks import (
+    HELD,
     accuracies,
+    answer,
     contrast,
-    finished,
+    facts,
+    flat,
+    flat_note,
     gain,
     labelled,
     points,
-    rates_note,
-    select_learning_rate,
+    seeds_note,
+    summary,
     tasks,
     telling,
 )
@@ -32,11 +36,8 @@ from widththeory.verdicts import Verdict
 CELL = ["task", "network"]
 LABELS = ["family", "multiplier"]
 FAMILIES = ("MobileNet", "ResNet", "shallow MobileNet")
-FLAT = 0.02  # of the test images: a task whose accuracies differ by less has no panels
 QUESTION = "Does half of the width cost little accuracy and a quarter much more, and does narrow beat shallow?"
-ANSWERS = {"held": "yes", "not held": "no", "open": "undecided"}
 COSTS = {"multiply_adds": "million multiply-adds", "num_params": "thousand parameters"}
-HELD = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}
 
 
 def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
@@ -47,29 +48,13 @@ def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     return fits[[*kept, *(["diverged"] if "diverged" in fits else [])]]
 
 
-def summary(fits: pd.DataFrame) -> pd.DataFrame:
-    """Mean, range and number of finished fits of each network and task, beside what it costs."""
-    good = finished(fits)
-    kept = [*CELL, *LABELS, "num_params", "multiply_adds", "chance"]
-    found = good.groupby(kept, sort=False)["test_accuracy"].agg(["mean", "min", "max", "count"]).reset_index()
-    declared = fits.groupby(CELL).size().rename("cells").reset_index()
-    return found.merge(declared, on=CELL)
-
-
-def flat(fits: pd.DataFrame) -> list[str]:
-    """The tasks on which all networks are as good: a sentence says so, and no panels are spent on them."""
-    means = finished(fits).groupby(CELL)["test_accuracy"].mean().groupby("task").agg(["min", "max", "size"])
-    level = means.index[(means["size"] > 1) & (means["max"] - means["min"] < FLAT)]
-    return [name for name in tasks(fits) if name in level and name != telling(fits)]
-
-
 def figure(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -> Figure:
     """Accuracy against both costs; a column a task on which networks differ, and one for ImageNet."""
     fits = drawn(table, cells)
-    found = summary(fits)
-    names = [name for name in tasks(fits) if name not in flat(fits)]
+    found = summary(fits, CELL, LABELS)
+    names = [name for name in tasks(fits) if name not in flat(fits, CELL)]
     picture = Figure(figsize=(TEXT_WIDTH, 4.9), layout="constrained")
-    picture.suptitle(f"{QUESTION} {_answer(answers(fits))}", size=9.5)
+    picture.suptitle(f"{QUESTION} {answer(answers(fits))}", size=9.5)
     panels: Any = picture.subplots(2, len(names) + 1, squeeze=False)
     for row, (cost, label) in enumerate(COSTS.items()):
         for column, name in enumerate(names):
@@ -89,11 +74,6 @@ def figure(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) ->
             handles.setdefault(label, handle)
     picture.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5, fontsize=7)
     return picture
-
-
-def _answer(states: list[str]) -> str:
-    """What became of the parts of the question, in words."""
-    return ", and ".join(dict.fromkeys(ANSWERS[state] for state in states)).capitalize()
 
 
 def _look(family: str) -> dict[str, Any]:
@@ -244,45 +224,20 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -
     resnet = ""
     if np.isfinite(first.value) and np.isfinite(second.value):
         resnet = f"ResNet loses {_lost(first)} and {_lost(second)}. "
-    everything, count = labelled(table, cells), finished(fits).groupby(CELL).size()
-    n = f"{count.min()}" if count.min() == count.max() else f"{count.min()} to {count.max()}"
-    lost = len(everything) - len(finished(everything))
-    columns = fits["task"].nunique() - len(flat(fits)) + 1
+    columns = fits["task"].nunique() - len(flat(fits, CELL)) + 1
     letters = "abcdefgh"[: 2 * columns]
     ours = [letters[row * columns : (row + 1) * columns - 1] for row in (0, 1)]
     above, below = (", ".join(f"({letter})" for letter in row) for row in ours)
     return (
         "MobileNet and ResNet with 1, 3/4, 1/2 and 1/4 of their widths (from the right), and a MobileNet of full width "
-        f"without its repeated blocks. Tasks: {_facts(fits)}. Accuracy against {above} multiply-adds and {below} "
-        f"parameters: mean and range over n = {n} seeds, {rates_note(everything)}"
-        f"{f'; {lost} of {len(everything)} fits failed or diverged' if lost else ''}; dotted: chance. "
+        f"without its repeated blocks. Tasks: {facts(fits)}. Accuracy against {above} multiply-adds and {below} "
+        f"parameters: mean and range over {seeds_note(fits, labelled(table, cells), CELL)}; dotted: chance. "
         f"({letters[columns - 1]}), ({letters[-1]}) The same on ImageNet, published; checkpoints are from their "
-        f"README. {''.join(_level(fits, name) for name in flat(fits))}The claim, that half of the width "
+        f"README. {flat_note(fits, CELL)}The claim, that half of the width "
         f"costs little and a quarter much more, and that narrow beats shallow at about equal cost{same}, "
         f"{HELD[found.state]} (Student's 95 % intervals, variance over seeds pooled over networks): {found.sentence}. "
         f"{resnet}"
     )
-
-
-def _level(fits: pd.DataFrame, name: str) -> str:
-    """What a task without panels would show."""
-    means = 100 * finished(fits[fits["task"] == name]).groupby("network")["test_accuracy"].mean()
-    ends = " to ".join(dict.fromkeys(f"{end:.1f}" for end in (means.min(), means.max())))
-    return f"On the {name} task, not drawn, all networks reach {ends} %. "
-
-
-def _facts(fits: pd.DataFrame) -> str:
-    """Sizes of the tasks, in words; those of equal sizes together."""
-    sized = fits.groupby("task")[["chance", "num_train", "num_test", "image_size", "num_steps"]].first()
-    said: dict[str, list[str]] = {}
-    for name in tasks(fits):
-        row = sized.loc[name]
-        words = (
-            f"chance {row['chance']:.3g}, {row['num_train']:.0f} training and {row['num_test']:.0f} test images of "
-            f"{row['image_size']:.0f} pixels, {row['num_steps']:.0f} steps"
-        )
-        said.setdefault(words, []).append(name)
-    return "; ".join(f"{' and '.join(names)}, {words}" for words, names in said.items())
 
 
 if __name__ == "__main__":

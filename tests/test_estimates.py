@@ -3,22 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.optimize import minimize
-from scipy.stats import norm
 
 from widththeory.estimates import (
     PowerLaw,
-    accuracies,
     bootstrap_interval,
     cells_note,
-    contrast,
     finished,
-    fit_censored_line,
     fit_power_law,
     rates_note,
     select_learning_rate,
-    tasks,
-    telling,
 )
 
 
@@ -104,19 +97,6 @@ def test_learning_rate_is_chosen_by_training_loss():
 def test_a_single_rate_was_not_chosen():
     assert rates_note(fits(learning_rate=[0.2, 0.05, 0.2])) == "learning rate of 0.05, 0.2 by training loss"
     assert rates_note(fits(learning_rate=[0.05, 0.05])) == "learning rate 0.05"
-
-
-def test_a_contrast_by_hand():
-    """Means 0.2, 0.6, 0.1 with variances 0.01, 0.01 of two networks; the third has one seed, and counts by its mean."""
-    values = {"a": (0.1, 0.2, 0.3), "b": (0.5, 0.6, 0.7), "c": (0.1,)}
-    rows = [("hard", name, value) for name, own in values.items() for value in own]
-    table = fits(**dict(zip(("task", "network", "test_accuracy"), zip(*rows, strict=True), strict=True)))
-    found = contrast(table, "hard", {"b": 2.0, "a": -1.0, "c": -1.0})
-    half = 2.7764 * 0.1 * np.sqrt(4 / 3 + 1 / 3 + 1)  # t(0.975, 4), Fisher and Yates, Table III
-    assert (found.value, found.n) == (pytest.approx(0.9), 1)
-    assert (found.low, found.high) == pytest.approx((0.9 - half, 0.9 + half), abs=1e-4)
-    assert contrast(table, "hard", {"b": 1.0, "d": -1.0}).n == 0
-    assert contrast(table, "easy", {"b": 1.0, "a": -1.0}).n == 0
 
 
 def test_a_rate_that_loses_cells_loses():
@@ -208,141 +188,3 @@ def test_points_of_one_group_are_resampled_together():
     assert alone.high - alone.low < 0.5 * (copies.high - copies.low)  # sqrt(1/20) of it, were the copies new points
     with pytest.raises(ValueError, match="groups must hold one label for each of the 16 points"):
         fit_power_law(x, y, with_floor=False, groups=[1, 2])
-
-
-# --- censored lines ---------------------------------------------------------------------------------------------------
-
-
-def noisy_line(num, slope=-1.5, spread=0.4):
-    rng = np.random.default_rng(5)
-    x = rng.uniform(0, 3, num)
-    return x, 2.0 + slope * x + rng.normal(0, spread, num)
-
-
-def test_what_is_known_is_fitted_by_least_squares():
-    x, y = noisy_line(30)
-    found = fit_censored_line(x, y, y, num_resamples=50)
-    slope, level = np.polyfit(x, y, 1)
-    residual = y - level - slope * x
-    assert found.slope == pytest.approx(slope, rel=1e-5)
-    assert found.spread == pytest.approx(np.sqrt(np.mean(residual**2)), rel=1e-5)
-    assert found.log_likelihood == pytest.approx(norm.logpdf(residual, scale=found.spread).sum(), rel=1e-6)
-    assert (found.n, found.num_left, found.num_right) == (30, 0, 0)
-    assert found.low < slope < found.high
-
-
-def test_levels_are_those_of_least_squares_with_dummies():
-    x, y = noisy_line(40)
-    kinds = np.arange(40) % 3
-    y = y + 5.0 * kinds
-    design = np.column_stack([x, np.eye(3)[kinds]])
-    found = fit_censored_line(x, y, y, levels=[f"kind {kind}" for kind in kinds], num_resamples=0)
-    assert found.slope == pytest.approx(np.linalg.lstsq(design, y)[0][0], rel=1e-5)
-    assert np.isnan(found.low)
-
-
-def test_narrow_intervals_are_nearly_numbers():
-    x, y = noisy_line(30)
-    whole = fit_censored_line(x, y, y, num_resamples=0)
-    found = fit_censored_line(x, y - 1e-4, y + 1e-4, num_resamples=0)
-    assert (found.slope, found.spread) == pytest.approx((whole.slope, whole.spread), rel=1e-6)
-
-
-def test_the_likelihood_is_at_its_maximum():
-    """Of numbers, intervals and both kinds of censoring, against SciPy's own minimiser and normal law."""
-    x, y = noisy_line(60)
-    lower, upper = np.floor(2 * y) / 2, np.floor(2 * y) / 2 + 0.5
-    lower[:10] = upper[:10] = y[:10]
-    lower[y < -1.5], upper[y < -1.5] = -np.inf, -1.5
-    lower[y > 1.0], upper[y > 1.0] = 1.0, np.inf
-
-    def cost(parameters):
-        level, slope, log_spread = parameters
-        law = norm(level + slope * x, np.exp(log_spread))
-        known = lower == upper
-        with np.errstate(divide="ignore"):
-            each = np.where(known, law.logpdf(np.where(known, y, 0)), np.log(law.cdf(upper) - law.cdf(lower)))
-        return -each.sum()
-
-    best = minimize(cost, [2.0, -1.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12})
-    found = fit_censored_line(x, lower, upper, num_resamples=0)
-    assert (found.num_left, found.num_right) == (np.sum(np.isinf(lower)), np.sum(np.isinf(upper)))
-    assert min(found.num_left, found.num_right) > 5
-    assert found.slope == pytest.approx(best.x[1], rel=1e-5)
-    assert found.spread == pytest.approx(np.exp(best.x[2]), rel=1e-5)
-    assert found.log_likelihood == pytest.approx(-best.fun, rel=1e-8)
-
-
-def test_censoring_does_not_flatten_the_line():
-    x, y = noisy_line(400)
-    lower, upper = np.where(y > 0, 0.0, y), np.where(y > 0, np.inf, y)
-    found = fit_censored_line(x, lower, upper, num_resamples=100)
-    assert found.low < -1.5 < found.high
-    assert found.high - found.low < 0.3
-    left = y <= 0
-    assert fit_censored_line(x[left], y[left], y[left], num_resamples=0).slope > found.high  # chosen by its outcome
-
-
-def test_censored_lines_of_few_points_are_finite():
-    """A line without error, a level that is wholly censored, intervals that many lines go through."""
-    x = np.array([0.0, 1.0, 2.0, 3.0])
-    assert fit_censored_line(x, 3 * x, 3 * x, num_resamples=20).slope == pytest.approx(3.0, rel=1e-4)
-    lower, upper = np.append(3 * x, [9.0] * 4), np.append(3 * x, [np.inf] * 4)
-    found = fit_censored_line(np.tile(x, 2), lower, upper, levels=np.repeat([0, 1], 4), num_resamples=20)
-    assert found.slope == pytest.approx(3.0, rel=1e-3)
-    found = fit_censored_line(x, 3 * x - 1, 3 * x + 1, num_resamples=20)
-    assert 7 / 3 < found.slope < 11 / 3  # the flattest and the steepest line through all of them
-    assert np.isfinite([found.low, found.high]).all()
-    far = fit_censored_line(x, [0, 1, 2, -np.inf], [0, 1, 2, -50], num_resamples=0)  # in the tails of every other
-    assert np.isfinite([far.slope, far.spread, far.log_likelihood]).all()
-
-
-def test_censored_points_of_one_group_are_resampled_together():
-    x, y = noisy_line(12)
-    groups = np.arange(12) % 4
-    once = fit_censored_line(x, y, y, groups=groups, num_resamples=100)
-    nines = (np.tile(part, 9) for part in (x, y, y))
-    copies = fit_censored_line(*nines, groups=np.tile(groups, 9), num_resamples=100)
-    assert (copies.slope, copies.low, copies.high) == pytest.approx((once.slope, once.low, once.high), rel=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("lower", "upper", "options", "message"),
-    [
-        ([0.0, 1.0], [0.0, 1.0], {}, "x and ends must be lists of one length"),
-        ([0.0, 1.0, 2.0], [0.0, 0.5, 2.0], {}, "x must be finite, and lower ends at most upper ends"),
-        ([0.0, 1.0, np.nan], [0.0, 1.0, 2.0], {}, "x must be finite, and lower ends at most upper ends"),
-        ([0.0, 1.0, np.inf], [0.0, 1.0, np.inf], {}, "x must be finite, and lower ends at most upper ends"),
-        ([0.0, -np.inf, 1.0], [0.0, 1.0, np.inf], {}, "two finite ends must have at least two different x"),
-        ([0.0, 1.0, 2.0], [0.0, 1.0, 2.0], {"groups": [1, 2]}, "one label for each of the 3 points"),
-        ([0.0, 1.0, 2.0], [0.0, 1.0, 2.0], {"levels": [1, 2]}, "one label for each of the 3 points"),
-    ],
-)
-def test_points_without_a_line(lower, upper, options, message):
-    with pytest.raises(ValueError, match=message):
-        fit_censored_line([1.0, 2.0, 3.0], lower, upper, **options)
-
-
-def test_accuracies_in_words():
-    rows = [("hard", "a", 0.25), ("hard", "a", 0.35), ("hard", "b", 0.5), ("easy", "a", 0.996), ("easy", "b", 1.0)]
-    fits = pd.DataFrame(rows, columns=["task", "net", "test_accuracy"]).assign(status="done")
-    fits["chance"] = np.where(fits["task"] == "easy", 0.25, 0.125)
-    assert accuracies(fits, "net") == (
-        "accuracies: 100 % on the easy task (chance 25.0 %), 30 to 50 % on the hard task (chance 12.5 %)"
-    )
-    assert accuracies(fits.assign(status="failed"), "net") == "no accuracies"
-
-
-@pytest.mark.parametrize(
-    ("names", "order", "judged"),
-    [
-        (("hard", "easy"), ["easy", "hard"], "hard"),
-        (("all", "hard"), ["hard", "all"], "hard"),
-        (("all", "easy"), ["easy", "all"], "all"),
-        (("all", "hard", "easy"), ["easy", "hard", "all"], "hard"),
-        (("easy",), ["easy"], "easy"),
-    ],
-)
-def test_claims_are_judged_on_the_hard_task(names, order, judged):
-    table = pd.DataFrame({"task": [*names, *names]})
-    assert (tasks(table), telling(table)) == (order, judged)

@@ -72,9 +72,8 @@ class Tree:
         self.write("widththeory/gallery/__main__.py", GALLERY)
         self.write("widththeory/fit.py", "")
         self.write("widththeory/plotting.py", "")
-        self.write("widththeory/estimates.py", "")
-        self.write("widththeory/command.py", "")
-        self.write("widththeory/verdicts.py", "")
+        for module in ("estimates", "censored", "image_tasks", "command", "verdicts"):
+            self.write(f"widththeory/{module}.py", "")
         self.write("widththeory/processes.py", "print(2, 3)\n")
         self.write("content", "width,error\n1,0.5\n")
         for claim in ("first", "second"):
@@ -153,7 +152,8 @@ def test_second_run_does_nothing(made):
 
 
 def test_new_style_redraws_without_fitting(made):
-    made.touch("widththeory/plotting.py")
+    for module in ("plotting", "estimates", "censored", "image_tasks", "verdicts", "command"):
+        made.touch(f"widththeory/{module}.py")
     made.make("figures")
     assert in_order(made.log()) == ["drew first", "drew second"]
 

@@ -29,7 +29,7 @@ EVERYTHING = [
 LAYERS = [line.strip().split(", ") for line in widththeory.__doc__.splitlines() if line.startswith("    ")]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # What a figure may use: theorems and tables, nothing that fits.
-FOR_FIGURES = {"typing", "bounds", "estimates", "verdicts", "plotting", "command"}
+FOR_FIGURES = {"typing", "bounds", "estimates", "censored", "image_tasks", "verdicts", "plotting", "command"}
 BIBLIOGRAPHY = set(re.findall(r"^@\w+\{(\w+),", (PACKAGE / "references.bib").read_text(), flags=re.MULTILINE))
 CITATION = re.compile(r"\[([a-z]+\d{4}[a-z]*)\]")
 

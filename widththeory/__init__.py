@@ -13,7 +13,7 @@ Layers. A module imports only from its own layer and from those above it (a test
     augmentation, classification, image_training, image_programs, snapshots, classify, roofline, timing
     identity, processes, provenance, storage, tables, ledger, leases, packing, executors, engines, driver, progress
     grid, multihost
-    estimates, verdicts, plotting, command, experiment, study, gallery
+    estimates, censored, image_tasks, verdicts, plotting, command, experiment, study, gallery
     verification
 
 Only `models` imports Flax; `bounds` needs no JAX. Importing starts no device.
