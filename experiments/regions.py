@@ -1,12 +1,11 @@
-"""Depth makes exponentially many linear regions possible; initialised or trained they grow no faster than in one layer.
+"""Depth makes exponentially many linear regions possible; initialised or trained there are fewer than in one layer.
 
 Chapter:  what depth buys, 8
 Source:   Montufar, Pascanu, Cho, Bengio 2014 (lower bound, by folding networks); Serra, Tjandraatmadja, Ramalingam 2018
           (ceiling, as recalled); Hanin, Rolnick 2019, NeurIPS (at initialisation, under hypotheses on the law, the mean
           number of activation regions is at most of the order of N^n for N neurons and n inputs, at any depth).
-Tested:   no network has more regions than its ceiling, and at no depth does the mean number of initialised or of
-          trained networks grow faster than the number of neurons to the power of the number of inputs: no power fitted
-          at one depth lies above that by its 95 % interval over seeds (open where one reaches the next integer).
+Tested:   no network has more regions than its ceiling, and initialised and trained networks of several layers have in
+          the mean fewer than one hidden layer of as many neurons can have, at each size, by 95 % intervals over seeds.
 Decided:  proven, measured
 Certain:  proven: both bounds. Computed: exact counts. Measured: powers, over a range of small widths, which no theorem
           speaks of; that on initialisation has an unknown constant, and says nothing of training or of this law.
@@ -17,7 +16,7 @@ Result:   results/<scale>/regions.csv, a row a fit; .networks.csv, exact counts 
 Figure:   paper_figures/regions.py
 Expected: explicit networks follow the lower bound, a power of the width that grows with depth. Initialised and trained
           ones have in the mean no more than one hidden layer of as many neurons can have; narrow deep ones have fewer,
-          so that over small widths the power at some depths lies above the number of inputs.
+          so that over small widths the power of the neurons at some depths lies above the number of inputs.
 """
 
 from collections.abc import Iterator

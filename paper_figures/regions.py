@@ -20,6 +20,7 @@ from widththeory.verdicts import Verdict
 
 STATES = ("initialised", "trained")
 STAR: dict[str, Any] = {**CONSTRUCTION, "label": None, "markersize": 7}
+HAVE = {"held": "fewer than", "open": "about as many as", "not held": "at some sizes more than"}
 DEPTHS = (0, 1, 2, 4, 5)  # of `series`; the colour of 3 is that of explicit networks
 INPUTS: dict[int, dict[str, Any]] = {
     1: {"color": "0.25", "marker": "h", "label": "one input"},
@@ -80,15 +81,23 @@ def powers(networks: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["input_dim", "depth", "state", "power", "low", "high", "where"])
 
 
-def shallow_share(networks: pd.DataFrame) -> float:
-    """Largest mean number of regions of one deep size, over the most that one hidden layer of as many neurons has."""
+def shallow_shares(networks: pd.DataFrame) -> pd.DataFrame:
+    """A row a deep size: mean regions over the most that one hidden layer of as many neurons has, with its interval.
+
+    The interval is Student's 95 % one over seeds, their variance pooled over the sizes of a state; without ends where
+    there is one seed of each.
+    """
     fitted = networks[networks["state"].isin(STATES) & (networks["depth"] > 1)]
-    means = fitted.groupby(["state", "input_dim", "num_neurons", "depth"])["regions"].mean()
-    shares = [
-        mean / one_hidden_layer(int(input_dim), int(neurons)).value
-        for (_, input_dim, neurons, _), mean in means.items()
+    most = [one_hidden_layer(int(row.input_dim), int(row.num_neurons)).value for row in fitted.itertuples(index=False)]
+    shares = fitted.assign(share=fitted["regions"] / most).groupby(["state", "input_dim", "num_neurons", "depth"])[
+        "share"
     ]
-    return max(shares, default=np.nan)
+    found = shares.agg(share="mean", spread="var", count="count").reset_index()
+    freedom = found["count"] - 1
+    pooled = (found["spread"].fillna(0) * freedom).groupby(found["state"]).transform("sum")
+    freedom = freedom.groupby(found["state"]).transform("sum")
+    half = student.ppf(0.975, freedom.where(freedom > 0)) * np.sqrt(pooled / freedom / found["count"])
+    return found.assign(low=found["share"] - half, high=found["share"] + half)
 
 
 def figure(table: pd.DataFrame, networks: pd.DataFrame) -> Figure:
@@ -102,7 +111,8 @@ def figure(table: pd.DataFrame, networks: pd.DataFrame) -> Figure:
     _against_depth(panels[1, 0], networks)
     _exponents(panels[1, 1], networks)
     picture.suptitle(
-        "Depth makes exponentially many regions possible; initialised or trained they grow no faster than in one layer",
+        "Depth makes exponentially many regions possible; "
+        f"initialised or trained, deep networks have {HAVE[_state(networks)]} one layer can",
         fontsize=9.5,
     )
     return picture
@@ -232,40 +242,42 @@ def _listed(found: pd.DataFrame) -> str:
     )
 
 
-def _judged(networks: pd.DataFrame) -> tuple[str, str]:
-    """The state of the claim, and the powers that decide it in words."""
+def _told(networks: pd.DataFrame) -> str:
+    """Where powers lie, in words; those above without the smallest width too, where deep networks have few regions."""
     found = powers(networks)
     above, known = found[found["where"] == "above"], found[found["where"] != "unknown"]
-    if len(above):
-        wider = networks[networks["width"] > networks.groupby("input_dim")["width"].transform("min")]
-        again = powers(wider).merge(above[["input_dim", "depth", "state"]])
-        values = ", ".join(f"{power:.2f}" for power in again["power"])
-        still = int((again["where"] == "above").sum())
-        without = f"; without the smallest width {values}, {still or 'none'} above" if len(again) else ""
-        told = f"{len(above)} of {len(known)} powers lie above the number of inputs, {_listed(above)}{without}"
-        return "not held", told
-    if known.empty:
-        return "open", "no power has an interval"
-    vague = known[known["high"] >= known["input_dim"] + 1]
-    told = f"none of {len(known)} powers lies above the number of inputs"
-    if len(vague):
-        return "open", f"{told}, but {len(vague)} may be 1 more, {_listed(vague)}"
-    return "held", told
+    if above.empty:
+        return f"none of {len(known)} powers lies above the number of inputs"
+    wider = networks[networks["width"] > networks.groupby("input_dim")["width"].transform("min")]
+    again = powers(wider).merge(above[["input_dim", "depth", "state"]])
+    values = ", ".join(f"{power:.2f}" for power in again["power"])
+    still = int((again["where"] == "above").sum())
+    without = f"; without the smallest width {values}, {still or 'none'} above" if len(again) else ""
+    return f"{len(above)} of {len(known)} powers lie above the number of inputs, {_listed(above)}{without}"
 
 
 def _state(networks: pd.DataFrame) -> str:
-    return "not held" if len(above_ceiling(networks)) else _judged(networks)[0]
+    shares = shallow_shares(networks)
+    if len(above_ceiling(networks)) or (shares["low"] > 1).any():
+        return "not held"
+    return "held" if (shares["high"] < 1).all() else "open"
 
 
 def _share(networks: pd.DataFrame) -> str:
+    shares = shallow_shares(networks)
+    most = shares.loc[shares["high"].fillna(shares["share"]).idxmax()]
+    known = bool(np.isfinite(most["high"]))
+    interval = f" [{most['low']:.2f}, {most['high']:.2f}]" if known else ""
+    pooled = ", 95 % interval, variance over seeds pooled over sizes" if known else ", one seed a size"
     return (
-        f"in the mean of a size several layers have at most {shallow_share(networks):.2f} of what one hidden layer of "
-        "as many neurons can have"
+        f"{int((shares['low'] > 1).sum()) or 'none'} of {len(shares)} sizes of several layers, initialised or trained, "
+        "has in the mean more regions than one hidden layer of as many neurons can have: at most "
+        f"{most['share']:.2f}{interval} of that{pooled}"
     )
 
 
 def verdict(table: pd.DataFrame, networks: pd.DataFrame) -> Verdict:
-    """Held where no network exceeds its ceiling, and at no depth a power of N lies above the number of inputs."""
+    """Held where no network exceeds its ceiling, and no deep size has in the mean what one hidden layer can have."""
     over = above_ceiling(networks)
     plane = networks[networks["input_dim"] == networks["input_dim"].max()]
     width = telling_width(plane)
@@ -274,9 +286,8 @@ def verdict(table: pd.DataFrame, networks: pd.DataFrame) -> Verdict:
     trained = size.loc[size["state"] == "trained", "regions"]
     explicit = size.loc[size["state"] == "explicit", "regions"].max()
     sentence = (
-        f"of the growth with neurons at fixed depth, {_judged(networks)[1]} (95 % intervals over seeds); "
-        f"{_share(networks)}; at width {width} and depth {size['depth'].iloc[0]} explicit weights have {explicit:,} in "
-        "the plane"
+        f"{_share(networks)}; at width {width} and depth {size['depth'].iloc[0]} explicit weights "
+        f"have {explicit:,} in the plane"
     )
     return Verdict(
         _state(networks),
@@ -322,8 +333,9 @@ def caption(table: pd.DataFrame, networks: pd.DataFrame) -> str:
         f"NeurIPS). Explicit networks {'have' if exact else 'do not have'} the number of Montufar et al. 2014. (c) "
         "Shaded: from that number to the ceiling; markers: medians. A further layer multiplies the explicit number by "
         f"{' and by '.join(folds)}. (d) Power of N in the mean number, over the widths of one depth, with Student's "
-        "95 % interval over seeds; dotted: the number of inputs. That no power lies above it "
-        f"{held}: {_judged(networks)[1]}. {_share(networks).capitalize()}."
+        f"95 % interval over seeds; dotted: the number of inputs; {_told(networks)}. That deep networks, initialised "
+        "or trained, have in the mean fewer than one hidden layer of as many neurons can have "
+        f"{held}: {_share(networks)}."
     )
 
 

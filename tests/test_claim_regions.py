@@ -110,14 +110,12 @@ def test_the_width_that_tells_most():
     assert FIGURE.telling_width(networks[~lost]) == 16
 
 
-def test_powers_are_judged_depth_by_depth():
+def test_powers_are_told_depth_by_depth():
     """Regions of trained networks of depth 3 times N to the 3/4, in one dimension: a power of 1.75 and not 1."""
     tables = FAKE.tables(3)
     networks = tables["networks"]
     assert set(FIGURE.powers(networks)["where"]) <= {"with", "below"}
-    assert FIGURE.verdict(tables[""], networks).state == "held"
     assert "none of 12 powers lies above" in FIGURE.caption(tables[""], networks)
-
     steep = networks.copy()
     these = (steep["state"] == "trained") & (steep["depth"] == 3) & (steep["input_dim"] == 1)
     steep.loc[these, "regions"] = (steep["regions"] * steep["num_neurons"] ** 0.75).round().astype(int)
@@ -125,27 +123,45 @@ def test_powers_are_judged_depth_by_depth():
     found = FIGURE.powers(steep)
     (above,) = found[found["where"] == "above"].itertuples(index=False)
     assert (above.input_dim, above.depth, above.state) == (1, 3, "trained")
-    verdict = FIGURE.verdict(tables[""], steep)
-    assert verdict.state == "not held"
-    assert f"1 of 12 powers lie above the number of inputs, {above.power:.2f} [" in verdict.sentence
-    assert "does not hold: 1 of 12 powers" in FIGURE.caption(tables[""], steep)
-    assert "without the smallest width 1.7" in FIGURE.caption(tables[""], steep)
+    told = FIGURE.caption(tables[""], steep)
+    assert f"1 of 12 powers lie above the number of inputs, {above.power:.2f} [" in told
+    assert "without the smallest width 1.7" in told
 
+
+def test_deep_networks_are_held_against_one_hidden_layer():
+    tables = FAKE.tables(3)
+    networks = tables["networks"]
+    assert (FIGURE.shallow_shares(networks)["high"] < 1).all()
+    assert FIGURE.verdict(tables[""], networks).state == "held"
+    these = (networks["state"] == "trained") & (networks["depth"] == 3) & (networks["width"] == 32)
+    more = networks.copy()
+    more.loc[these, "regions"] *= 3
+    more["most"] *= 100
+    verdict = FIGURE.verdict(tables[""], more)
+    assert verdict.state == "not held"
+    assert verdict.sentence.startswith("2 of ")  # one and two inputs
+    wild = more.copy()
+    wild.loc[these, "regions"] = networks.loc[these, "regions"] * np.where(networks.loc[these, "seed"] == 0, 3, 1)
+    assert FIGURE.verdict(tables[""], wild).state == "open"
+    defect = networks.assign(most=1)
+    assert FIGURE.verdict(tables[""], defect).state == "not held"
     alone = FAKE.tables(1)
     assert FIGURE.verdict(alone[""], alone["networks"]).state == "open"  # one seed gives no interval
-    noisy = networks.copy()
-    # counts of one seed are 9 times as many at the largest width: the power may be 2
-    wild = (noisy["state"] == "trained") & (noisy["width"] == 32) & (noisy["input_dim"] == 1) & (noisy["seed"] == 0)
-    noisy.loc[wild, "regions"] *= 9
-    noisy["most"] *= 100
-    assert FIGURE.verdict(tables[""], noisy).state == "open"
-    assert "may be 1 more" in FIGURE.caption(tables[""], noisy)
 
 
 def test_share_of_what_one_layer_can_have():
-    networks = FAKE.tables(1)["networks"]
+    """Two sizes of two and three networks, by hand: of N + 1 on a line, the variance of both together."""
+    counts = {(6, 2): [3, 4], (9, 3): [2, 5, 5]}
+    rows = [("trained", 1, neurons, depth, number) for (neurons, depth), found in counts.items() for number in found]
+    networks = pd.DataFrame(rows, columns=["state", "input_dim", "num_neurons", "depth", "regions"])
+    shares = FIGURE.shallow_shares(networks)
+    assert shares["share"].tolist() == pytest.approx([3.5 / 7, 0.4])
+    variance = (2 * (0.5 / 7) ** 2 + 0.2**2 + 2 * 0.1**2) / 3
+    half = 3.182446305 * np.sqrt(variance / np.array([2, 3]))  # Student's quantile of three degrees of freedom
+    assert (shares["high"] - shares["share"]).to_numpy() == pytest.approx(half)
+    assert (shares["share"] - shares["low"]).to_numpy() == pytest.approx(half)
     # 3/4 N of N + 1 in one dimension, 3/8 N^2 of 1 + N + N (N - 1) / 2 in two: most for N = 96 on a line
-    assert FIGURE.shallow_share(networks) == pytest.approx(72 / 97)
+    assert FIGURE.shallow_shares(FAKE.tables(1)["networks"])["share"].max() == pytest.approx(72 / 97)
 
 
 def test_the_caption_judges():
