@@ -10,7 +10,7 @@ import pytest
 from fake_fits import FakeFit, fake_measure, grid
 
 from widththeory import __main__ as main
-from widththeory import command, study
+from widththeory import command, provenance, study
 from widththeory import grid as engine
 from widththeory.experiment import Flags, fit_table
 from widththeory.ledger import Ledger, LedgerError
@@ -220,17 +220,26 @@ def test_verify_measures_again_and_compares_with_floors(root, capsys):
     assert "2 rows are not what they should be" in err
 
 
-def test_verify_finds_a_forged_row_and_excuses_other_versions(root, capsys):
+def test_verify_finds_a_forged_row_and_excuses_other_versions_and_accelerators(root, capsys, monkeypatch):
     with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
         change = "UPDATE rows SET metrics = json_set(metrics, '$.train_mse', 0.5) WHERE id = 1"
         ledger.connection.execute(change)
     out, err = refused(root, "verify", "--sample", "9", capsys=capsys, status=1)
     assert "was 0.5, though made by the same versions" in out
     assert "1 row is not what it should be" in err
-    with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
-        ledger.connection.execute("UPDATE provenance SET text = json_set(text, '$.jax', '0.1.0')")
-    text = said(root, "verify", "--sample", "9", capsys=capsys)
-    assert "was 0.5, made by jax 0.1.0 (now " in text
+    with monkeypatch.context() as patch:
+        here = provenance.here() | {"device": "NVIDIA H100"}
+        patch.setattr(provenance, "here", lambda **_: here)
+        with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
+            change = "UPDATE provenance SET text = json_set(text, '$.device', 'NVIDIA H100')"
+            ledger.connection.execute(change)
+        assert "was 0.5, though made by" in said(root, "verify", "--sample", "9", capsys=capsys)
+    for name in ("jax", "widththeory"):
+        with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
+            change = f"UPDATE provenance SET text = json_set(text, '$.{name}', '0.0.1', '$.device', 'cpu')"
+            ledger.connection.execute(change)
+        text = said(root, "verify", "--sample", "9", capsys=capsys)
+        assert f"{name} 0.0.1 (now " in text
 
 
 def test_merge_takes_rows_of_other_machines(root, tmp_path, capsys):
