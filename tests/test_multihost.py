@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -15,13 +16,13 @@ import pandas as pd
 import pytest
 from fake_targets import wave
 
-from widththeory import multihost
+from widththeory import hosts, multihost
 from widththeory.experiment import Flags
 from widththeory.fit import measure
 from widththeory.ledger import Ledger
 
 BEGINNING = """
-import os, sys, warnings
+import os, signal, sys, warnings
 from pathlib import Path
 from fake_targets import wave
 from widththeory import command, fit, multihost
@@ -43,14 +44,15 @@ multihost._segments = told
 print(table([some(int(sys.argv[2]))])["train_mse"].tolist())
 """
 
-# Each is said in turn; what is wrong with the settings alone ends the command.
+# Each is said in turn, as a command would end by it.
 CANNOT_BEGIN = """
 for settings, file in (([some(batch_size=32 + 2 * number)], ""), ([some()], "not a ledger")):
     (out / "claim.sqlite").write_text(file)
     try:
-        table(settings)
-    except (ValueError, RuntimeError) as error:
-        print(error)
+        with command.plain_errors():
+            table(settings)
+    except SystemExit as end:
+        print("status", end.code)
 with command.plain_errors():
     table([some(batch_size=33), some(batch_size=32)])
 """
@@ -62,7 +64,9 @@ def failing(one, *rest):
         raise ValueError("no such errors")
     return measured(one, *rest)
 multihost.host_metrics = failing
-rows = table([some(seed=0), some(seed=1)])
+rows = table([some(seed=0), some(seed=1)], out / f"of process {number}")
+for column in rows:
+    print(column, rows[column].dtype, rows[column].tolist())
 print(dict(zip(rows["seed"], rows["status"])))
 """
 
@@ -77,6 +81,19 @@ def failing(*arguments):
     return usual(*arguments)
 setattr(multihost, name, failing)
 table([some()])
+"""
+
+# Process 1 is killed when a function is called for the so manieth time.
+LOSES_ONE = """
+name, moment = sys.argv[2], int(sys.argv[3])
+usual, calls = getattr(multihost, name), []
+def dying(*arguments):
+    calls.append(name)
+    if number == 1 and len(calls) == moment:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return usual(*arguments)
+setattr(multihost, name, dying)
+table([some(seed=0), some(seed=1)])
 """
 
 NOT_SHARED = """
@@ -98,8 +115,8 @@ def free_port():
             return port
 
 
-def both(script, folder, *arguments):
-    """Two processes that fit together."""
+def both(script, folder, *arguments, numbers=(0, 1)):
+    """Two processes that fit together, or only some of them."""
     address = f"127.0.0.1:{free_port()}"
     environment = os.environ | {
         "JAX_COORDINATOR_ADDRESS": address,
@@ -107,6 +124,7 @@ def both(script, folder, *arguments):
         "JAX_PLATFORMS": "cpu",
         "WIDTHTHEORY_SNAPSHOTS": str(folder / "snapshots"),
         "WIDTHTHEORY_SNAPSHOT_SECONDS": "0",
+        "WIDTHTHEORY_JOIN_SECONDS": "120" if len(numbers) == 2 else "3",
         "PYTHONPATH": str(Path(__file__).parent),
     }
     command = [sys.executable, "-c", BEGINNING + script, str(folder), *map(str, arguments)]
@@ -118,7 +136,7 @@ def both(script, folder, *arguments):
             stderr=subprocess.PIPE,
             text=True,
         )
-        for number in range(2)
+        for number in numbers
     ]
 
 
@@ -139,22 +157,25 @@ def ended(processes, seconds=120):
 def test_what_cannot_begin_is_said_on_every_host(tmp_path):
     statuses, printed, said = ended(both(CANNOT_BEGIN, tmp_path))
     assert statuses == [2, 2], said
-    for text in printed:
-        assert "with the same versions of the packages, but process 1 differs from process 0" in text
-    assert "claim.sqlite" in printed[0]
-    assert "process 0 has stopped, and says why" in printed[1]
+    assert [text.splitlines()[-2:] for text in printed] == [["status 2"] * 2] * 2
+    assert "claim.sqlite" in said[0]
+    assert "process 0 has stopped, and says why" in said[1]
     for text in said:
+        assert "with the same versions of the packages, but process 1 differs from process 0" in text
         assert "batch_size must be a multiple of the 2 devices of all hosts, got 33" in text
         assert "Traceback" not in text
 
 
 def test_a_fit_that_fails_on_every_host_is_marked_and_the_next_one_begins(tmp_path):
+    """Each host has a folder of its own here: that of process 0 has the rows, and all are told them."""
     (tmp_path / "snapshots").write_text("no snapshot can be written here, which stops nobody")
     statuses, printed, said = ended(both(FAILS_EVERYWHERE, tmp_path))
     assert statuses == [0, 0], said
-    assert printed[0].splitlines()[-1] == printed[1].splitlines()[-1] == "{0: 'failed', 1: 'done'}"
+    tables = [[line for line in text.splitlines() if "Gloo" not in line] for text in printed]
+    assert tables[0] == tables[1]
+    assert tables[0][-1] == "{0: 'failed', 1: 'done'}"
     assert "RuntimeWarning: no snapshot in" in said[0]
-    with Ledger.open(tmp_path / "claim.sqlite") as ledger:
+    with Ledger.open(tmp_path / "of process 0" / "claim.sqlite") as ledger:
         (error,) = ledger.table("claim")["error"].dropna()
     assert error.splitlines()[-1] == "ValueError: no such errors"
 
@@ -167,6 +188,62 @@ def test_a_failure_on_one_host_ends_all_and_marks_no_fit(tmp_path, part):
     assert "run the same commands again" in said[1]
     with Ledger.open(tmp_path / "claim.sqlite") as ledger:
         assert not any(ledger.counts("claim").values())
+
+
+@pytest.mark.parametrize(("part", "moment", "done"), [("_gather", 2, 0), ("filled", 5, 0), ("fit_across_hosts", 2, 1)])
+def test_the_loss_of_a_host_is_said_and_marks_no_fit(tmp_path, part, moment, done):
+    statuses, _, said = ended(both(LOSES_ONE, tmp_path, part, moment))
+    assert statuses == [1, -9], said
+    assert "a host was lost" in said[0]
+    assert "run the same commands again" in said[0]
+    assert "Traceback" not in said[0]
+    with Ledger.open(tmp_path / "claim.sqlite") as ledger:
+        counts = ledger.counts("claim")
+    assert counts.get("failed", 0) == 0
+    assert counts.get("done", 0) == done
+
+
+@pytest.mark.parametrize(("number", "log"), [(0, "none"), (1, "plain")])
+def test_a_host_that_is_alone_says_so_and_ends(tmp_path, number, log):
+    begun = time.monotonic()
+    script = f'fit_table("claim.py", Flags(out=out, log="{log}", multihost=True), [some()], fit.measure)'
+    (status,), _, (said,) = ended(both(script, tmp_path, numbers=[number]), 60)
+    assert status == 2, said
+    waiting = r"waiting for 2 processes at 127\.0\.0\.1:\d+"
+    *first, last = said.splitlines()
+    assert re.match(f"{waiting} was in vain for 3 s: run the same command on every host, for instance JAX_COORD", last)
+    assert len(first) == (log == "plain")
+    assert all(re.fullmatch(f"{waiting}, for 3 s at most", line) for line in first)
+    assert time.monotonic() - begun > 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"JAX_COORDINATOR_ADDRESS": "10.0.0.1"}, "JAX_COORDINATOR_ADDRESS must be host:port of process 0, got '10.0"),
+        ({"JAX_COORDINATOR_ADDRESS": "10.0.0.1:http"}, "JAX_COORDINATOR_ADDRESS must be host:port of process 0, got"),
+        ({"JAX_COORDINATOR_ADDRESS": ":70000"}, "JAX_COORDINATOR_ADDRESS must be host:port of process 0, got"),
+        ({"JAX_NUM_PROCESSES": "two"}, "JAX_NUM_PROCESSES must be an integer of at least 1, got 'two'"),
+        ({"JAX_NUM_PROCESSES": "0"}, "JAX_NUM_PROCESSES must be an integer of at least 1, got '0'"),
+        ({"JAX_PROCESS_ID": "-1"}, "JAX_PROCESS_ID must be an integer of at least 0, got '-1'"),
+        ({"JAX_PROCESS_ID": "2"}, "JAX_PROCESS_ID must be less than JAX_NUM_PROCESSES=2, got 2"),
+        ({"WIDTHTHEORY_JOIN_SECONDS": "soon"}, "WIDTHTHEORY_JOIN_SECONDS must be a positive number, got 'soon'"),
+    ],
+)
+def test_a_wrong_variable_is_named(monkeypatch, changes, text):
+    usual = {"JAX_COORDINATOR_ADDRESS": "[::1]:1234", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "0"}
+    for name, value in usual.items():
+        monkeypatch.setenv(name, value)
+    arguments = {"coordinator_address": "[::1]:1234", "num_processes": 2, "process_id": 0}
+    assert hosts._arguments() == arguments
+    for name, value in changes.items():
+        monkeypatch.setenv(name, value)
+    # Wrongly accepted values must not start a cluster in this process.
+    monkeypatch.setattr(jax.distributed, "initialize", lambda **_: pytest.fail("accepted"))
+    with pytest.raises(ValueError, match=re.escape(text)) as caught:
+        hosts.join()
+    for name in usual:
+        assert name in str(caught.value) or "JOIN_SECONDS" in text
 
 
 def test_all_hosts_go_on_from_the_same_snapshot_or_stop(tmp_path):
@@ -234,7 +311,10 @@ def test_what_cannot_be_shared_is_said():
         multihost.check_batch("no settings", 1)
     with pytest.raises(ValueError, match="multihost needs engine pool, got 'dask'"):
         Flags(multihost=True, engine="dask")
-    script = "from widththeory import multihost; multihost.join()"
+    script = "from widththeory import hosts; hosts.join()"
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_CO", "JAX_NUM_P", "SLURM"))}
     done = subprocess.run([sys.executable, "-c", script], env=clean, capture_output=True, text=True, check=False)
-    assert "ValueError: --multihost found no other hosts" in done.stderr
+    told = (
+        "ValueError: --multihost cannot meet the other hosts: set JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES, JAX_PROC"
+    )
+    assert told in done.stderr

@@ -114,3 +114,17 @@ def test_a_snapshot_is_due_before_a_minute_is_lost():
     snapshots = Snapshots("a fit", interval=60.0)
     assert not snapshots.due(ahead=0.0)
     assert snapshots.due(ahead=60.0)
+
+
+def test_what_one_of_several_processes_writes_alone_is_read_as_any_other(monkeypatch, tmp_path):
+    import orbax.checkpoint as ocp
+
+    monkeypatch.setenv("WIDTHTHEORY_SNAPSHOTS", str(tmp_path))
+    arrays, usual, given = {"state.0": np.arange(3.0), "state.1": np.ones(2)}, ocp.StandardCheckpointer, []
+    monkeypatch.setattr(ocp, "StandardCheckpointer", lambda **options: given.append(options) or usual(**options))
+    Snapshots("a fit", alone=0).save(2, arrays)
+    step, found = Snapshots("a fit").load(arrays)
+    assert step == 2
+    assert all(np.array_equal(found[name], array) for name, array in arrays.items())
+    assert given[0]["multiprocessing_options"].active_processes == {0}
+    assert given[1] == {}

@@ -12,7 +12,7 @@ Layers. A module imports only from its own layer and from those above it (a test
     metrics, optimizers, regression, ensemble, compilation_cache, compiled, resident, polish, training, overlap, fit
     augmentation, classification, image_training, image_programs, snapshots, classify, roofline, timing
     identity, processes, provenance, storage, tables, ledger, leases, packing, executors, engines, driver, progress
-    grid, multihost
+    grid, hosts, multihost
     estimates, censored, image_tasks, verdicts, plotting, command, experiment, study, gallery
     verification
 

@@ -95,14 +95,13 @@ def fit_table(
     path = command.results_file(script, flags.scale, flags.out)
     claim, out, leader = path.stem, reporter(flags.log), None
     if flags.multihost:
-        from widththeory import multihost  # starts devices
+        from widththeory import hosts, multihost  # starts devices
 
-        number = multihost.join()
+        number = hosts.join(out.note)
         multihost.check(settings)
         if number:
             multihost.follow(settings)
-            with Ledger.open(path.with_suffix(".sqlite")) as ledger:
-                return _checked(ledger.table(claim, settings))
+            return _checked(multihost.share())
         measure = leader = multihost.Leader(settings)
     # Whatever stops process 0 here, the others are told.
     with leader or contextlib.nullcontext(), Ledger.open(path.with_suffix(".sqlite")) as ledger:
@@ -135,6 +134,8 @@ def fit_table(
                 replace_file(path.with_suffix(".grid.csv"), ["cells\n", f"{len(declared)}\n"])
                 ledger.export_csv(path, claim, settings)
         table = ledger.table(claim, settings)
+    if leader:
+        multihost.share(table)
     if not table.empty:
         failed = int((table["status"] == "failed").sum())
         said = ""

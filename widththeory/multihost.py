@@ -5,33 +5,34 @@ On every host run the same command, for instance, with two hosts,
     JAX_COORDINATOR_ADDRESS=10.0.0.1:1234 JAX_NUM_PROCESSES=2 JAX_PROCESS_ID=0 \\
         python experiments/eldan_shamir.py --scale paper --multihost
 
-and the same with JAX_PROCESS_ID=1 on the second; under SLURM `srun python ... --multihost` finds these by itself.
-Process 0 has the ledger and says which fit is next. Weights are on every device; each takes its part of a batch, and
-gradients are summed over all. All hosts are one fault domain: when one is lost or fails, all end. Run the same commands
-again: the fit goes on from its last snapshot, at most about a minute old, in $WIDTHTHEORY_SNAPSHOTS, a folder all hosts
-see. A fit that fails on every host alike is at fault itself: it is marked failed, and the next one begins.
+and the same with JAX_PROCESS_ID=1 on the second; under SLURM `srun python ... --multihost` finds these by itself. Hosts
+wait for each other for two minutes, or $WIDTHTHEORY_JOIN_SECONDS; the first must be reachable at its port.
+Process 0 has the ledger and says which fit is next; in the end all have its table, also where its folder is not shared.
+Weights are on every device; each takes its part of a batch, and gradients are summed over all. All hosts are one fault
+domain: when one is lost or fails, all end, by a sentence or, when process 0 is lost, by an abort in JAX. Run the same
+commands again: the fit goes on from its last snapshot, at most about a minute old, in $WIDTHTHEORY_SNAPSHOTS, a folder
+all hosts see. A fit that fails on every host alike is at fault itself: it is marked failed, and the next one begins.
 """
 
 import contextlib
-import functools
 import hashlib
 import json
-import os
-import sys
+import re
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from widththeory import identity, provenance
-from widththeory.compiled import prepare_jax, start_from
+from widththeory.compiled import start_from
 from widththeory.ensemble import Program, State
 from widththeory.fit import Measurement, host_metrics, save_weights
+from widththeory.hosts import interrupted, leave, say
 from widththeory.metrics import exact_metrics
 from widththeory.optimizers import step_scalars
 from widththeory.regression import Regression
@@ -39,9 +40,12 @@ from widththeory.resident import Resident, initial_weights, member_network, run_
 from widththeory.snapshots import Arrays, Snapshots
 from widththeory.training import Targets, batch_order, device_program, filled, sample_targets
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _END, _STOPPED = -1, -2  # said in place of the next fit
+_OF_XLA = re.compile(r"\b(UNKNOWN|UNAVAILABLE|INTERNAL|ABORTED|CANCELLED|DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED): ")
 _NONE = -1  # in place of a step
-_HEARTBEAT_SECONDS = 30  # how soon the loss of a host ends the others; JAX's 100 leave a whole cluster waiting
 _MEND = "set WIDTHTHEORY_SNAPSHOTS to one folder that all hosts see"
 
 Result = TypeVar("Result")
@@ -59,41 +63,21 @@ class _AllStop(SystemExit):
     """All hosts stop at the same point, so that each may end in order."""
 
 
-def join() -> int:
-    """Meet the other processes; the number of this one. Nothing is said twice: a second call changes nothing.
-
-    Raises:
-        ValueError: no coordinator is given, and none can be found.
-    """
-    if not jax.distributed.is_initialized():
-        jax.config.update("jax_cpu_collectives_implementation", "gloo")
-        prepare_jax()
-        names = {"num_processes": "JAX_NUM_PROCESSES", "process_id": "JAX_PROCESS_ID"}
-        numbers: dict[str, Any] = {
-            name: int(os.environ[variable]) for name, variable in names.items() if variable in os.environ
-        }
-        try:
-            jax.distributed.initialize(
-                os.environ.get("JAX_COORDINATOR_ADDRESS"), heartbeat_timeout_seconds=_HEARTBEAT_SECONDS, **numbers
-            )
-        except (ValueError, RuntimeError) as error:
-            raise ValueError(f"--multihost found no other hosts: {' '.join(str(error).split())[:300]}") from error
-    return jax.process_index()
-
-
 def check(settings: Sequence[Any]) -> None:
     """Raise ValueError, on every process alike, where all hosts together cannot fit all of `settings`.
 
     They cannot where settings are no Regression, where the devices cannot share a batch evenly, and where hosts were
     given different settings or have other versions of the packages. Every process must call this.
     """
-    try:
-        for one in settings:
-            check_batch(one, len(jax.devices()))
-        problem, text = "", repr([_made_by(), *map(identity.key, settings)])
-    except ValueError as error:
-        problem = text = str(error)
-    digests = _gather(np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8))
+    with _one_fault_domain():
+        many = len(jax.devices())  # the first that needs all hosts
+        try:
+            for one in settings:
+                check_batch(one, many)
+            problem, text = "", repr([_made_by(), *map(identity.key, settings)])
+        except ValueError as error:
+            problem = text = str(error)
+        digests = _gather(np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8))
     if others := np.flatnonzero((digests != digests[0]).any(axis=1)).tolist():
         raise ValueError(
             "all hosts must run the same command with the same versions of the packages, but process "
@@ -153,7 +137,7 @@ class Leader:
             with _one_fault_domain():
                 _agree(_END if error is None else _STOPPED)
         elif not isinstance(error, _AllStop):
-            _interrupted()
+            interrupted()
 
 
 def follow(settings: Sequence[Any]) -> None:
@@ -168,9 +152,30 @@ def follow(settings: Sequence[Any]) -> None:
                 with contextlib.suppress(FitFailedError):  # process 0 marks it failed
                     fit_across_hosts(settings[index])
     except KeyboardInterrupt:
-        _interrupted()
+        interrupted()
     if index == _STOPPED:
         raise RuntimeError("process 0 has stopped, and says why")
+
+
+def share(table: "pd.DataFrame | None" = None) -> "pd.DataFrame":
+    """The table of process 0, which gives it, on every process: others may not see its folder, or see it late."""
+    import pandas as pd
+
+    text = b""
+    if table is not None:
+        columns = [(name, str(column.dtype), column.tolist()) for name, column in table.items()]
+        text = json.dumps(columns).encode()
+    try:
+        with _one_fault_domain():
+            size = _agree(len(text))
+            told = _from_first(np.frombuffer(text.ljust(size), np.uint8) if text else np.zeros(size, np.uint8))
+    except KeyboardInterrupt:
+        interrupted()
+    if table is not None:
+        return table
+    return pd.DataFrame(
+        {name: pd.Series(values, dtype=kind) for name, kind, values in json.loads(told.astype(np.uint8).tobytes())}
+    )
 
 
 @contextlib.contextmanager
@@ -180,35 +185,31 @@ def _one_fault_domain() -> Iterator[None]:
         yield
     except FitFailedError:
         raise
-    except jax.errors.JaxRuntimeError as error:
-        said = " ".join(str(error).split())[:200]
-        _leave(f"a host was lost, or ran out of memory ({said}): run the same commands again", 1)
     except Exception as error:
+        said = " ".join(str(error).split())[:200]
+        # XLA tells what became of a collective by a plain ValueError too.
+        if isinstance(error, jax.errors.JaxRuntimeError) or _OF_XLA.search(said):
+            leave(f"a host was lost, or ran out of memory ({said}): run the same commands again", 1)
         traceback.print_exc()
-        _leave(f"this host failed ({type(error).__name__}), and all hosts end: run the same commands again", 1)
-
-
-def _leave(sentence: str, status: int) -> NoReturn:
-    """End this process alone. An orderly end would wait for the others, who wait for this one in the fit."""
-    print(sentence, file=sys.stderr, flush=True)
-    os._exit(status)
-
-
-def _interrupted() -> NoReturn:
-    _leave("interrupted; what is finished is kept, and the same commands go on from there", 130)
+        leave(f"this host failed ({type(error).__name__}), and all hosts end: run the same commands again", 1)
 
 
 def _stop_all(sentence: str, status: int) -> NoReturn:
     """End this process in order, which every process must do at the same point."""
-    print(sentence, file=sys.stderr, flush=True)
+    say(sentence)
     raise _AllStop(status)
 
 
 def _agree(value: int) -> int:
     """The value that process 0 has."""
+    return int(_from_first(np.int32(value)))
+
+
+def _from_first(value: Any) -> np.ndarray:
+    """What process 0 has; the others give something of the same shape and dtype."""
     from jax.experimental import multihost_utils
 
-    return int(multihost_utils.broadcast_one_to_all(np.int32(value)))
+    return np.asarray(multihost_utils.broadcast_one_to_all(value))
 
 
 def _gather(value: Any) -> np.ndarray:
@@ -301,7 +302,8 @@ def _train(one: Regression, start: _Start) -> State:
 
     leaves, tree = jax.tree.flatten(state)
     names = [f"state.{index:05}" for index in range(len(leaves))]
-    snapshots = _SharedSnapshots(f"across hosts {json.dumps(_made_by(), sort_keys=True)} {identity.encode(one)}")
+    made_by = json.dumps(_made_by(), sort_keys=True)
+    snapshots = _SharedSnapshots(f"across hosts {made_by} {identity.encode(one)}", alone=jax.process_index())
     begun = None
     if found := snapshots.load(dict(zip(names, map(np.asarray, leaves), strict=True))):
         begun, arrays = found
@@ -345,15 +347,13 @@ class _SharedSnapshots(Snapshots):
             if blind := np.flatnonzero(newest != newest[0]).tolist():
                 text = f"process {', '.join(map(str, blind))} does not see the snapshots in {self.folder}: {_MEND}"
                 warnings.warn(text, RuntimeWarning, stacklevel=2)
-            with _orbax_alone():
-                super().save(step, arrays)
+            super().save(step, arrays)
 
     def load(self, like: Mapping[str, np.ndarray]) -> tuple[int, Arrays] | None:
         """The newest snapshot of process 0, if it suits; all processes stop if some do not have it."""
         step = _agree(self._newest())
         self._demand(self._newest() == step)
-        with _orbax_alone():
-            found = super().load(like)
+        found = super().load(like)
         readable = _agree(found is not None)
         self._demand((found is not None) == readable)
         return found
@@ -365,20 +365,3 @@ class _SharedSnapshots(Snapshots):
         if others := np.flatnonzero(~_gather(same)).tolist():
             text = f"process {', '.join(map(str, others))} does not have the same snapshot of this fit as process 0"
             _stop_all(f"{text}, here in {self.folder}: {_MEND}", 2)
-
-
-@contextlib.contextmanager
-def _orbax_alone() -> Iterator[None]:
-    """Let orbax wait for no other process, nor in a thread for a folder: where one cannot be made, it waits on."""
-    import orbax.checkpoint as ocp  # type: ignore[import-untyped]
-
-    usual, number = ocp.StandardCheckpointer, jax.process_index()
-    ocp.StandardCheckpointer = functools.partial(
-        usual,
-        multiprocessing_options=ocp.options.MultiprocessingOptions(primary_host=number, active_processes={number}),
-        async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
-    )
-    try:
-        yield
-    finally:
-        ocp.StandardCheckpointer = usual

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,10 +33,12 @@ class Snapshots:
     Args:
         identity: text that is equal for fits which go on alike, and only for those.
         interval: seconds of running between snapshots, $WIDTHTHEORY_SNAPSHOT_SECONDS or 60; shorter fits write none.
+        alone: number of this process where several run as one, so that it waits for no other to write or read.
     """
 
     identity: str
     interval: float = field(default_factory=lambda: float(os.environ.get("WIDTHTHEORY_SNAPSHOT_SECONDS", 60)))
+    alone: int | None = None
 
     def __post_init__(self) -> None:
         self.folder = snapshot_folder() / hashlib.sha256(self.identity.encode()).hexdigest()[:32]
@@ -47,10 +50,8 @@ class Snapshots:
 
     def save(self, step: int, arrays: Mapping[str, np.ndarray]) -> None:
         """Write a snapshot and remove older ones. A full disk, say, is only warned of: the fit itself goes on."""
-        import orbax.checkpoint as ocp  # type: ignore[import-untyped]
-
         try:
-            with ocp.StandardCheckpointer() as writer:
+            with self._orbax() as writer:
                 writer.save(self.folder.absolute() / str(step), dict(arrays), force=True)
             for other in self._steps():
                 if other != step:
@@ -64,11 +65,9 @@ class Snapshots:
         steps = self._steps()
         if not steps:
             return None
-        import orbax.checkpoint as ocp
-
         path = self.folder.absolute() / str(max(steps))
         try:
-            with ocp.StandardCheckpointer() as reader:
+            with self._orbax() as reader:
                 found = reader.restore(path, dict(like))
             kinds = [{name: (a.shape, a.dtype) for name, a in arrays.items()} for arrays in (found, like)]
             if kinds[0] != kinds[1]:
@@ -88,6 +87,17 @@ class Snapshots:
             shutil.rmtree(self.folder / str(step), ignore_errors=True)
         with contextlib.suppress(OSError):  # something else lies there
             self.folder.rmdir()
+
+    def _orbax(self) -> Any:
+        """What writes and reads."""
+        import orbax.checkpoint as ocp  # type: ignore[import-untyped]
+
+        if self.alone is None:
+            return ocp.StandardCheckpointer()
+        only = ocp.options.MultiprocessingOptions(primary_host=self.alone, active_processes={self.alone})
+        # Where a folder cannot be made, a thread would wait for it for long.
+        soon = ocp.AsyncOptions(create_directories_asynchronously=False)
+        return ocp.StandardCheckpointer(multiprocessing_options=only, async_options=soon)
 
     def _steps(self) -> list[int]:
         """A snapshot gets its name when it is whole, so what orbax was writing when it was killed is not among them."""
