@@ -16,7 +16,7 @@ from matplotlib.markers import CARETUPBASE
 from matplotlib.transforms import Bbox
 
 from widththeory import command
-from widththeory.censored import CensoredLine, fit_censored_line
+from widththeory.censored import CensoredLine, determines_slope, fit_censored_line
 from widththeory.estimates import cells_note, finished
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import Verdict
@@ -94,7 +94,7 @@ def law(needed: pd.DataFrame, of: Callable[..., Any] = np.log, num_resamples: in
     those that one layer is enough for to need no more than it. Each k has a level of its own.
     """
     inside = needed[(needed["after"] > 0) & np.isfinite(needed["depth"])]
-    if inside["width"].nunique() < 2 or len(inside) < 4:
+    if len(inside) < 4 or not determines_slope(inside["width"].to_numpy(), inside["target.k"].to_numpy()):
         return None
     with np.errstate(divide="ignore"):
         after, depth = np.log(needed["after"]), np.log(needed["depth"])

@@ -109,6 +109,8 @@ def test_censored_points_of_one_group_are_resampled_together():
         ([0.0, 1.0, np.nan], [0.0, 1.0, 2.0], {}, "x must be finite, and lower ends at most upper ends"),
         ([0.0, 1.0, np.inf], [0.0, 1.0, np.inf], {}, "x must be finite, and lower ends at most upper ends"),
         ([0.0, -np.inf, 1.0], [0.0, 1.0, np.inf], {}, "two finite ends must have at least two different x"),
+        # each level has one x: lines of any slope go through both
+        ([0.0, 1.0, 2.0], [0.0, 1.0, 2.0], {"levels": [0, 1, 2]}, "two different x in some level"),
         ([0.0, 1.0, 2.0], [0.0, 1.0, 2.0], {"groups": [1, 2]}, "one label for each of the 3 points"),
         ([0.0, 1.0, 2.0], [0.0, 1.0, 2.0], {"levels": [1, 2]}, "one label for each of the 3 points"),
     ],

@@ -70,6 +70,12 @@ def run(settings, ledger, executor, measure=fake_measure, **more):
     return engine.run(settings, measure, ledger, executor=executor, **arguments)
 
 
+def test_a_cluster_is_not_asked_for_targets_that_it_cannot_know():
+    engines.check_names([wave(), *grid()])
+    with pytest.raises(ValueError, match=r"target 'fake_targets:Wave' is known to processes of this machine alone"):
+        engines.check_names([wave(), replace(wave(), target="fake_targets:Wave")])
+
+
 def test_engines_are_found_by_name():
     assert engines.names() == ["dask", "pool", "ray", "slurm"]
     with pytest.raises(ValueError, match="engine must be one of dask, pool, ray, slurm, got 'mesos'"):

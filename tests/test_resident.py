@@ -21,6 +21,7 @@ from widththeory.fit import load_weights, measure
 from widththeory.ledger import Ledger
 from widththeory.models.mlp import initial_network
 from widththeory.packing import pack
+from widththeory.progress import Lines
 from widththeory.regression import Regression
 from widththeory.resident import Moments, combine, in_blocks, initial_weights, member_network
 from widththeory.training import DeviceFit, device_program, sample_targets
@@ -322,6 +323,7 @@ def test_one_ensemble_is_on_the_device_at_a_time_and_none_after_the_run_is_calle
         overlap.call_off()
         with pytest.raises(concurrent.futures.CancelledError):
             fit(None)
+    overlap.call_on()
     fit(None)  # the next run
 
 
@@ -339,3 +341,43 @@ def test_threads_compile_different_programs_side_by_side_and_one_once():
         assert list(threads.map(slow, (1, 2, 1, 2))) == [1, 2, 1, 2]
     assert sorted(made) == [1, 2]
     assert slow.calls() == 2
+
+
+def test_a_run_that_stops_calls_its_fits_off_and_the_next_one_begins(tmp_path, monkeypatch):
+    """On an accelerator threads measure: those that wait for the device must not train after the run has stopped."""
+    monkeypatch.setattr(grid, "accelerator_memory", lambda: 80e9)
+    monkeypatch.setattr(grid, "default_jobs", lambda: 1)
+    monkeypatch.setattr(grid, "usable_cores", lambda: 4)
+    cells = [wave(seed, width=3 + seed, depth=1, num_steps=5) for seed in range(4)]
+    trained = []
+
+    def slow(settings, chunk_size):
+        with overlap.device():
+            trained.append(settings[0].width)
+            time.sleep(0.2)
+        return [{"train_mse": 0.0} for _ in settings]
+
+    class Full(Lines):
+        def advance(self, state, written):
+            raise OSError("the disk is full")
+
+    with Ledger.open(tmp_path / "l.sqlite") as ledger:
+        more = {"experiment": "claim", "chunk_size": 1}
+        with pytest.raises(OSError, match="full"):
+            grid.run(cells, slow, ledger, progress=Full(None), **more)
+        assert len(trained) < 4
+        assert grid.run(cells, slow, ledger, progress="none", **more).failed == 0
+        assert len(ledger.table("claim")) == 4
+
+
+def test_processes_that_never_begin_are_done_without():
+    class Stillborn(Lost):
+        def restart(self):
+            raise ChildProcessError("worker processes end before they begin to work")
+
+    items = list(range(100))
+    with overlap.lend(Stillborn):
+        with pytest.warns(RuntimeWarning) as said:
+            assert overlap.spread(str, items) == list(map(str, items))
+        assert "measured by this process alone: worker processes end" in str(said[-1].message)
+        assert overlap.spread(str, items) == list(map(str, items))  # without a word

@@ -46,7 +46,7 @@ def fit_censored_line(
             `estimates.fit_power_law`.
 
     Raises:
-        ValueError: lengths differ, ends that are NaN or in the wrong order, or fewer than two different x of points
+        ValueError: lengths differ, ends that are NaN or in the wrong order, or no label with two different x of points
             with two finite ends.
     """
     x, lower, upper = (np.asarray(part, dtype=np.float64) for part in (x, lower, upper))
@@ -54,15 +54,15 @@ def fit_censored_line(
         raise ValueError(f"x and ends must be lists of one length, got shapes {x.shape}, {lower.shape}, {upper.shape}")
     if not (np.all(np.isfinite(x)) and np.all(lower <= upper) and np.all(lower < np.inf) and np.all(upper > -np.inf)):
         raise ValueError("x must be finite, and lower ends at most upper ends")
-    inside = np.isfinite(lower) & np.isfinite(upper)
-    if len(np.unique(x[inside])) < 2:
-        raise ValueError("points with two finite ends must have at least two different x")
     kinds, labels = (
         np.unique(np.asarray(given), return_inverse=True)[1] if given is not None else other
         for given, other in ((levels, np.zeros(len(x), dtype=int)), (groups, np.arange(len(x))))
     )
     if kinds.shape != x.shape or labels.shape != x.shape:
         raise ValueError(f"levels and groups must hold one label for each of the {len(x)} points")
+    inside = np.isfinite(lower) & np.isfinite(upper)
+    if not determines_slope(x[inside], kinds[inside]):
+        raise ValueError("points with two finite ends must have at least two different x in some level")
     ends = np.concatenate([lower[np.isfinite(lower)], upper[np.isfinite(upper)]])
     centre, unit, width = float(np.mean(ends)), float(np.std(ends)) or 1.0, float(np.std(x))
     design = np.column_stack([(x - np.mean(x)) / width, np.eye(kinds.max() + 1)[kinds]])
@@ -70,7 +70,8 @@ def fit_censored_line(
     best, (likelihood,) = _censored_line(design, *scaled, np.ones((1, len(x))))
     rng, count = np.random.default_rng(seed), labels.max() + 1
     drawn = [np.bincount(rng.integers(count, size=count), minlength=count)[labels] for _ in range(num_resamples)]
-    drawn = [weights for weights in drawn if len(np.unique(x[inside & (weights > 0)])) >= 2]
+    there = (inside & (weights > 0) for weights in drawn)
+    drawn = [weights for weights, some in zip(drawn, there, strict=True) if determines_slope(x[some], kinds[some])]
     best, slopes = best[0], np.array([])
     if drawn:
         found, _ = _censored_line(design, *scaled, np.array(drawn, dtype=np.float64), best)
@@ -87,6 +88,12 @@ def fit_censored_line(
         num_left=int(np.sum(np.isinf(lower))),
         num_right=int(np.sum(np.isinf(upper))),
     )
+
+
+def determines_slope(x: np.ndarray, levels: np.ndarray) -> bool:
+    """Whether lines of one slope, with a level of each label, cannot be tilted: some label has two different x."""
+    first = {level: place for level, place in zip(levels.tolist(), x.tolist(), strict=True)}
+    return any(place != first[level] for level, place in zip(levels.tolist(), x.tolist(), strict=True))
 
 
 def _censored_line(

@@ -96,7 +96,7 @@ class Driver:
         self._breaks = 0
 
     def run(self) -> None:
-        """Until every chunk is settled, or `seconds` are over and what was begun is done.
+        """Until every chunk is settled, or `seconds` are over and what was handed out is done.
 
         Raises:
             GridError: workers die whatever they are given, or an executor that cannot be restarted is broken.

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from multiprocessing.synchronize import Event
 from typing import Any
 
 from threadpoolctl import threadpool_limits
@@ -116,7 +115,7 @@ class SpawnPool(Executor):
 
     def __init__(self, jobs: int, more: Mapping[str, str] | None = None) -> None:
         self._more = dict(more or {})
-        self._begun = multiprocessing.get_context("spawn").Event()
+        self._begun = multiprocessing.get_context("spawn").RawValue("b", 0)  # no lock that a dying worker could keep
         self._stillborn = 0
         self.jobs = check_positive_int("jobs", jobs)
         self._start()
@@ -151,7 +150,7 @@ class SpawnPool(Executor):
             ChildProcessError: none ever began to work.
         """
         self._stop()
-        self._stillborn += not self._begun.is_set()
+        self._stillborn += not self._begun.value
         if self._stillborn >= _STILLBORN:
             raise ChildProcessError(f"worker processes end before they begin to work, as their own words say; {_GUARD}")
         self._start()
@@ -229,11 +228,11 @@ def check_not_a_worker() -> None:
         raise SystemExit(f"a worker process came to start workers of its own: {_GUARD}")
 
 
-def _begin(leash: Connection, begun: Event) -> None:
-    """First thing in a worker: ignore Ctrl-C, watch the owner."""
-    begun.set()
+def _begin(leash: Connection, begun: Any) -> None:
+    """First thing in a worker: ignore Ctrl-C, watch the owner; `begun` is set to 1."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_watch, args=(leash,), name="leash", daemon=True).start()
+    begun.value = 1
 
 
 def _watch(leash: Connection) -> None:

@@ -38,7 +38,7 @@ class Flags:
     retry_failed: bool = False
     """Measure again what failed."""
     hours: float | None = None
-    """Begin no fits later than this, and the quickest first, so that a table cut short is whole up to some size."""
+    """Hand out no fits later than this, and the quickest first, so that a table cut short is whole up to some size."""
     chunk_size: int | None = None
     """Networks in one program, instead of what suits the machine."""
     engine: str = engines.POOL
@@ -113,6 +113,8 @@ def fit_table(
                 one.check_there()
         # A cluster is not started for nothing.
         engine = flags.engine if lacking or not settings else engines.POOL
+        if engine != engines.POOL:
+            engines.check_names(lacking)
         options = engines.Options(flags.jobs, flags.scheduler, path.with_suffix(".slurm"), flags.slurm)
         try:
             with engines.open_engine(engine, options) as executor:

@@ -162,8 +162,9 @@ def run(
         chunk_size: see `packing.pack`.
         progress: "auto", "rich", "plain", "json", "none", or an object like those of `progress`.
         retry_failed: whether failed cells are measured again.
-        hours: begin no chunk later than this. What takes least time a cell is then measured first, program by program,
-            so that a table cut short is whole up to some size of network; the same call goes on from there.
+        hours: hand out no chunk later than this; those handed out, up to two a worker, are finished. What takes least
+            time a cell is then measured first, program by program, so that a table cut short is whole up to some size
+            of network; the same call goes on from there.
 
     Raises:
         ValueError: an empty grid, numbers below 1, hours that are not positive, or a `measure` that workers could not
@@ -226,15 +227,17 @@ def run(
                 driver.run()
                 watch.tell_unbegun()
                 watch.compare_devices(ledger)
-            except KeyboardInterrupt:
-                if pool is not None:  # what has come back by the time that it has stopped is written
-                    overlap.call_off()
+            except BaseException as error:
+                overlap.call_off()  # until the pool is shut, whatever else interrupts
+                if pool is not None:
                     pool.shutdown(cancel_futures=True)
-                driver.rescue()
+                if isinstance(error, KeyboardInterrupt):
+                    driver.rescue()  # what has come back by now is written
                 raise
     finally:
         if pool is not None:
             pool.shutdown()
+        overlap.call_on()
         watch.end()
     return watch.summary()
 

@@ -43,8 +43,13 @@ def go_on() -> None:
 
 
 def call_off() -> None:
-    """Have all fits of this process end at their next pause, until `lend` ends."""
+    """Have all fits of this process end at their next pause, until `call_on`."""
     _called_off.set()
+
+
+def call_on() -> None:
+    """Let fits begin again, once those that were called off have ended."""
+    _called_off.clear()
 
 
 @contextlib.contextmanager
@@ -57,7 +62,6 @@ def lend(start: Callable[[], Executor] | None) -> Iterator[None]:
     finally:
         with _lock:
             pool, _start, _pool = _pool, None, None
-        _called_off.clear()
         if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -95,14 +99,19 @@ def _lent() -> Executor | None:
 
 def _restart(restarts: int) -> bool:
     """Start the processes anew, unless another thread has since the number of restarts was `restarts`."""
-    global _restarts
+    global _restarts, _start, _pool
     with _lock:
         if _restarts == restarts:
             restart = getattr(_pool, "restart", None)
             if restart is None:
                 return False
             warnings.warn("a process that measures networks was lost; it is started anew", RuntimeWarning, stacklevel=2)
-            restart()
+            try:
+                restart()
+            except ChildProcessError as error:
+                warnings.warn(f"networks are measured by this process alone: {error}", RuntimeWarning, stacklevel=2)
+                _start = _pool = None
+                return False
             _restarts += 1
     return True
 

@@ -51,10 +51,18 @@ def verify(study: Study, sample: int, seed: int, measure: Callable[..., Any] | N
                 wrong += bad
                 yield line
 
-    yield from some(study, told)
+    try:
+        yield from some(study, told)
+    except ValueError as error:
+        if not wrong:
+            raise
+        raise OutcomeError(f"{_wrong(wrong)}; {error}") from error  # rows weigh more than an experiment
     if wrong:
-        rows = f"{wrong} rows are not what they" if wrong > 1 else "1 row is not what it"
-        raise OutcomeError(f"{rows} should be, see above")
+        raise OutcomeError(_wrong(wrong))
+
+
+def _wrong(rows: int) -> str:
+    return f"{f'{rows} rows are not what they' if rows > 1 else '1 row is not what it'} should be, see above"
 
 
 def _again(

@@ -20,7 +20,7 @@ import importlib
 import importlib.util
 import os
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,6 +123,15 @@ def worker_environment() -> dict[str, str]:
     """Environment variables of a worker that has one core: as those of the pool, so that rows are the same."""
     paths = os.pathsep.join(filter(None, [str(Path(__file__).parent.parent.parent), os.environ.get("PYTHONPATH")]))
     return WORKER_ENVIRONMENT | {"XLA_FLAGS": XLA_ONE_THREAD, "PYTHONPATH": paths}
+
+
+def check_names(settings: Iterable[Any]) -> None:
+    """Raise ValueError if settings name what a script has of its own, which no cluster has imported."""
+    for one in settings:
+        for part in ("target", "images", "model"):
+            name = getattr(one, part, "")
+            if isinstance(name, str) and ":" in name:
+                raise ValueError(f"{part} {name!r} is known to processes of this machine alone: take engine {POOL}")
 
 
 class LostChunkError(Exception):

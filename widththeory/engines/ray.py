@@ -47,8 +47,7 @@ def start(options: Options) -> Executor:
         raise ValueError(f"no Ray cluster answers at {options.scheduler}: {error}") from error
     gpus = 1 if options.slurm.gpus else 0
 
-    # Ray ends a process that has a GPU after its task unless told otherwise: each chunk would start JAX anew.
-    call = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0, max_calls=0)(_call)
+    call = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(_call)
 
     def send(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
         return call.remote(fn, args, kwargs).future()

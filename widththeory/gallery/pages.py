@@ -52,10 +52,10 @@ def render(chapters: dict[str, list[Claim]], root: Path, scale: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three digits, counts of thousands in full, or a dash."""
+    """Three digits, counts of thousands to millions of millions in full, or a dash."""
     if value is None:
         return "\u2013"
-    return f"{value:,.0f}" if value >= 1000 and value.is_integer() else f"{value:.3g}"
+    return f"{value:,.0f}" if 1000 <= value < 1e15 and value.is_integer() else f"{value:.3g}"
 
 
 def identifier(text: str) -> str:
