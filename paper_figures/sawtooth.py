@@ -73,7 +73,7 @@ def figure(table: pd.DataFrame, floor: pd.DataFrame) -> Figure:
     """Error against width for one, two, three and k layers; below, width needed and optimisation gap against k."""
     fits = drawn(table, floor)
     folds = telling_folds(fits)
-    picture = Figure(figsize=(TEXT_WIDTH, 5.2), layout="constrained")
+    picture = Figure(figsize=(TEXT_WIDTH, 5.3), layout="constrained")
     picture.suptitle("Few layers need a width exponential in the number of folds; training needs more still", size=9.5)
     depths = _shown_depths(fits, folds)
     rows: Any = picture.subfigures(2, 1, height_ratios=(1, 1.2))
