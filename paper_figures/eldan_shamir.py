@@ -82,6 +82,11 @@ def figure(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> F
     return picture
 
 
+def _look(index: int) -> dict[str, Any]:
+    """Of the `index`-th dimension; the fourth colour is that of explicit networks."""
+    return series(index + (index >= 3))
+
+
 def _dims(fits: pd.DataFrame) -> list[int]:
     return sorted(fits["target.input_dim"].unique())
 
@@ -105,7 +110,7 @@ def _frame(axes: Axes, title: str) -> None:
 def _one_layer(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame) -> None:
     chosen = fits[(fits["target"] == WAVE) & (fits["depth"] == 1)]
     for index, dim in enumerate(_dims(chosen)):
-        look = series(index)
+        look = _look(index)
         curve = _curve(floor, dim)
         axes.plot(curve["num_neurons"], curve["relative_floor"], color=look["color"], linestyle=FLOOR["linestyle"])
         cells = chosen[chosen["target.input_dim"] == dim]
@@ -120,7 +125,7 @@ def _two_layers(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, network: pd
     chosen = fits[(fits["target"] == WAVE) & (fits["target.input_dim"] == dim)]
     curve = _curve(floor, dim)
     axes.plot(curve["num_neurons"], curve["relative_floor"], **{**FLOOR, "label": "certified floor, one hidden layer"})
-    look = {**series(_dims(fits).index(dim)), "linestyle": "none"}
+    look = {**_look(_dims(fits).index(dim)), "linestyle": "none"}
     _points(axes, chosen[chosen["depth"] == 1], **look, label="trained, one hidden layer")
     _points(axes, chosen[chosen["depth"] == 2], **look, markerfacecolor="white", label="trained, two hidden layers")
     explicit = network[(network["target"] == WAVE) & (network["input_dim"] == dim)]
@@ -161,7 +166,7 @@ def _needed(axes: Axes, floor: pd.DataFrame, network: pd.DataFrame) -> None:
 def _control(axes: Axes, fits: pd.DataFrame, network: pd.DataFrame) -> None:
     chosen = fits[fits["target"] == CONTROL]
     for index, dim in enumerate(_dims(chosen)):
-        look = series(index)
+        look = _look(index)
         cells = chosen[chosen["target.input_dim"] == dim]
         for depth, fill in ((1, look["color"]), (2, "white")):
             _points(
