@@ -117,7 +117,7 @@ def _one_layer(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame) -> None:
         _points(axes, cells, color=look["color"], marker=look["marker"], linestyle="none", label=f"$d={dim}$")
     _frame(axes, "(a) one hidden layer: floors (lines), trained")
     axes.set(xlim=(1, 1.5 * chosen["num_neurons"].max()), ylim=(3e-3, 2))
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower right", labelspacing=0.2, borderpad=0.2)
 
 
 def _two_layers(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> None:
