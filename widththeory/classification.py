@@ -9,7 +9,7 @@ from typing import Any
 
 from widththeory.images.record import Images, Outline
 from widththeory.models.layers import Architecture
-from widththeory.named import named_dataclass
+from widththeory.named import build, named_dataclass
 from widththeory.typing import check_positive_int
 
 Value = int | float | str | bool | None | tuple
@@ -191,7 +191,7 @@ def _architecture(images: str, images_args: Arguments, model: str, model_args: A
     kind = named_dataclass("model", model, "models", ("build",))  # before anything is loaded
     data = _outline(images, images_args)
     given = {name: getattr(data, name) for name in _FROM_IMAGES} | dict(model_args)
-    architecture: Any = _call("model_args", model, kind, given)
+    architecture: Any = build("model", model, kind, given)
     for name in ("image_size", "in_channels"):
         if getattr(architecture, name) != getattr(data, name):
             raise ValueError(
@@ -207,14 +207,7 @@ def _architecture(images: str, images_args: Arguments, model: str, model_args: A
 
 
 def _make(name: str, which: str, arguments: Arguments, method: str) -> Any:
-    return _call(f"{name}_args", which, named_dataclass(name, which, name, (method,)), dict(arguments))
-
-
-def _call(name: str, which: str, kind: type, arguments: dict[str, Any]) -> Any:
-    try:
-        return kind(**arguments)
-    except TypeError as reason:
-        raise ValueError(f"{name} do not suit {which}: {reason}") from None
+    return build(name, which, named_dataclass(name, which, name, (method,)), dict(arguments))
 
 
 def _tuples(value: Any) -> Any:

@@ -85,8 +85,7 @@ def plan(
         ValueError: an empty grid, or jobs or chunk size less than 1.
     """
     jobs = check_positive_int("jobs", default_jobs() if jobs is None else jobs)
-    statuses, memory = _statuses(settings, ledger, experiment), accelerator_memory()
-    memory = memory and memory / jobs
+    statuses, memory = _statuses(settings, ledger, experiment), _share_of_accelerator(jobs)
     packing = pack(settings, statuses, chunk_size=chunk_size, retry_failed=retry_failed, memory=memory)
     estimate = _history(ledger)
     costs: dict[str, list[float]] = {}
@@ -114,6 +113,12 @@ def plan(
         seconds=None if seconds is None else seconds / workers,
         memory=_memory(packing, workers),
     )
+
+
+def _share_of_accelerator(jobs: int) -> float | None:
+    """Bytes for each of so many worker processes; None without an accelerator."""
+    memory = accelerator_memory()
+    return None if memory is None else memory / jobs
 
 
 def _beside_the_device() -> Executor:
@@ -179,9 +184,7 @@ def run(
     statuses = _statuses(settings, ledger, experiment)
     if jobs is not None:
         check_positive_int("jobs", jobs)
-    memory = accelerator_memory() if executor is None else getattr(executor, "memory", None)
-    if memory is not None and executor is None:
-        memory /= jobs or default_jobs()  # worker processes share it
+    memory = _share_of_accelerator(jobs or default_jobs()) if executor is None else getattr(executor, "memory", None)
     packing = pack(settings, statuses, chunk_size=chunk_size, retry_failed=retry_failed, memory=memory)
     chunks = packing.chunks
     if hours is not None:

@@ -8,6 +8,7 @@ started them, and all that it imports.
 import dataclasses
 import importlib
 import sys
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
@@ -37,6 +38,18 @@ def named_dataclass(argument: str, name: str, package: str, needed: tuple[str, .
         f"{argument} must be 'module.Class' inside widththeory.{package}, "
         f"or 'package.module:Class' of a module that is imported, got {name!r}"
     )
+
+
+def build(argument: str, name: str, kind: type[Any], arguments: Mapping[str, Any]) -> Any:
+    """An instance of the class that was found by `name`; `argument` is what the setting that named it is called.
+
+    Raises:
+        ValueError: arguments that the class does not take, or values that it refuses.
+    """
+    try:
+        return kind(**arguments)
+    except TypeError as reason:
+        raise ValueError(f"{argument}_args do not suit {name}: {reason}") from None
 
 
 def _ours(name: str) -> ModuleType | None:

@@ -39,7 +39,7 @@ def accelerator_memory() -> float | None:
     Of NVIDIA's, JAX's share of the memory that the device has, not of what is free now: what is packed by it is packed
     so again. A guess for others, and where the tool does not say.
     """
-    plugins = [plugin for plugin in _ACCELERATOR_PLUGINS if importlib.util.find_spec(plugin)]
+    plugins = _plugins()
     if not plugins or os.environ.get("JAX_PLATFORMS", "").startswith("cpu"):
         return None
     query = ["nvidia-smi", "--query-gpu=index,uuid,memory.total", "--format=csv,noheader,nounits"]
@@ -60,8 +60,11 @@ def accelerator_memory() -> float | None:
 
 def has_gpu() -> bool:
     """Whether that accelerator is a GPU."""
-    plugins = [plugin for plugin in _ACCELERATOR_PLUGINS if importlib.util.find_spec(plugin)]
-    return plugins != ["libtpu"] and accelerator_memory() is not None
+    return _plugins() != ["libtpu"] and accelerator_memory() is not None
+
+
+def _plugins() -> list[str]:
+    return [plugin for plugin in _ACCELERATOR_PLUGINS if importlib.util.find_spec(plugin)]
 
 
 def _is_visible(index: str, uuid: str) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 
 from widththeory.models.cost import forward_flops
 from widththeory.models.mlp import HINGED, check_initializer
-from widththeory.named import named_dataclass
+from widththeory.named import build, named_dataclass
 from widththeory.optimizers import OPTIMIZERS, SCHEDULES
 from widththeory.typing import Construction, Size, check_positive_int
 
@@ -178,11 +178,7 @@ def _in_class(size: int, classes: tuple[int, ...]) -> int:
 
 @lru_cache(maxsize=1024)
 def _construct(target: str, target_args: tuple[tuple[str, Scalar], ...]) -> Construction:
-    kind = named_dataclass("target", target, "constructions")
-    try:
-        construction = kind(**dict(target_args))
-    except TypeError as reason:
-        raise ValueError(f"target_args do not suit {target}: {reason}") from None
+    construction = build("target", target, named_dataclass("target", target, "constructions"), dict(target_args))
     lacking = [name for name in ("input_dim", "target", "sample") if not hasattr(construction, name)]
     if lacking:
         raise ValueError(f"target must be a construction, but {target} lacks {', '.join(lacking)}")

@@ -22,7 +22,7 @@ import numpy as np
 from widththeory.compiled import prepare_jax
 from widththeory.models.functional import Arrays, Functional
 from widththeory.models.layers import Architecture
-from widththeory.named import named_dataclass
+from widththeory.named import build, named_dataclass
 from widththeory.roofline import products, total
 from widththeory.typing import check_positive_int
 
@@ -137,10 +137,8 @@ def _architecture(model: str, model_args: tuple[tuple[str, Value], ...]) -> Arch
     kind = named_dataclass("model", model, "models", ("build",))
     if not issubclass(kind, Architecture):
         raise ValueError(f"model must be an Architecture, got {model!r}")
-    try:
-        return kind(**dict(model_args))  # type: ignore[arg-type]
-    except TypeError as reason:
-        raise ValueError(f"model_args do not suit {model}: {reason}") from None
+    architecture: Architecture = build("model", model, kind, dict(model_args))
+    return architecture
 
 
 # --- the clock --------------------------------------------------------------------------------------------------------
