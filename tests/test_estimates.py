@@ -10,6 +10,7 @@ from widththeory.estimates import (
     cells_note,
     finished,
     fit_power_law,
+    pooled_contrast,
     rates_note,
     select_learning_rate,
 )
@@ -62,6 +63,16 @@ def test_same_seed_same_interval():
 def test_values_without_an_interval(values):
     with pytest.raises(ValueError, match="values must be a non-empty list of finite numbers"):
         bootstrap_interval(values)
+
+
+def test_a_pooled_contrast_covers_as_often_as_it_says():
+    """Of three groups of three, only two of which are compared: Student's law is exact for equal variances."""
+    rng = np.random.default_rng(3)
+    by = pd.Series(np.repeat(["a", "b", "c"], 3))
+    found = [pooled_contrast(pd.Series(rng.normal(size=9)), by, {"a": 1.0, "b": -1.0}) for _ in range(1000)]
+    # binomial deviation 0.7 %, times 4; the normal quantile in place of Student's would cover 90 %
+    assert np.mean([one.low <= 0.0 <= one.high for one in found]) == pytest.approx(0.95, abs=0.028)
+    assert {one.n for one in found} == {3}
 
 
 # --- failed cells and learning rates ----------------------------------------------------------------------------------

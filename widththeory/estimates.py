@@ -4,7 +4,7 @@ A table is a pandas frame with one row a fit; settings and measurements are colu
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares
 from scipy.stats import bootstrap
+from scipy.stats import t as student
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,27 @@ def bootstrap_interval(
         if np.all(np.isfinite([found.low, found.high])):
             break
     return Interval(value, float(found.low), float(found.high), len(values))
+
+
+def pooled_contrast(values: pd.Series, by: pd.Series, shares: Mapping[Any, float]) -> Interval:
+    """A sum of means of the groups that `by` tells apart, each times its share, with Student's 95 % interval.
+
+    The variance is pooled over all groups of `values`, also those without a share: with three values a group the
+    interval is exact for normal values of equal variance, where that of two groups alone would be wide. The ends are
+    NaN where no group has two values; all is where one with a share has none. `n` is the least number of values.
+    """
+    groups = values.groupby(by)
+    means, counts = groups.mean(), groups.size()
+    if not set(shares) <= set(means.index):
+        return NOTHING
+    value, n = float(sum(share * means[one] for one, share in shares.items())), int(min(counts[one] for one in shares))
+    degrees = int((counts - 1).sum())
+    if not degrees:
+        return Interval(value, np.nan, np.nan, n)
+    variance = (groups.var().fillna(0) * (counts - 1)).sum() / degrees
+    spread = np.sqrt(variance * sum(share**2 / counts[one] for one, share in shares.items()))
+    half = float(student.ppf(0.975, degrees) * spread)
+    return Interval(value, value - half, value + half, n)
 
 
 @contextmanager

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
-from widththeory.estimates import NOTHING, Interval, finished, rates_note
+from widththeory import verdicts
+from widththeory.estimates import Interval, finished, pooled_contrast, rates_note
 
 FLAT = 0.02  # of the test images: a task whose accuracies differ by less has no panels
-HELD = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}
+HELD = verdicts.HELD
 ANSWERS = {"held": "yes", "not held": "no", "open": "undecided"}
 FILLS = {"full": "filled", "none": "hollow", "left": "half filled"}  # of markers, as Matplotlib and captions say it
 
@@ -40,18 +40,8 @@ def contrast(fits: pd.DataFrame, task: str, shares: Mapping[Any, float], *, by: 
     The variance over seeds is pooled over all networks of the task, which the column `by` tells apart. The ends are NaN
     where none has two seeds; all is where a network was not measured.
     """
-    networks = finished(fits[fits["task"] == task]).groupby(by)["test_accuracy"]
-    means, counts = networks.mean(), networks.size()
-    if not set(shares) <= set(means.index):
-        return NOTHING
-    value, n = float(sum(share * means[one] for one, share in shares.items())), int(min(counts[one] for one in shares))
-    degrees = int((counts - 1).sum())
-    if not degrees:
-        return Interval(value, np.nan, np.nan, n)
-    variance = (networks.var().fillna(0) * (counts - 1)).sum() / degrees
-    spread = np.sqrt(variance * sum(share**2 / counts[one] for one, share in shares.items()))
-    half = float(student.ppf(0.975, degrees) * spread)
-    return Interval(value, value - half, value + half, n)
+    own = finished(fits[fits["task"] == task])
+    return pooled_contrast(own["test_accuracy"], own[by], shares)
 
 
 def gain(fits: pd.DataFrame, task: str, before: Any, after: Any, *, by: str = "network") -> Interval:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 STATES = ("held", "not held", "open")
+HELD = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}
 
 
 @dataclass(frozen=True)
