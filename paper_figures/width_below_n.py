@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from widththeory import command
 from widththeory.estimates import finished, fit_power_law, select_learning_rate
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, TRAINED, number_ticks, series
-from widththeory.verdicts import Verdict, floor_check
+from widththeory.verdicts import HELD, Verdict, floor_check
 
 CUBE, BOX = "narrow_targets.NarrowTarget", "pyramid.Pyramid"
 PLACE = ["target", "target.input_dim", "target.box_radius"]
@@ -205,17 +205,21 @@ def _checked(table: pd.DataFrame, floor: pd.DataFrame) -> tuple[pd.DataFrame, pd
     return measured, under_floor(measured)
 
 
-def _explicit(floor: pd.DataFrame, network: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
-    """Explicit networks of width max(n, 2), and whether each lies under the floor of narrower ones."""
+def _explicit(floor: pd.DataFrame, network: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Explicit networks of width max(n, 2), and whether all lie under the floor of narrower ones: a state."""
     star = network[network["kind"] == "narrowest"]
     least = floor[floor["target"] == CUBE].groupby("target.input_dim")["l2_floor"].max()
-    return star, star["relative"] + TOLERANCE * star["relative_stderr"] < star["input_dim"].map(least)
+    over, slack = star["relative"] - star["input_dim"].map(least), TOLERANCE * star["relative_stderr"]
+    return star, "held" if (over < -slack).all() else "not held" if (over > slack).any() else "open"
 
 
 def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> Verdict:
-    """Held where no fit lies under a floor, and explicit networks of width max(n, 2) lie under that of width n - 1."""
+    """Held where no fit lies under a floor, and explicit networks of width max(n, 2) lie under that of width n - 1.
+
+    "open" where the samples do not tell whether they do.
+    """
     measured, under = _checked(table, floor)
-    star, sure = _explicit(floor, network)
+    star, state = _explicit(floor, network)
     one = star.sort_values("input_dim").iloc[-1]
     dim = int(one["input_dim"])
     narrow = measured[(measured["target"] == CUBE) & (measured["target.input_dim"] == dim)]
@@ -226,7 +230,7 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
         f"{one['relative']:.2g}"
     )
     return Verdict(
-        "held" if under.empty and bool(sure.all()) else "not held",
+        state if under.empty else "not held",
         sentence,
         f"squared L2 error over the variance for n = {dim} below width {max(dim, 2)}; construction: at that width",
         rows["l2_floor"].max(),
@@ -260,7 +264,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, gro
     star, _ = _explicit(floor, network)
     star = star[star["input_dim"].isin(here)]
     explicit = ", ".join(f"{row.relative:.2g} (n = {row.input_dim}, {row.depth} layers)" for row in star.itertuples())
-    held = "holds" if verdict(table, floor, network).state == "held" else "does not hold"
+    held = HELD[verdict(table, floor, network).state]
     narrow = growth[growth["kind"] == "narrowest"].sort_values("box_radius")
     first, last = narrow.iloc[0], narrow.iloc[-1]
     string = growth[growth["kind"] == "string"]

@@ -133,7 +133,16 @@ def test_an_explicit_network_above_the_floor_denies_the_transition():
     tables = FAKE.tables(1)
     tables["network"].loc[tables["network"]["kind"] == "narrowest", "relative"] = 0.9
     assert given(FIGURE.verdict, tables).state == "not held"
-    assert "The transition does not hold" in given(FIGURE.caption, tables)
+    assert "transition does not hold" in given(FIGURE.caption, tables)
+
+
+def test_an_explicit_network_measured_too_roughly_leaves_the_transition_open():
+    """Half of the floor, by a sample whose four standard errors reach it."""
+    tables = FAKE.tables(1)
+    assert given(FIGURE.verdict, tables).state == "held"
+    tables["network"].loc[tables["network"]["kind"] == "narrowest", "relative_stderr"] = 0.2
+    assert given(FIGURE.verdict, tables).state == "open"
+    assert "transition is neither confirmed nor refuted" in given(FIGURE.caption, tables)
 
 
 def test_the_cube_has_a_panel_for_each_n_that_tells_and_no_more_than_fit():
