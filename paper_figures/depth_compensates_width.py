@@ -283,17 +283,23 @@ def floored(table: pd.DataFrame, floor: pd.DataFrame) -> tuple[pd.DataFrame, pd.
 
 
 def verdict(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) -> Verdict:
-    """Held where the depth that is needed falls with width, in every dimension that has an exponent."""
+    """Held where the depth that is needed falls with width in every dimension, by the interval of its exponent.
+
+    "not held" where in some it rises, or a fit lies under its floor; "open" where an interval has 0 in it, or too few
+    depths are known for an exponent.
+    """
     fits, (certified, sampled) = drawn(table, floor), floored(table, floor)
     grid, under, drifted = fits[fits["protocol"] == "grid"], under_floor(certified), under_floor(sampled)
-    told, fitted = [], {}
+    told, fitted, signs = [], {}, []
     for dim, cells in grid.groupby("target.input_dim"):
         needed = depth_needed(cells, RELATIVE_ERROR)
         told.append(f"n = {dim}: {_law_text(needed)}")
-        if found := law(needed):
+        found = law(needed)
+        signs.append(0 if found is None else (found.low > 0) - (found.high < 0))
+        if found:
             fitted[dim] = found
-    lost, falls = len(under) + len(drifted), [found.high < 0 for found in fitted.values()]
-    state = "not held" if lost or not all(falls) else "held" if falls else "open"
+    refuted = len(under) + len(drifted) > 0 or max(signs) > 0
+    state = "not held" if refuted else "held" if max(signs) < 0 else "open"
     sentence = f"over the widths tried the depth that reaches relative error {RELATIVE_ERROR:g} goes as width^p, for "
     sentence += "; for ".join(told)
     laws = [f"width^{found.slope:.2f} for n = {dim}" for dim, found in fitted.items()]

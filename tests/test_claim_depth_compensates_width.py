@@ -288,3 +288,39 @@ def test_when_all_of_a_kind_failed():
     assert "ours all failed. For n = 1" in FIGURE.caption(*fail(FAKE.tables(1), "adadelta"))
     with pytest.raises(ValueError, match="every fit of the grid failed or diverged, so that there is nothing to draw"):
         FIGURE.figure(*fail(FAKE.tables(1), "adam"))
+
+
+def tilted(dims, slope, seeds=3):
+    """Tables whose errors reach 1e-3 at a depth of 4 (width / 8)^slope, times up to 2 or less by chance, in `dims`."""
+    tables, rng = FAKE.tables(seeds), np.random.default_rng(0)
+    fits = tables[""]
+    grid = (fits["optimizer"] == "adam") & fits["target.input_dim"].isin(dims)
+    names = ["target.input_dim", "target.k", "target.seed", "width"]
+    chance = {key: 2 ** rng.uniform(-1, 1) for key in fits[names].itertuples(index=False, name=None)}
+    noise = np.array([chance[key] for key in fits[names].itertuples(index=False, name=None)])
+    reached = fits["depth"] >= 4 * (fits["width"] / 8) ** slope * noise
+    error = pd.Series(np.where(reached, 5e-4, 5e-2) * np.where(fits["learning_rate"] == 0.01, 1, 3))
+    fits.loc[grid, "test_mse"] = fits.loc[grid, "train_mse"] = 0.5 * error[grid]
+    fits.loc[grid, "exact_l2_error"] = np.sqrt(0.5 * error[grid]).where(fits["target.input_dim"] == 1)
+    tables["floor"]["relative_floor"] = 0.0  # which says nothing here
+    return [tables[part] for part in ("", "floor", "recalled")]
+
+
+@pytest.mark.parametrize(
+    ("dims", "slope", "state"),
+    [((1, 2), -1.0, "held"), ((1, 2), 1.0, "not held"), ((1, 2), 0.0, "open"), ((2,), 0.0, "open")],
+)
+def test_the_verdict_is_that_of_the_intervals(dims, slope, state):
+    """Depths that fall with the width, rise with it, and do neither, in both dimensions or in one of them."""
+    fits, floor, recalled = tilted((1, 2), -1.0)
+    other = tilted(dims, slope)[0]
+    fits = fits.where(~fits["target.input_dim"].isin(dims), other)
+    assert FIGURE.verdict(fits, floor, recalled).state == state
+
+
+def test_a_dimension_without_an_exponent_leaves_the_claim_open():
+    """The claim is of every number of inputs; where all depths suffice nothing is known of one."""
+    fits, floor, recalled = tilted((1, 2), -1.0)
+    easy = (fits["target.input_dim"] == 2) & (fits["optimizer"] == "adam")
+    fits.loc[easy, ["train_mse", "test_mse"]] = 1e-6
+    assert FIGURE.verdict(fits, floor, recalled).state == "open"
