@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from widththeory import command
 from widththeory.estimates import finished, select_learning_rate
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, number_ticks, series
-from widththeory.verdicts import Verdict, floor_check
+from widththeory.verdicts import HELD, Verdict, floor_check
 
 BALL, PAPER, CONTROL = "ball_under_law.BallUnderLaw", "safran_shamir.BallIndicator", "radial_control.Norm"
 CELL = ["target", "target.input_dim", "depth", "width"]
@@ -218,7 +218,10 @@ def _level(row: pd.Series | None) -> str:
 
 
 def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> Verdict:
-    """Held where guaranteed errors of two layers are under the floor of one, no fit under its own, |x| is easy."""
+    """Held where guaranteed errors of two layers are under the floor of one, no fit under its own, |x| is easy.
+
+    "not held" where a fit is under its floor. That none of the networks tried shows the others refutes nothing: "open".
+    """
     fits, measured = drawn(table, floor, network), compared(finished(table), floor, network)
     measured = measured[measured["relative_floor"] > 0]
     dim, under = telling_dim(fits), under_floor(measured)
@@ -228,7 +231,7 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     best = widest.loc[widest["relative"].idxmin()]
     level = easy(network, floor, dim, _widest(fits))
     sentence = f"in d = {dim}, {_sure(rival, least)}; {_level(level)}"
-    held = rival is not None and under.empty and level is not None
+    state = "not held" if len(under) else "open" if rival is None or level is None else "held"
     two = network[(network["target"] == BALL) & (network["input_dim"] == dim) & (network["width"] <= best["width"])]
     explicit = two.sort_values("width").iloc[-1] if len(two) else None
     quantity = f"relative squared error, d = {dim}, one hidden layer of width {best['width']}"
@@ -238,7 +241,7 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
             f"({explicit['relative_error']:.2g} measured)"
         )
     return Verdict(
-        "held" if held else "not held",
+        state,
         sentence,
         quantity,
         best["relative_floor"],
@@ -267,7 +270,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
     known = gap[gap["explicit"].notna()]
     behind = known[known["relative"] > known["explicit"]]
     rates = ", ".join(f"{rate:g}" for rate in sorted(table["learning_rate"].unique()))
-    held = "holds" if verdict(table, floor, network).state == "held" else "does not hold"
+    held = HELD[verdict(table, floor, network).state]
     rival, least = _rival(floor, network, dim)
     ball, control = gains(fits, BALL), gains(fits, CONTROL)
     second = (

@@ -235,6 +235,18 @@ def test_gains_compare_as_many_neurons():
     assert FIGURE.gains(fits, FIGURE.CONTROL) == pytest.approx(2.0)
 
 
+def test_networks_that_show_no_separation_refute_none():
+    """Guarantees ten times as large are over the floor of one hidden layer, for the ball and for |x|."""
+    for target in (FIGURE.BALL, FIGURE.CONTROL):
+        tables = FAKE.tables(1)
+        parts = [tables[part] for part in ("", "floor", "network")]
+        assert FIGURE.verdict(*parts).state == "held"
+        network = tables["network"]
+        network.loc[network["target"] == target, "relative_bound"] *= 10
+        assert FIGURE.verdict(*parts).state == "open"
+        assert "is neither confirmed nor refuted" in FIGURE.caption(*parts, tables["needed"])
+
+
 def test_the_verdict_has_what_the_explicit_network_guarantees():
     tables = FAKE.tables(1)
     found = FIGURE.verdict(tables[""], tables["floor"], tables["network"])
