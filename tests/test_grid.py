@@ -194,6 +194,17 @@ def test_a_worker_that_dies_while_another_is_started_costs_nothing(ledger, monke
     assert len(calls) > 2
 
 
+def test_workers_that_are_killed_before_they_begin_are_not_taken_for_a_script_without_a_guard():
+    with SpawnPool(1) as pool:
+        for _ in range(4):
+            future = pool.submit(divmod, 7, 2)
+            pool._started[0].kill()  # long before a fresh interpreter has imported anything
+            with pytest.raises(concurrent.futures.BrokenExecutor):
+                future.result()
+            pool.restart()
+        assert pool.submit(divmod, 7, 2).result() == (3, 1)
+
+
 def test_out_of_memory_halves_the_program(ledger):
     settings = [replace(one, trouble="memory") for one in grid(widths=(3,), seeds=4)]
     assert counts(run(settings, ledger, chunk_size=8)) == (16, 0, 0)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
 from threadpoolctl import threadpool_limits
@@ -39,7 +40,7 @@ WORKER_ENVIRONMENT = {
 }
 XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 _ENVIRONMENT = threading.RLock()
-_STILLBORN = 3  # times that all workers were lost before one began to work
+_STILLBORN = 3  # times that a worker ended by itself before any began to work
 _GUARD = "a script that runs a grid must do so under `if __name__ == '__main__':`"
 _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "MemoryError", "Out of memory", "out of memory")
 
@@ -102,6 +103,19 @@ class Threads(ThreadPoolExecutor):
         self.in_flight = threads
 
 
+class _Spawn(SpawnContext):
+    """Remembers the processes that it starts, as a pool forgets its own once it is broken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started: list[SpawnProcess] = []
+
+    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
+        process = SpawnProcess(*args, **kwargs)
+        self.started.append(process)
+        return process
+
+
 class SpawnPool(Executor):
     """Fresh one-thread processes; `restart` replaces them after one has died.
 
@@ -121,7 +135,8 @@ class SpawnPool(Executor):
         self._start()
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = _Spawn()
+        self._started = context.started
         ours, self._leash = context.Pipe(duplex=False)
         self._ours = ours
         initargs = (ours, self._begun)
@@ -147,10 +162,11 @@ class SpawnPool(Executor):
         """Give up the processes and what they were doing, and start new ones.
 
         Raises:
-            ChildProcessError: none ever began to work.
+            ChildProcessError: none ever began to work, and not because they were killed.
         """
         self._stop()
-        self._stillborn += not self._begun.value
+        by_itself = any(process.exitcode is not None and process.exitcode >= 0 for process in self._started)
+        self._stillborn += by_itself and not self._begun.value
         if self._stillborn >= _STILLBORN:
             raise ChildProcessError(f"worker processes end before they begin to work, as their own words say; {_GUARD}")
         self._start()
