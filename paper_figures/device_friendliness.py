@@ -176,12 +176,12 @@ def deepest(shown: pd.DataFrame) -> pd.DataFrame:
 def falling(cells: pd.DataFrame) -> tuple[bool, bool]:
     """Whether the ratio falls from the smallest to the largest batch everywhere, and whether it rises somewhere.
 
-    Quartiles that overlap are neither; where there is one batch size there is nothing to compare.
+    Quartiles that overlap are neither, and so is one batch size alone.
     """
     own = [rows.sort_values("batch_size") for _, rows in cells.groupby(["platform", "work"]) if len(rows) > 1]
     pairs = [(rows.iloc[0], rows.iloc[-1]) for rows in own]
     falls = [small["ratio_low"] > large["ratio_high"] for small, large in pairs]
-    return all(falls), any(small["ratio_high"] < large["ratio_low"] for small, large in pairs)
+    return bool(falls) and all(falls), any(small["ratio_high"] < large["ratio_low"] for small, large in pairs)
 
 
 def verdict(table: pd.DataFrame) -> Verdict:

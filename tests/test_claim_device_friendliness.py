@@ -115,6 +115,8 @@ def test_the_verdict():
     assert FIGURE.verdict(level).state == "open"
     alone = table[table["model.widths"].isin([np.nan, "[64]"])]
     assert FIGURE.verdict(alone).state == "open"
+    # slower at the one batch size there is, of which it cannot be told whether it is more so than at another
+    assert FIGURE.verdict(table[table["batch_size"] == 1]).state == "open"
 
 
 def test_the_caption_says_devices_and_shares():
