@@ -43,15 +43,20 @@ def test_interval_covers_as_often_as_it_says():
     assert 0.87 <= np.mean(covered) <= 1.0
 
 
-def test_few_values():
-    alone = bootstrap_interval([3.0])
-    assert (alone.value, alone.n) == (3.0, 1)
-    assert np.isnan(alone.low)
-    assert np.isnan(alone.high)
-    equal = bootstrap_interval([2.0, 2.0, 2.0])
-    assert (equal.low, equal.value, equal.high, equal.n) == (2.0, 2.0, 2.0, 3)
-    two = bootstrap_interval([1.0, 3.0])
-    assert 1.0 <= two.low <= two.high <= 3.0
+@pytest.mark.parametrize("values", [[3.0], [1.0, 3.0], [2.0, 2.0, 2.0], [0.0, 1.0, 2.0, 3.0, 4.0]])
+def test_few_values_have_no_interval(values):
+    """Five hold the median between them with probability 1 - 2/32, under 95 %; no resampling knows more."""
+    few = bootstrap_interval(values)
+    assert (few.value, few.n) == (np.median(values), len(values))
+    assert np.isnan([few.low, few.high]).all()
+
+
+def test_where_intervals_begin():
+    six = bootstrap_interval([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    assert 1.0 <= six.low < 3.5 < six.high <= 6.0
+    equal = bootstrap_interval([2.0] * 6)
+    assert (equal.low, equal.value, equal.high, equal.n) == (2.0, 2.0, 2.0, 6)
+    assert np.isfinite(bootstrap_interval([1.0, 2.0, 3.0, 4.0], confidence=0.8).low)  # 7/8 of the time
 
 
 def test_same_seed_same_interval():

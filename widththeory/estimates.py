@@ -34,7 +34,11 @@ def bootstrap_interval(
 ) -> Interval:
     """`statistic` of `values` over seeds, with its bias-corrected bootstrap interval (percentile where that fails).
 
-    The interval covers what another draw of seeds would give, nothing else. One value has no interval: NaN.
+    The interval covers what another draw of seeds would give, nothing else. Few values have none, NaN: what is
+    resampled lies between the least and the largest of n values, which hold the median of their law with a probability
+    of 1 - 2^(1-n), 75 % of three. From the first n on for which that is `confidence`, six for 95 %, it covers somewhat
+    less than it says: the mean of normal values in 83 % of cases at six, 90 % at ten, 93 % at twenty. See
+    `pooled_contrast` for fewer.
 
     Raises:
         ValueError: no values, or not finite ones.
@@ -43,8 +47,8 @@ def bootstrap_interval(
     if values.ndim != 1 or not values.size or not np.all(np.isfinite(values)):
         raise ValueError(f"values must be a non-empty list of finite numbers, got shape {values.shape}")
     value = float(statistic(values))
-    if len(values) == 1:
-        return Interval(value, float("nan"), float("nan"), 1)
+    if 2.0 ** (1 - len(values)) > 1 - confidence:
+        return Interval(value, float("nan"), float("nan"), len(values))
     if np.ptp(values) == 0:
         return Interval(value, value, value, len(values))
     for method in ("BCa", "percentile"):  # BCa fails when all jackknife values agree
