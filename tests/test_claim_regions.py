@@ -150,18 +150,31 @@ def test_deep_networks_are_held_against_one_hidden_layer():
 
 
 def test_share_of_what_one_layer_can_have():
-    """Two sizes of two and three networks, by hand: of N + 1 on a line, the variance of both together."""
+    """Two sizes of two and three networks, by hand: of N + 1 on a line, each with the variance of its own."""
     counts = {(6, 2): [3, 4], (9, 3): [2, 5, 5]}
     rows = [("trained", 1, neurons, depth, number) for (neurons, depth), found in counts.items() for number in found]
     networks = pd.DataFrame(rows, columns=["state", "input_dim", "num_neurons", "depth", "regions"])
     shares = FIGURE.shallow_shares(networks)
     assert shares["share"].tolist() == pytest.approx([3.5 / 7, 0.4])
-    variance = (2 * (0.5 / 7) ** 2 + 0.2**2 + 2 * 0.1**2) / 3
-    half = 3.182446305 * np.sqrt(variance / np.array([2, 3]))  # Student's quantile of three degrees of freedom
+    # Student's quantiles of one and of two degrees of freedom
+    half = [12.706204736 * np.sqrt(2 * (0.5 / 7) ** 2 / 2), 4.302652730 * np.sqrt((0.2**2 + 2 * 0.1**2) / 2 / 3)]
     assert (shares["high"] - shares["share"]).to_numpy() == pytest.approx(half)
     assert (shares["share"] - shares["low"]).to_numpy() == pytest.approx(half)
     # 3/4 N of N + 1 in one dimension, 3/8 N^2 of 1 + N + N (N - 1) / 2 in two: most for N = 96 on a line
     assert FIGURE.shallow_shares(FAKE.tables(1)["networks"])["share"].max() == pytest.approx(72 / 97)
+
+
+def test_a_size_that_varies_more_than_others_has_a_wider_interval():
+    """Of nine sizes, eight do not vary, and one is 0.9 of what one layer can have, give or take 0.4."""
+    networks = FAKE.tables(5)["networks"]
+    networks = networks[networks["state"].eq("trained") & networks["depth"].eq(3)]
+    networks = networks.assign(regions=networks["num_neurons"] // 2)
+    wild = networks["input_dim"].eq(1) & networks["width"].eq(8)
+    networks.loc[wild, "regions"] = [12, 32, 22, 12, 34]  # of 25
+    shares = FIGURE.shallow_shares(networks).set_index(["input_dim", "num_neurons"])
+    assert shares.loc[(1, 24), "share"] == pytest.approx(0.896)
+    assert shares.loc[(1, 24), "high"] > 1.3
+    assert (shares["high"] > 1).sum() == 1
 
 
 def test_the_caption_judges():
