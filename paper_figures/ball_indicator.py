@@ -231,6 +231,10 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     best = widest.loc[widest["relative"].idxmin()]
     level = easy(network, floor, dim, _widest(fits))
     sentence = f"in d = {dim}, {_sure(rival, least)}; {_level(level)}"
+    ball, control = gains(fits, BALL), gains(fits, CONTROL)
+    if np.isfinite([ball, control]).all():
+        sentence += f"; at equal neurons a second layer divides the median trained error by {ball:.2g} for the ball, "
+        sentence += f"{control:.2g} for |x|"
     state = "not held" if len(under) else "open" if rival is None or level is None else "held"
     two = network[(network["target"] == BALL) & (network["input_dim"] == dim) & (network["width"] <= best["width"])]
     explicit = two.sort_values("width").iloc[-1] if len(two) else None
@@ -264,7 +268,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
     )
     deep = finished(fits[(fits["target"] == BALL) & (fits["depth"] > 1)])
     rows = needed[needed["relative_error"] == needed["relative_error"].median()].sort_values("input_dim")
-    first, last = rows.iloc[0], rows.iloc[-1]
+    last = rows.iloc[-1]
     lost, cells = len(fits) - len(finished(fits)), fits.groupby(CELL).size()
     gap = finished(fits[fits["target"] != CONTROL])
     known = gap[gap["explicit"].notna()]
@@ -272,26 +276,21 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
     rates = ", ".join(f"{rate:g}" for rate in sorted(table["learning_rate"].unique()))
     held = HELD[verdict(table, floor, network).state]
     rival, least = _rival(floor, network, dim)
-    ball, control = gains(fits, BALL), gains(fits, CONTROL)
-    second = (
-        f"At equal neurons a second layer divides the median trained error by {ball:.2g} in (a), {control:.2g} here. "
-    )
-    second = second if np.isfinite([ball, control]).all() else ""
+    sure = "no explicit network tried is guaranteed to go under the floor of one layer"
+    if rival is not None:
+        sure = f"{rival['num_neurons']:.0f} neurons in two layers guarantee {rival['relative_bound']:.2g}, where as "
+        sure += f"many in one cannot go under {least:.2g}"
+    level = easy(network, floor, dim, _widest(fits))
+    smooth = "" if level is None else f"; for |x| one of {level['width']:.0f} units has {level['relative_bound']:.2g}"
     return (
-        "Indicator of a ball (Safran and Shamir 2017, as recalled). (a) Black: floor of one hidden layer, any weights, "
-        f"under Eldan and Shamir's law of order 2. The separation {held}: in d = {dim}, {_sure(rival, least)}. Stars: "
-        f"measured on a sample; caps: guaranteed. {len(past)} of {len(deep)} trained deeper networks go under the "
-        f"floor of one layer with as many neurons; {checked}. (b) At relative squared error "
-        f"{first['relative_error']:g} one hidden layer needs {first['one_layer']:.3g} neurons in "
-        f"d = {first['input_dim']:.0f} and {last['one_layer']:.2g} in d = {last['input_dim']:.0f}, while "
-        f"{first['two_layers']:.0f} and {last['two_layers']:.0f} suffice in two (dashed). "
-        "(c) Under the source's law only layers narrower than the "
-        "input have a known floor (grey). (d) No separation is expected (Safran, Eldan, Shamir 2019): "
-        f"{_level(easy(network, floor, dim, _widest(fits)))} (dotted). {second}{len(behind)} of {len(known)} trained "
-        "networks whose width has an explicit one stay above its error, an optimisation gap. "
-        f"Markers: median and range of n = {cells.min()} initialisations"
-        f"{f' ({lost} of {len(fits)} fits failed or diverged)' if lost else ''}, {table['num_steps'].max()} steps of "
-        f"Adam, rate of {rates} by training loss."
+        "A ball's indicator is dear for one hidden layer and cheap for two, |x| cheap for both (Safran and Shamir "
+        f"2017, as recalled): the claim {held}. (a) Relative squared error, E (f - g)^2 / Var f, under Eldan and "
+        "Shamir's law; stars: measured. (c) The source's law: no floor known from width d on. "
+        f"Markers: median and range of n = {cells.min()} seeds, {table['num_steps'].max()} steps of Adam (rate of "
+        f"{rates} by training loss){f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. In d = {dim}, "
+        f"{sure}{smooth}; in d = {last['input_dim']:.0f} one needs {last['one_layer']:.2g} neurons for "
+        f"{last['relative_error']:g}, two {last['two_layers']:.0f}; {checked}; {len(past)} of {len(deep)} deeper ones "
+        f"go under that of one layer; {len(behind)} of {len(known)} stay above explicit ones, an optimisation gap."
     )
 
 

@@ -209,10 +209,12 @@ def test_the_caption_counts():
     tables = FAKE.tables(2)
     caption = FIGURE.caption(*(tables[part] for part in ("", "floor", "network", "needed")))
     # d = 4: 6 / 128 against the floor of 512 units, the next tabulated above 130: 0.5 / 8
-    assert "holds: in d = 4, 130 neurons in two hidden layers are guaranteed to leave at most 0.047" in caption
-    assert "as many in one cannot leave less than 0.06" in caption
+    assert "the claim holds. (a) Relative squared error, E (f - g)^2 / Var f, " in caption
+    assert (
+        "In d = 4, 130 neurons in two layers guarantee 0.047, where as many in one cannot go under 0.063; " in caption
+    )
     # (0.5 / 0.1)^(d - 1)
-    assert "one hidden layer needs 5 neurons in d = 2 and 7.8e+04 in d = 8, while 160 and 640 suffice in two" in caption
+    assert "in d = 8 one needs 7.8e+04 neurons for 0.1, two 640; " in caption
 
 
 def test_the_control_is_judged_at_a_width_that_is_drawn():
@@ -233,6 +235,11 @@ def test_gains_compare_as_many_neurons():
     # at width 32 two layers have half the error of one; here they pass for as many neurons
     fits.loc[(fits["depth"] == 2) & (fits["width"] == 32), "num_neurons"] = 32
     assert FIGURE.gains(fits, FIGURE.CONTROL) == pytest.approx(2.0)
+    assert "second layer" not in FIGURE.verdict(tables[""], tables["floor"], tables["network"]).sentence
+    tables[""].loc[(tables[""]["depth"] == 2) & (tables[""]["width"] == 32), "width"] = 16
+    told = FIGURE.verdict(tables[""], tables["floor"], tables["network"]).sentence
+    ball = FIGURE.gains(FIGURE.drawn(tables[""], tables["floor"], tables["network"]), FIGURE.BALL)
+    assert told.endswith(f"a second layer divides the median trained error by {ball:.2g} for the ball, 2 for |x|")
 
 
 def test_networks_that_show_no_separation_refute_none():
