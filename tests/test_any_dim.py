@@ -140,6 +140,21 @@ def test_lipschitz_bounds_are_ordered_and_sharp_where_known():
     assert product_lipschitz_bound(modulus).value == pytest.approx(2, rel=1e-12)
 
 
+@pytest.mark.parametrize("size", [1e-170, 1.0, 1e170])
+def test_lipschitz_constant_when_squares_underflow_or_overflow(size):
+    constant = lipschitz_constant(subdivide(rational(([[3, 4]], [1]), ([[size]], [0])), box(0, 1)))
+    assert constant.lower <= 5 * Fraction(size) <= constant.upper
+    assert constant.error < 1e-13 * size  # some hundred roundings
+
+
+def test_numbers_may_be_numpy_scalars_or_beyond_floats():
+    network = rational(([[1, -1]], [0]), ([[1]], [0]))
+    for number in (np.float32, np.int64):
+        assert count_regions(network, number(0), number(1)) == 2
+        assert local_map(network, [number(1), number(0)]).value == [1]
+    assert local_map(network, [10**400, 1]).value == [10**400 - 1]
+
+
 def test_bad_arguments():
     network = random_network((3, 4, 1), 0)
     with pytest.raises(ValueError, match="low and high must be finite numbers with low < high, got 1 and 0"):

@@ -248,6 +248,36 @@ def test_inflections_are_isolated():
     assert len(chebyshev.inflections(-1.0, 1.0)) == 10
 
 
+def test_products_that_underflow_are_not_zeros():
+    """The slope changes at 0, which products of float64 do not show."""
+    one, zero = [[1.0]], [0.0]
+    for weights, end in [([1e-59], 1e-300), ([1e-50] * 8, 1.0), ([1e-58] * 5, 1e-58)]:
+        network = Network([*[([[weight]], zero) for weight in weights], (one, zero)])
+        assert not piecewise(network, -end, end, "float").certified
+        exact = piecewise(network, -end, end)
+        assert exact.certified
+        assert exact.num_pieces == 2
+
+
+@pytest.mark.parametrize("arithmetic", ["filtered", "rational", "float"])
+def test_ends_may_be_numpy_numbers_and_need_not_be_floats(arithmetic):
+    network = Network([([[1.0]], [-0.25]), ([[1.0]], [0.0])])
+    for number in (np.float16, np.float32, np.int8, np.int64):
+        assert piecewise(network, number(-1), number(3), arithmetic).knots.tolist() == [-1, 0.25, 3]
+    # to floats these ends are one
+    assert piecewise(network, 2**60, 2**60 + 1, "filtered").exact.knots == (2**60, 2**60 + 1)
+    for low, high in [(0, 10**400), (Fraction(-(10**400)), 0)]:
+        with pytest.raises(ValueError, match="too large for float64"):
+            piecewise(network, low, high, arithmetic)
+
+
+def test_piecewise_target_of_a_hundred_parts():
+    breaks = tuple((np.arange(1, 100) / 100).tolist())
+    staircase = Piecewise(breaks, tuple(Polynomial((float(k), 1.0)) for k in range(100)))
+    points = np.array([[0.0, 0.005], [0.5, 0.995]])
+    assert np.array_equal(staircase(points), points + np.array([[0, 0], [50, 99]]))  # at a break the part on the right
+
+
 def test_bad_input_gets_one_sentence():
     network = random_network((3,), 0)
     wide = Network([(np.ones((3, 2)), np.zeros(3)), (np.ones((1, 3)), np.zeros(1))])

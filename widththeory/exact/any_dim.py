@@ -8,7 +8,7 @@ from jaxtyping import Bool, Shaped
 
 from widththeory.exact.affine_maps import relu_network
 from widththeory.exact.linear_programming import Polyhedron, point_below
-from widththeory.exact.rationals import matmul, to_fractions, to_numbers
+from widththeory.exact.rationals import is_finite, matmul, to_fractions, to_numbers
 from widththeory.network import Network
 
 
@@ -107,7 +107,7 @@ def local_map(network: Network, point: Any) -> LocalMap:
         ValueError: another number of coordinates, NaN or infinity.
     """
     point = np.asarray(point, dtype=object)
-    if point.shape != (relu_network(network).input_dim,) or not all(np.isfinite(float(entry)) for entry in point):
+    if point.shape != (relu_network(network).input_dim,) or not all(map(is_finite, point)):
         raise ValueError(f"point must hold {network.input_dim} finite numbers, got {point.tolist()!r}")
     dim, on_break = network.input_dim, False
     # Columns: derivatives, then the value.

@@ -19,6 +19,7 @@ from widththeory.exact.affine_maps import relu_network
 from widththeory.exact.one_dim_distance import CosineSum, Distance, Piecewise, Polynomial, smooth_distance
 from widththeory.exact.one_dim_float import float_pieces
 from widththeory.exact.one_dim_rational import RationalPieces, rational_distance, rational_pieces
+from widththeory.exact.rationals import is_finite
 from widththeory.network import Network
 
 __all__ = [
@@ -140,20 +141,20 @@ def piecewise(network: Network, low: Any, high: Any, arithmetic: str = "filtered
         raise ValueError(
             f"network must have one input and one output, got {network.input_dim} and {network.output_dim}"
         )
-    if not (np.isfinite(float(low)) and np.isfinite(float(high)) and low < high):
+    if not (is_finite(low) and is_finite(high) and low < high):
         raise ValueError(f"low and high must be finite with low < high, got {low!r} and {high!r}")
     if arithmetic not in ("filtered", "rational", "float"):
         raise ValueError(f"arithmetic must be 'filtered', 'rational' or 'float', got {arithmetic!r}")
-    rational_input = network.is_rational or isinstance(low, Fraction) or isinstance(high, Fraction)
-    if arithmetic == "float" or (arithmetic == "filtered" and not rational_input):
-        knots, values, certain = float_pieces(network.float64().layers, float(low), float(high))
-        if certain or arithmetic == "float":
-            return PiecewiseLinear(knots, values, certified=certain and not rational_input)
-    exact = rational_pieces(network.rational().layers, low, high)
     try:
+        rational_input = network.is_rational or any(isinstance(x, Fraction) or float(x) != x for x in (low, high))
+        if arithmetic == "float" or (arithmetic == "filtered" and not rational_input):
+            knots, values, certain = float_pieces(network.float64().layers, float(low), float(high))
+            if certain or arithmetic == "float":
+                return PiecewiseLinear(knots, values, certified=certain and not rational_input)
+        exact = rational_pieces(network.rational().layers, low, high)
         knots, values = (np.array([float(entry) for entry in part]) for part in exact)
     except OverflowError:
-        raise ValueError("network returns values too large for float64") from None
+        raise ValueError("the interval or the network's values are too large for float64") from None
     return PiecewiseLinear(knots, values, certified=True, exact=exact)
 
 
@@ -170,11 +171,7 @@ def crossing_number(function: PiecewiseLinear, level: float | Fraction = Fractio
     Source: [telgarsky2016] Section 3 (as recalled). Differs: counted on the function's interval, not on the line.
     """
     values = function.exact.values if function.exact is not None else function.values.tolist()
-    labels = [values[0] >= level]
-    for left, right in zip(values, values[1:], strict=False):
-        inside = [left >= level and right >= level] if (left - level) * (right - level) >= 0 else []
-        # strictly inside a piece that crosses the level both labels occur, in the order of its ends
-        labels += [*inside, right >= level]
+    labels = [value >= level for value in values]  # within a piece the label changes once, where its ends differ
     return 1 + sum(a != b for a, b in zip(labels, labels[1:], strict=False))
 
 

@@ -136,7 +136,8 @@ class Piecewise:
 
     def __call__(self, points: Vector) -> Vector:
         points = np.asarray(points, dtype=np.float64)
-        return np.choose(np.searchsorted(self.breaks, points, side="right"), [part(points) for part in self.parts])
+        values = np.stack([part(points) for part in self.parts])
+        return np.take_along_axis(values, np.searchsorted(self.breaks, points, side="right")[None], axis=0)[0]
 
 
 def smooth_distance(knots: Vector, values: Vector, target: Any) -> Distance:

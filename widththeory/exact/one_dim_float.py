@@ -15,7 +15,9 @@ from widththeory.network import Affine
 
 _UNIT = 2.0**-53  # half a unit in the last place
 _SLACK = 1.0 + 1e-9  # covers the rounding of the error bounds themselves
-_TINY = 1e-60  # below this a product may underflow to an exact-looking zero
+# Weights and what layers make of them: below these a product of two, or of one and its error, may underflow to an
+# exact-looking zero.
+_TINY, _SMALL = 1e-60, 1e-140
 
 
 class FloatPieces(NamedTuple):
@@ -28,8 +30,8 @@ class FloatPieces(NamedTuple):
 
 def float_pieces(layers: Sequence[Affine], low: float, high: float) -> FloatPieces:
     """Knots of the network on [low, high] and its values there, knots without change of slope left out."""
-    certain = not any(np.any((np.abs(part) < _TINY) & (part != 0)) for layer in layers for part in layer)
     knots, knot_errors = np.array([low, high]), np.zeros(2)
+    certain = not (any(_some_below(_TINY, part) for layer in layers for part in layer) or _some_below(_SMALL, knots))
     hidden, errors = knots[None, :].copy(), np.zeros((1, 2))
     # Change of slope of each unit at each knot. Carried along rather than taken from the values, whose quotients lose
     # all digits where knots are close. Zero with error zero: certainly none.
@@ -57,6 +59,7 @@ def float_pieces(layers: Sequence[Affine], low: float, high: float) -> FloatPiec
         knots, knot_errors = np.insert(knots, at, new_knots[0]), np.insert(knot_errors, at, new_knot_errors[0])
         values, errors = np.insert(values, at, new_values, axis=1), np.insert(errors, at, new_errors, axis=1)
         jumps, jump_errors = np.insert(jumps, at, born[0], axis=1), np.insert(jump_errors, at, born[1], axis=1)
+        certain &= not (_some_below(_SMALL, values) or _some_below(_SMALL, jumps))
         positive = values > 0
         hidden = np.where(positive, values, 0.0)
         # An inactive unit is exactly zero. Where the sign is in doubt the bound stays: relu is 1-Lipschitz.
@@ -89,6 +92,10 @@ def _affine(
     rounding = (weight.shape[1] + 2) * _UNIT * _SLACK  # any order of summation
     bound = np.abs(weight) @ (errors + rounding * np.abs(hidden)) + (rounding * np.abs(bias))[:, None]
     return values, bound * _SLACK
+
+
+def _some_below(least: float, numbers: np.ndarray) -> bool:
+    return bool(np.any((np.abs(numbers) < least) & (numbers != 0)))
 
 
 def _signs_are_certain(values: np.ndarray, errors: np.ndarray) -> bool:

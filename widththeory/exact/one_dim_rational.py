@@ -6,12 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from widththeory.exact.rationals import matmul, signs, to_fractions, to_numbers
 from widththeory.network import Affine
-
-try:
-    import flint
-except ModuleNotFoundError:  # the same numbers with fractions alone, some ten times slower
-    flint = None  # type: ignore[assignment]
 
 
 class RationalPieces(NamedTuple):
@@ -21,19 +17,6 @@ class RationalPieces(NamedTuple):
     values: tuple[Fraction, ...]
 
 
-def _number(value: Any) -> Any:
-    value = Fraction(value)
-    return value if flint is None else flint.fmpq(value.numerator, value.denominator)
-
-
-def _fraction(number: Any) -> Fraction:
-    return number if isinstance(number, Fraction) else Fraction(int(number.p), int(number.q))
-
-
-_numbers = np.frompyfunc(_number, 1, 1)
-_sign = np.frompyfunc(lambda number: (number > 0) - (number < 0), 1, 1)
-
-
 def rational_pieces(layers: Sequence[Affine], low: Any, high: Any) -> RationalPieces:
     """Knots of the network on [low, high] and its values there, knots without change of slope left out.
 
@@ -41,14 +24,13 @@ def rational_pieces(layers: Sequence[Affine], low: Any, high: Any) -> RationalPi
         layers: affine maps with Fraction or float entries (a float is the dyadic rational it stores).
         low, high: ends of the interval, Fractions, ints or floats.
     """
-    zero = _number(0)
-    knots = _objects([_number(low), _number(high)])
+    knots, zero = to_numbers([low, high]), to_numbers(0)
     hidden, kinked = knots[None, :], np.zeros((1, 2), dtype=bool)
     for weight, bias in layers[:-1]:
         values = _affine(weight, bias, hidden)
         kinked = _kinks_of_preactivations(weight, kinked)
-        signs = _sign(values).astype(np.int8)
-        rows, columns = np.nonzero(signs[:, :-1] * signs[:, 1:] < 0)
+        sign = signs(values)
+        rows, columns = np.nonzero(sign[:, :-1] * sign[:, 1:] < 0)
         if len(rows):
             left, right = values[rows, columns], values[rows, columns + 1]
             born = sorted(set(zip(columns.tolist(), left / (left - right), strict=True)))  # ties become one knot
@@ -57,10 +39,10 @@ def rational_pieces(layers: Sequence[Affine], low: Any, high: Any) -> RationalPi
             new_knots = knots[columns] + fractions * (knots[columns + 1] - knots[columns])
             at = columns + 1
             knots, values = np.insert(knots, at, new_knots), np.insert(values, at, between, axis=1)
-            signs = np.insert(signs, at, _sign(between).astype(np.int8), axis=1)
+            sign = np.insert(sign, at, signs(between), axis=1)
             kinked = np.insert(kinked, at, False, axis=1)
-        hidden = np.where(signs > 0, values, zero)
-        kinked = _kinks_after_relu(signs, kinked)
+        hidden = np.where(sign > 0, values, zero)
+        kinked = _kinks_after_relu(sign, kinked)
         keep = np.asarray(np.any(kinked, axis=0))
         keep[0] = keep[-1] = True
         knots, hidden, kinked = knots[keep], hidden[:, keep], kinked[:, keep]
@@ -72,7 +54,7 @@ def rational_pieces(layers: Sequence[Affine], low: Any, high: Any) -> RationalPi
     steps, rises = np.diff(knots), np.diff(output)
     keep = np.ones(len(knots), dtype=bool)
     keep[1:-1] = rises[:-1] * steps[1:] != rises[1:] * steps[:-1]
-    return RationalPieces(tuple(map(_fraction, knots[keep])), tuple(map(_fraction, output[keep])))
+    return RationalPieces(tuple(to_fractions(knots[keep])), tuple(to_fractions(output[keep])))
 
 
 def rational_distance(first: RationalPieces, second: RationalPieces) -> tuple[Fraction, Fraction, Fraction]:
@@ -107,15 +89,7 @@ def _objects(numbers: Sequence[Any]) -> np.ndarray:
 
 
 def _affine(weight: np.ndarray, bias: np.ndarray, hidden: np.ndarray) -> np.ndarray:
-    weight, bias = _numbers(weight), _numbers(bias)
-    if flint is None:
-        return weight @ hidden + bias[:, None]
-    rows, inner = weight.shape
-    columns = hidden.shape[1]
-    product = flint.fmpq_mat(rows, inner, weight.ravel().tolist()) * flint.fmpq_mat(
-        inner, columns, hidden.ravel().tolist()
-    )
-    return _objects(product.entries()).reshape(rows, columns) + bias[:, None]
+    return np.asarray(matmul(to_numbers(weight), hidden) + to_numbers(bias)[:, None])
 
 
 def _kinks_of_preactivations(weight: np.ndarray, kinked: np.ndarray) -> np.ndarray:
@@ -123,12 +97,12 @@ def _kinks_of_preactivations(weight: np.ndarray, kinked: np.ndarray) -> np.ndarr
     return (weight != 0).astype(np.float64) @ kinked.astype(np.float64) > 0
 
 
-def _kinks_after_relu(signs: np.ndarray, kinked: np.ndarray) -> np.ndarray:
+def _kinks_after_relu(sign: np.ndarray, kinked: np.ndarray) -> np.ndarray:
     """Where relu(z) may change slope, from the signs of z at all knots (its zeros among them).
 
     Active on both sides: where z does. Inactive on both sides: nowhere. At a zero: where a neighbouring knot is active.
     """
-    active = signs > 0
+    active = sign > 0
     beside: np.ndarray = np.zeros(active.shape, dtype=bool)
     beside[:, 1:-1] = active[:, :-2] | active[:, 2:]
-    return (active & kinked) | (beside & (signs == 0))
+    return (active & kinked) | (beside & (sign == 0))

@@ -8,14 +8,13 @@ and if only c is positive then ∫ max(d, 0) = (A/3) c³/((c − a)(c − b)), w
 All three work alike on float64 arrays and on object arrays of exact rationals.
 """
 
-import math
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from widththeory.exact.rationals import signs
+from widththeory.exact.rationals import is_finite, signs
 
 
 def box(low: Any, high: Any) -> tuple[tuple[Any, Any], ...]:
@@ -58,7 +57,7 @@ def _points(polygon: Sequence[Any] | np.ndarray) -> list[tuple[Fraction, Fractio
     for corner in polygon:
         if np.shape(corner) != (2,):
             raise ValueError(f"polygon must hold pairs of numbers, got {corner!r}")
-        if not all(isinstance(c, Fraction) or math.isfinite(c) for c in corner):
+        if not all(map(is_finite, corner)):
             raise ValueError(f"polygon must hold finite numbers, got {tuple(corner)!r}")
         points.append((_exact(corner[0]), _exact(corner[1])))
     return points

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from widththeory.exact.polygons import integral_of_modulus
-from widththeory.exact.rationals import signs, to_numbers
+from widththeory.exact.rationals import is_finite, signs, to_numbers
 
 _QUARTERS = np.array([[[2, 0, 0], [1, 1, 0], [1, 0, 1]], [[1, 1, 0], [0, 2, 0], [0, 1, 1]]])
 _QUARTERS = np.concatenate([_QUARTERS, [[[1, 0, 1], [0, 1, 1], [0, 0, 2]], [[0, 1, 1], [1, 0, 1], [1, 1, 0]]]]) / 2
@@ -44,7 +44,7 @@ class PlanarPolynomial:
         lengths = {len(row) for row in self.coefficients}
         if len(lengths) != 1 or 0 in lengths:
             raise ValueError(f"coefficients must be rows of one length, at least 1, got {self.coefficients!r}")
-        if not all(np.isfinite(float(entry)) for row in self.coefficients for entry in row):
+        if not all(is_finite(entry) for row in self.coefficients for entry in row):
             raise ValueError(f"coefficients must be finite numbers, got {self.coefficients!r}")
 
     @cached_property

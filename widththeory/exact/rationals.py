@@ -1,6 +1,7 @@
 """Arrays of exact rationals: `flint.fmpq` where python-flint is installed, `fractions.Fraction` otherwise."""
 
 from fractions import Fraction
+from numbers import Rational
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ except ModuleNotFoundError:  # the same numbers with fractions alone, some ten t
 
 
 def _number(value: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value  # Fraction knows neither float32 nor overflow
     if flint is None:
         return Fraction(value)
     # A Fraction made from a float on the way would take twice the time.
@@ -25,6 +27,11 @@ def _fraction(number: Any) -> Fraction:
 _numbers = np.frompyfunc(_number, 1, 1)
 _fractions = np.frompyfunc(_fraction, 1, 1)
 _floats = np.frompyfunc(lambda number: int(number.numerator) / int(number.denominator), 1, 1)
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a real number is neither NaN nor infinite; rationals may be too large for float64."""
+    return isinstance(value, Rational) or bool(np.isfinite(value))
 
 
 def to_numbers(array: Any) -> np.ndarray:

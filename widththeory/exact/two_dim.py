@@ -28,6 +28,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from widththeory.exact.affine_maps import affine_maps, relu_network
 from widththeory.exact.filtered_values import FilteredValues, OutOfRangeError
 from widththeory.exact.polygons import convex_corners, fan, triangle_areas
+from widththeory.exact.rationals import is_finite, to_fractions, to_numbers
 from widththeory.exact.subdivision import Subdivision
 from widththeory.exact.vertex_values import RationalValues, RoundedValues, VertexValues
 from widththeory.network import Network, compose
@@ -227,9 +228,9 @@ def level_set(network: Network, polygon: Polygon, level: Any = 0, arithmetic: Ar
     """
     if planar_network(network).output_dim != 1:
         raise ValueError(f"network must have output_dim 1 for a level set, got {network.output_dim}")
-    if not np.isfinite(float(level)):
+    if not is_finite(level):
         raise ValueError(f"level must be a finite number, got {level!r}")
-    exact = network if level == 0 else network.rational().then([[Fraction(1)]], [-Fraction(level)])
+    exact = network if level == 0 else network.rational().then([[Fraction(1)]], -to_fractions(to_numbers([level])))
     cut, sign = _subdivide(exact, polygon, arithmetic, cut_outputs=True)
     on_level = sign[:, 0] == 0
     flat = np.logical_and.reduceat(on_level[cut.cycles], cut.offsets[:-1])
@@ -270,10 +271,13 @@ def lipschitz_constant(complex_: PolygonalComplex) -> Certified:
     Source: derived for this project.
     """
     maps, errors = affine_maps(complex_.network, complex_.patterns)
+    scale = float(2.0 ** np.floor(np.log2(max(abs(maps[:, :, :2]).max(), 1e-300))))  # so that squares are in range
+    maps, errors = maps / scale, errors / scale
     (x, y), slack = (maps[:, :, axis] for axis in range(2)), np.sqrt((errors[:, :, :2] ** 2).sum(axis=(1, 2)))
     xx, yy, xy = (x * x).sum(axis=1), (y * y).sum(axis=1), (x * y).sum(axis=1)
     norms = np.sqrt((xx + yy) / 2 + np.hypot((xx - yy) / 2, xy))
     # Squares, sums and roots of nonnegative numbers; only xx − yy cancels, and beside it stands xx + yy.
     slack += 4 * (maps.shape[1] + 8) * 2.0**-53 * norms
     value = float(norms.max())
-    return Certified(value, float(np.maximum((norms + slack).max() - value, slack[np.argmax(norms)])) * (1 + 2.0**-20))
+    error = float(np.maximum((norms + slack).max() - value, slack[np.argmax(norms)])) * (1 + 2.0**-20)
+    return Certified(value * scale, error * scale)
