@@ -33,6 +33,15 @@ def test_float_network_is_bit_exact(example):
     np.testing.assert_array_equal(example.network()(points)[:, 0], example.target(points))
 
 
+def test_folds_beyond_the_exponents_of_floats():
+    # one is a multiple of 2^-1074 as every float is, and 2^k times it is more than the largest of them
+    points = np.append(np.random.default_rng(0).random(500), [0.0, 0.5, 1.0, 3e-305, 5e-324])[:, None]
+    for num_folds in (1023, 1024, 1072, 1074, separating_sawtooth(11).num_folds):
+        example = Sawtooth(num_folds)
+        np.testing.assert_array_equal(example.network()(points)[:, 0], example.target(points))
+    assert Sawtooth(1074).target(np.array([[5e-324]])) == 1
+
+
 @pytest.mark.parametrize("num_folds", [1, 3, 8])
 def test_teeth_are_counted_from_slopes(num_folds):
     example = Sawtooth(num_folds)

@@ -60,7 +60,9 @@ class Sawtooth:
     def target(self, points: Points) -> Values:
         """Triangle wave of period 2**(1 - num_folds) on [0, 1], zero outside."""
         first = points[:, 0]
-        phase = np.fmod(np.ldexp(first, self.num_folds), 2.0)  # both steps are exact in floating point
+        phase = first
+        for start in range(0, self.num_folds, 1000):  # all steps are exact in floating point, and none overflows
+            phase = np.fmod(np.ldexp(phase, min(1000, self.num_folds - start)), 2.0)
         return np.where((first >= 0) & (first <= 1), np.minimum(phase, 2.0 - phase), 0.0)
 
     def sample(self, num_points: int, rng: np.random.Generator) -> Points:
