@@ -1,5 +1,6 @@
 """The wave, its two-hidden-layer network, the signed shells and the radial control."""
 
+import itertools
 import math
 
 import numpy as np
@@ -74,6 +75,46 @@ def test_network_for_an_error_guarantees_it_with_as_few_pieces(dim, order, allow
         assert not (smaller and other.error().bound ** 2 / moment <= allowed)
 
 
+def test_network_for_an_error_of_a_wave_that_hardly_moves():
+    # All of the target is the window: knots a few tenths of a period of the wave apart do not see it.
+    wave = Cosine.for_error(2, 0.01, relative_error=1e-4)
+    assert wave.error().bound ** 2 <= 1e-4 * wave.second_moment().value
+    error, spread = relative_error(wave, 4000)
+    assert error - 5 * spread < 1e-4
+
+
+@pytest.mark.parametrize("wave", [Cosine(3, 3.0, 0, 20, 0.9), Cosine(2, 1.0, 2, 1), Cosine(4, 2.0, 1, 2**24, 0.7)])
+def test_error_follows_its_formula(wave):
+    """By sums over all panels and slopes, as the docstring has it."""
+    dim, end, law = wave.input_dim, wave.window[1], wave.law
+    radii = np.append(np.arange(wave.size().widths[1] - 1) * wave.phase_step / wave.frequency, end)
+    squares, values = radii**2, np.append(wave.profile(radii[:-1]), 0.0)
+    slopes, length = np.abs(np.diff(values) / np.diff(squares)), 2 * end / wave.pieces
+    shift = dim * length**2 / 6
+
+    def reach(low, high):
+        return max(s for s, a, b in zip(slopes, squares, squares[1:], strict=False) if a < high and b > low)
+
+    edges = np.unique([*np.linspace(0, end, math.ceil(2 * end) + 1), wave.window[0], *radii])
+    masses = [law.expectation(lambda t, low=low: 1.0 * (t > low), high, breaks=(low,)).value for low, high in
+              itertools.pairwise(edges)]  # fmt: skip
+    near = [min(2.0, shift * reach(a**2 - shift, b**2 + shift / 2)) ** 2 for a, b in itertools.pairwise(edges)]
+    mean_square = length**4 * dim / 180 if length <= math.pi else shift**2
+    choices = [
+        (reach(edge**2 - shift, math.inf) ** 2 * mean_square if index < len(masses) else 0.0)
+        + sum(m * n for m, n in zip(masses[:index], near[:index], strict=True))
+        for index, edge in enumerate(edges)
+    ]
+    breaks = radii.tolist()
+    inside = law.expectation(
+        lambda t: (np.interp(t**2, squares, values) - wave.profile(t)) ** 2, end, breaks=(wave.window[0], *breaks)
+    )
+    last = np.linspace(max(end**2 - shift, 0), end**2, 10_001)
+    tail = (1 - law.cdf(np.array([end]))[0]) * np.abs(np.interp(last, squares, values)).max() ** 2
+    expected = math.sqrt((math.sqrt(inside.value) + math.sqrt(min(choices))) ** 2 + tail)
+    assert wave.error().bound == pytest.approx(expected, rel=1e-6)  # the tail's maximum is taken on a grid
+
+
 def test_pieces_of_length_pi_are_enough_in_high_dimension():
     """So that the network for an error has O(d^2) neurons: what they add to the error falls as 1/d."""
     added = []
@@ -120,6 +161,13 @@ def test_mean_square_of_the_first_layer_is_exact(dim, order, num_pieces):
     hidden = np.maximum(wave.network().layers[0].weight @ points.T[:, :50] / scale, 0)
     assert hidden.shape == (dim * (num_pieces + 1), 50)
     assert inside.mean() > 0.85
+
+
+def test_a_wave_too_slow_for_a_second_knot_has_one_at_the_end():
+    wave = Cosine(2, 1e-12, num_pieces=40)
+    assert wave.network().size == wave.size()
+    error, spread = relative_error(wave, 4000)
+    assert error - 5 * spread < wave.error().bound ** 2 / wave.second_moment().value
 
 
 def test_network_stays_small_beyond_its_window():

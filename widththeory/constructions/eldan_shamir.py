@@ -1,11 +1,11 @@
 """A radial wave: exponentially many neurons in one hidden layer, polynomially many in two."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from widththeory.bounds.quadrature import panel_edges, panel_nodes
 from widththeory.bounds.radial_law import RadialLaw, Radii
@@ -14,6 +14,9 @@ from widththeory.network import Network
 from widththeory.typing import Certified, Guarantee, Points, Size, Values, check_positive_int
 
 Knots = Float[np.ndarray, "num_knots"]
+Edges = Float[np.ndarray, "num_edges"]
+Masses = Float[np.ndarray, "num_panels"]
+Indices = Int[np.ndarray, "num_panels"]
 
 _MANY_PIECES = 2**24  # so many that the first layer's error vanishes
 
@@ -102,21 +105,24 @@ class Cosine:
         if not 1e-6 <= relative_error < 1:
             raise ValueError(f"relative_error must lie in [1e-6, 1), got {relative_error!r}")
         allowed = relative_error * cls(input_dim, frequency, order).second_moment().value
-        found = []
-        for phase_step in relative_error**0.25 * np.geomspace(0.6, 2.4, 12):  # its share of the error is of order 4
+        found: list[Cosine | None] = []
+        steps = relative_error**0.25 * np.geomspace(0.6, 2.4, 12)  # their share of the error is of order 4
+        while not found:
+            for phase_step in steps:
 
-            def enough(pieces: int, phase_step: float = min(float(phase_step), math.pi)) -> "Cosine | None":
-                wave = cls(input_dim, frequency, order, pieces, phase_step)
-                return wave if wave.error().bound ** 2 <= allowed else None
+                def enough(pieces: int, phase_step: float = min(float(phase_step), math.pi)) -> "Cosine | None":
+                    wave = cls(input_dim, frequency, order, pieces, phase_step)
+                    return wave if wave.error().bound ** 2 <= allowed else None
 
-            if enough(_MANY_PIECES):
-                low, high = 0, 1
-                while not enough(high):
-                    low, high = high, 2 * high
-                while high - low > 1:
-                    middle = (low + high) // 2
-                    low, high = (low, middle) if enough(middle) else (middle, high)
-                found.append(enough(high))
+                if enough(_MANY_PIECES):
+                    low, high = 0, 1
+                    while not enough(high):
+                        low, high = high, 2 * high
+                    while high - low > 1:
+                        middle = (low + high) // 2
+                        low, high = (low, middle) if enough(middle) else (middle, high)
+                    found.append(enough(high))
+            steps = steps / 4  # so slow a wave that its window bends more than it does
         return min((wave for wave in found if wave), key=lambda wave: sum(wave.size().widths))
 
     @property
@@ -200,34 +206,52 @@ class Cosine:
     def size(self) -> Size:
         """Widths by formula."""
         # a last step shorter than 1e-9 of the others is the same knot
-        layer2 = 1 + math.ceil(self.window[1] * self.frequency / self.phase_step - 1e-9)
+        layer2 = 1 + max(1, math.ceil(self.window[1] * self.frequency / self.phase_step - 1e-9))
         return Size(self.input_dim, (self.input_dim * (self.pieces + 1), layer2))
 
     def error(self) -> Guarantee:
         """Bound on the L2 norm of network - target under the law; integrals to 1e-9."""
-        d, end, law = self.input_dim, self.window[1], self.law
+        d, end = self.input_dim, self.window[1]
         length = 2 * end / self.pieces
         down = d * length**2 / 6
         squares, values = self._knots()
         slopes = np.abs(np.diff(values) / np.diff(squares))
-
-        edges = panel_edges(end, 0.5, (self.window[0], *np.sqrt(squares)))
-        nodes, weights = panel_nodes(edges, 8)
-        t = nodes.ravel()
-        mass = weights.ravel() * law.density(t)
-        interpolation = math.sqrt(np.sum(mass * (np.interp(t**2, squares, values) - self.profile(t)) ** 2))
+        edges, masses, interpolation, outside = _second_layer(replace(self, num_pieces=1))
 
         # greatest slope of L on each panel and anywhere above it, after a shift down or up
-        reached = (squares[1:] > edges[:-1, None] ** 2 - down) & (squares[:-1] < edges[1:, None] ** 2 + down / 2)
-        local = np.max(np.where(reached, slopes, 0.0), axis=1)
+        first = np.searchsorted(squares[1:], edges[:-1] ** 2 - down, side="right")
+        local = _greatest(slopes, first, np.searchsorted(squares[:-1], edges[1:] ** 2 + down / 2))
         beyond = np.maximum.accumulate(local[::-1])[::-1]
         mean_square = length**4 * d / 180 if length <= math.pi else down**2
-        near = np.minimum(2.0, local * down) ** 2 * mass.reshape(nodes.shape).sum(axis=1)
+        near = np.minimum(2.0, local * down) ** 2 * masses
         shift = math.sqrt(np.min(np.append(beyond**2 * mean_square, 0.0) + np.append(0.0, np.cumsum(near))))
 
         tail_values = np.abs(np.append(values[squares >= end**2 - down], np.interp(end**2 - down, squares, values)))
-        tail = float(1 - law.cdf(np.array([end]))[0]) * float(np.max(tail_values)) ** 2
+        tail = outside * float(np.max(tail_values)) ** 2
         return Guarantee("l2", math.sqrt((interpolation + shift) ** 2 + tail))
+
+
+@lru_cache(maxsize=2)
+def _second_layer(wave: Cosine) -> tuple[Edges, Masses, float, float]:
+    """What the error takes from layer 2 alone: panels and their masses, the term I, and P(t > window[1])."""
+    (squares, values), end = wave._knots(), wave.window[1]
+    edges = panel_edges(end, 0.5, (wave.window[0], *np.sqrt(squares)))
+    nodes, weights = panel_nodes(edges, 8)
+    t = nodes.ravel()
+    mass = weights.ravel() * wave.law.density(t)
+    interpolation = math.sqrt(np.sum(mass * (np.interp(t**2, squares, values) - wave.profile(t)) ** 2))
+    outside = float(1 - wave.law.cdf(np.array([end]))[0])
+    return edges, mass.reshape(nodes.shape).sum(axis=1), interpolation, outside
+
+
+def _greatest(numbers: Knots, first: Indices, end: Indices) -> Masses:
+    """max(numbers[i:j]) for all pairs i < j of `first` and `end`: the larger of two maxima over powers of two."""
+    powers = [numbers]
+    while (step := 2 ** (len(powers) - 1)) < len(numbers):
+        powers.append(np.maximum(powers[-1], np.append(powers[-1][step:], np.zeros(step))))
+    power = np.frexp(end - first)[1] - 1
+    table = np.stack(powers)
+    return np.maximum(table[power, first], table[power, end - 2**power])
 
 
 @lru_cache(maxsize=64)
