@@ -201,6 +201,8 @@ def test_a_power_of_the_dimension_is_not_taken_for_an_exponential():
     parts = [tables[part] for part in ("", "floor", "network")]
     held = FIGURE.verdict(*parts, tables["needed"])
     assert (held.state, held.best_fit) == ("held", None)
+    certified = (tables[""]["norm_floor"] > 0).sum()
+    assert held.check.endswith(f", {certified} of them with one hidden layer and a floor by its norms")
     assert (held.floor, held.construction) == (1.5**16 / 0.1, 9 * 16**3)  # one quantity, one layer and two
     power = tables["needed"].assign(path_norm=tables["needed"]["sphere_dim"] ** 30.0)
     assert FIGURE.verdict(*parts, power).state == "not held"
@@ -211,11 +213,11 @@ def test_a_power_of_the_dimension_is_not_taken_for_an_exponential():
 def test_the_caption_counts():
     tables = FAKE.tables(2)
     caption = FIGURE.caption(*(tables[part] for part in ("", "floor", "network", "needed")))
-    assert "grows by 1.50 times a dimension over the upper half of the dimensions, 1.50" in caption  # 1.5^d
-    assert "explicit networks with two like d^3.0" in caption
+    assert "one layer's norm grows by 1.50 times a dimension up to d = 8, 1.50 beyond" in caption  # 1.5^d
+    assert "two layers' like d^3.0" in caption
     # d^4: 2^4 over 4 dimensions, then over 8
-    assert "from 1.41 to 1.19 for m = 1 and from 2.00 to 1.41 for m = 2" in caption
-    assert "The separation holds" in caption
+    assert "(falling from 1.41 to 1.19 for m = 1, from 2.00 to 1.41 for m = 2)" in caption
+    assert "(Daniely 2017): the claim holds." in caption
     fits = FIGURE.compared(tables[""], tables["floor"], tables["network"])
     narrow = fits[(fits["width"] == 2) & (fits["target.sphere_dim"] == 5)]
     assert (narrow["floor"] >= 0.6 - 1e-12).all()  # 1 - 2 / 5, at every depth
