@@ -1,12 +1,15 @@
 """Depth compensates width: the narrower the layers, the more of them the same error takes.
 
 Chapter:  the exchange rate, 1
-Source:   Lu, Pu, Wang, Hu, Wang 2017, Theorem 4 and Section 4 (random targets of width 2 k^2; table as recalled);
+Source:   Lu, Pu, Wang, Hu, Wang 2017, Section 4 (random targets of width 2 k^2 with two hidden layers; the table, not
+          batch size and initialisation, as recalled) and Theorem 4 (as recalled: for k >= n + 4 some target, not these,
+          keeps an L1 distance from networks of width k^(3/2) and k + 1 hidden layers with bounded parameters);
           Vardi, Yehudai, Shamir 2022, Theorem 7 (polynomial depth suffices).
-Tested:   for random targets, of every number of inputs n, the depth at which trained networks reach relative error 1e-3
-          falls with the width, the 95 % interval of its exponent being below 0 (targets and widths that no depth tried
-          is enough for, or the least one, count as censored), and no trained network lies under its floor. That it is a
-          power of the width is not tested; the likelihood of a law exponential in 1/width is told beside it.
+Tested:   for random targets, of every number of inputs n, the depth at which trained networks reach relative squared
+          error 1e-3 falls with the width, the 95 % interval of its exponent being below 0 (each k has a factor of its
+          own; targets and widths that no depth tried is enough for, or the least one, count as censored), and no
+          trained network lies under its floor. That it is a power of the width is not tested; the likelihood of a law
+          exponential in 1/width is told beside it.
 Decided:  measured
 Certain:  proven: the explicit exchange, at a depth polynomial in the target's width; floors for n = 1 (those for n = 2
           are statistical: means over random lines, with their standard errors).

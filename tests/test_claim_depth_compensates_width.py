@@ -172,10 +172,10 @@ def test_a_size_out_of_reach_is_drawn_as_such():
 
 def test_theorem_4_is_drawn_under_its_hypothesis_only():
     tables = FAKE.tables(1)
-    assert "k >= n + 4" not in FIGURE.caption(*(tables[part] for part in ("", "floor", "recalled")))  # k is 3 and 4
+    assert "Theorem 4" not in FIGURE.caption(*(tables[part] for part in ("", "floor", "recalled")))  # k is 3 and 4
     for part in tables.values():
         part["target.k"] += 1
-    assert "k >= n + 4" in FIGURE.caption(*(tables[part] for part in ("", "floor", "recalled")))
+    assert "Theorem 4" in FIGURE.caption(*(tables[part] for part in ("", "floor", "recalled")))
     crosses = [
         line
         for axes in FIGURE.figure(*(tables[part] for part in ("", "floor", "recalled"))).findobj(Axes)
@@ -209,9 +209,11 @@ def test_certified_floors_and_estimated_ones_are_counted_apart():
     assert set(sampled["target.input_dim"]) == {2}
     assert len(certified) == 2 * (4 * 5 * 2 + 1)  # all fits for one input: the grid at two rates, and a student
     assert len(sampled) == 2 * 4 * 2
-    said = FIGURE.caption(tables[""], floor, tables["recalled"])
+    given = tables[""], floor, tables["recalled"]
+    said = FIGURE.caption(*given)
     assert f"none of {len(certified)} trained networks with a positive certified floor (n = 1) lies under it" in said
-    assert f"and 0 of {len(sampled)} under a floor by random lines" in said
+    assert f"and 0 of {len(sampled)} under floors by random lines" in said
+    assert "exact students exist for 2 of 2 targets of n = 1" in FIGURE.verdict(*given).sentence
 
 
 def of_sizes(floors):
@@ -237,11 +239,10 @@ def test_the_floor_is_asked_for_the_sizes_of_the_grid_only():
 
 def test_a_floor_that_rules_nothing_out_is_said():
     tables = FAKE.tables(1)
-    assert "rules out no depth" not in FIGURE.caption(tables[""], tables["floor"], tables["recalled"])
-    tables["floor"]["relative_floor"] *= 1e-3
-    assert "(it rules out no depth for n = 1 and 2)" in FIGURE.caption(tables[""], tables["floor"], tables["recalled"])
-    picture = FIGURE.figure(tables[""], tables["floor"], tables["recalled"])
-    assert sum("rules out no depth" in text.get_text() for text in picture.findobj(Text)) == 2
+    for factor, panels in ((1.0, 0), (1e-3, 2)):
+        tables["floor"]["relative_floor"] *= factor
+        picture = FIGURE.figure(tables[""], tables["floor"], tables["recalled"])
+        assert sum("rules out no depth" in text.get_text() for text in picture.findobj(Text)) == panels
 
 
 def test_the_best_by_training_loss_is_drawn_and_one_input_exactly():
@@ -285,7 +286,7 @@ def fail(tables, optimizer):
 
 
 def test_when_all_of_a_kind_failed():
-    assert "ours all failed. For n = 1" in FIGURE.caption(*fail(FAKE.tables(1), "adadelta"))
+    assert "(e) Ours all failed. Depth goes" in FIGURE.caption(*fail(FAKE.tables(1), "adadelta"))
     with pytest.raises(ValueError, match="every fit of the grid failed or diverged, so that there is nothing to draw"):
         FIGURE.figure(*fail(FAKE.tables(1), "adam"))
 
