@@ -281,16 +281,18 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
         sure = f"{rival['num_neurons']:.0f} neurons in two layers guarantee {rival['relative_bound']:.2g}, where as "
         sure += f"many in one cannot go under {least:.2g}"
     level = easy(network, floor, dim, _widest(fits))
-    smooth = "" if level is None else f"; for |x| one of {level['width']:.0f} units has {level['relative_bound']:.2g}"
+    smooth = (
+        "" if level is None else f"; for |x| one layer of {level['width']:.0f} units has {level['relative_bound']:.2g}"
+    )
     return (
         "A ball's indicator is dear for one hidden layer and cheap for two, |x| cheap for both (Safran and Shamir "
         f"2017, as recalled): the claim {held}. (a) Relative squared error, E (f - g)^2 / Var f, under Eldan and "
-        "Shamir's law; stars: measured. (c) The source's law: no floor known from width d on. "
-        f"Markers: median and range of n = {cells.min()} seeds, {table['num_steps'].max()} steps of Adam (rate of "
-        f"{rates} by training loss){f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. In d = {dim}, "
-        f"{sure}{smooth}; in d = {last['input_dim']:.0f} one needs {last['one_layer']:.2g} neurons for "
-        f"{last['relative_error']:g}, two {last['two_layers']:.0f}; {checked}; {len(past)} of {len(deep)} deeper ones "
-        f"go under that of one layer; {len(behind)} of {len(known)} stay above explicit ones, an optimisation gap."
+        f"Shamir's law. (c) The source's law: no floor known from width d on. Medians and ranges of n = {cells.min()} "
+        f"seeds, {table['num_steps'].max()} steps of Adam (rate of {rates} by training loss)"
+        f"{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. In d = {dim}, {sure}{smooth}; in d = "
+        f"{last['input_dim']:.0f} one layer needs {last['one_layer']:.2g} neurons for {last['relative_error']:g}, two "
+        f"{last['two_layers']:.0f}; {checked}; {len(past)} of {len(deep)} deeper ones go under that of one layer; "
+        f"{len(behind)} of {len(known)} stay above explicit ones, an optimisation gap."
     )
 
 

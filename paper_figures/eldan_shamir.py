@@ -305,8 +305,8 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
         f"Markers: median and range of n = {cells.min()} seeds, {steps} steps of Adam (rate of {rates} by training "
         f"loss){f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. {grows}{gap} explicit networks "
         f"with two layers have fewer neurons and guarantee {explicit['relative_bound'].max():.2g}; {checked}; "
-        f"{len(past)} of {len(two)} with two beat all with one and as many neurons{shown}. Floors are computed "
-        "numerically."
+        f"{len(past)} of {len(two)} with two layers fell below the floor of one with as many neurons{shown}. Floors "
+        "are computed numerically."
     )
 
 

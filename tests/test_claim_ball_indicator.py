@@ -214,7 +214,7 @@ def test_the_caption_counts():
         "In d = 4, 130 neurons in two layers guarantee 0.047, where as many in one cannot go under 0.063; " in caption
     )
     # (0.5 / 0.1)^(d - 1)
-    assert "in d = 8 one needs 7.8e+04 neurons for 0.1, two 640; " in caption
+    assert "in d = 8 one layer needs 7.8e+04 neurons for 0.1, two 640; " in caption
 
 
 def test_the_control_is_judged_at_a_width_that_is_drawn():

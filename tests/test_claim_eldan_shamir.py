@@ -141,7 +141,7 @@ def test_the_caption_counts_the_separation():
     fits = FIGURE.drawn(tables[""], tables["floor"])
     past = len(FIGURE.past_one_layer(fits, tables["floor"]))
     assert 0 < past < 12
-    assert f"{past} of 12 with two beat all with one and as many neurons (d = " in caption
+    assert f"{past} of 12 with two layers fell below the floor of one with as many neurons (d = " in caption
 
 
 def test_growth_of_what_one_layer_needs_and_of_the_explicit_network():
