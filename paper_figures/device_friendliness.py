@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from widththeory import command
 from widththeory.estimates import finished
 from widththeory.plotting import COLORS, TEXT_WIDTH, number_ticks, series
-from widththeory.verdicts import Verdict
+from widththeory.verdicts import HELD, Verdict
 
 CELL = ["platform", "work", "batch_size", "depth"]
 NAMES = {"cpu": "CPU", "gpu": "GPU"}
@@ -80,7 +80,8 @@ def figure(table: pd.DataFrame) -> Figure:
     shown = drawn(table)
     platforms = sorted(shown["platform"].unique())
     picture = Figure(figsize=(TEXT_WIDTH, 0.75 + 2.4 * len(platforms)), layout="constrained")
-    picture.suptitle("At equal multiply-adds, wide and shallow is faster than narrow and deep, most at small batches")
+    title = "At equal multiply-adds, wide and shallow is faster than narrow and deep, most at small batches"
+    picture.suptitle(title, size=9.5)
     panels: Any = picture.subplots(len(platforms), 3, squeeze=False)
     letters = iter("abcdef")
     for row, platform in zip(panels, platforms, strict=True):
@@ -109,7 +110,7 @@ def _seconds(axes: Axes, cells: pd.DataFrame, title: str) -> None:
         ends = [(own["seconds"] - own["seconds_low"]) * scale, (own["seconds_high"] - own["seconds"]) * scale]
         look = series(depths.index(depth))
         axes.errorbar(own["batch_size"], own["seconds"] * scale, ends, capsize=1.5, elinewidth=0.7, **look)
-    axes.set(xscale="log", yscale="log", ylabel="milliseconds an image", xlabel="images a batch")
+    axes.set(xscale="log", yscale="log", ylabel="milliseconds per image", xlabel="batch size")
     number_ticks(axes.xaxis, sorted(cells["batch_size"].unique().tolist()))
     _plain_ticks(axes.yaxis, *axes.get_ylim())
     axes.set_title(title)
@@ -124,7 +125,7 @@ def _ratios(axes: Axes, cells: pd.DataFrame, title: str) -> None:
         look |= {} if work == "train" else {"markerfacecolor": "none"}
         axes.errorbar(own["batch_size"], own["ratio"], ends, capsize=1.5, elinewidth=0.7, **look)
     axes.axhline(1, color="0.5", linewidth=0.8, linestyle=":")
-    axes.set(xscale="log", yscale="log", xlabel="images a batch", ylabel="ratio of times")
+    axes.set(xscale="log", yscale="log", xlabel="batch size", ylabel="time over the shallowest's")
     number_ticks(axes.xaxis, sorted(cells["batch_size"].unique().tolist()))
     ends_of = deeper["ratio_high"].max(), deeper["ratio_low"].min()
     if np.isfinite(ends_of).all():
@@ -153,7 +154,7 @@ def _roofline(axes: Axes, cells: pd.DataFrame, title: str) -> None:
     if np.isfinite([peak, bandwidth]).all():
         x = np.unique([low, np.clip(peak / bandwidth, low, high), high])
         axes.plot(x, np.minimum(peak, bandwidth * x) / 1e9, color=COLORS["black"], linewidth=1.4)
-    axes.set(xscale="log", yscale="log", xlabel="operations a byte", ylabel="$10^9$ operations a second")
+    axes.set(xscale="log", yscale="log", xlabel="operations per byte", ylabel="$10^9$ operations per second")
     bottom, top = cells["rate"].min() / 2e9, 2 * max(cells["rate"].max(), np.nan_to_num(peak)) / 1e9
     axes.set(xlim=(low, high), ylim=(bottom, top))
     _plain_ticks(axes.xaxis, low, high)
@@ -219,48 +220,34 @@ def caption(table: pd.DataFrame) -> str:
     """Devices, what is timed and how often, the ratios, and whether the claim held."""
     shown, found = drawn(table), verdict(table)
     long = rounds(table)
-    held = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}[found.state]
     devices = []
     for row in peaks(table).itertuples():
         known = np.isfinite([row.peak_flops, row.bandwidth]).all()
-        rates = (
-            f"matrix product {row.peak_flops / 1e9:.3g} thousand million operations and copy "
-            f"{row.bandwidth / 1e9:.3g} thousand million bytes a second"
-            if known
-            else "roof not measured"
-        )
-        devices.append(f"{NAMES[row.platform]} {row.device} ({rates})")
+        devices.append(f"{NAMES[row.platform]} {row.device}{'' if known else ', roof not measured'}")
     uneven = shown.groupby("platform")["multiply_adds"].agg(lambda works: works.max() / works.min() - 1).max()
-    sizes = "; ".join(
-        f"{NAMES[platform]} depth (width) "
-        + ", ".join(f"{d} ({w})" for d, w in own[["depth", "width"]].drop_duplicates().itertuples(index=False))
-        + f", {own['multiply_adds'].median() / 1e6:.3g} million multiply-adds an image"
-        for platform, own in shown.sort_values("depth").groupby("platform")
-    )
-    best = shown.assign(share=shown["rate"] / shown["peak_flops"]).dropna(subset="share")
-    share = (
-        f"from {100 * best['share'].min():.1f} to {100 * best['share'].max():.0f} % of the matrix product's rate are "
-        f"reached; {int((best['rate'] > best['roof']).sum())} of {len(best)} lie above the roof, as caches allow. "
-        if len(best)
-        else ""
-    )
+    work = " and ".join(f"{own['multiply_adds'].median() / 1e6:.3g}" for _, own in shown.groupby("platform"))
+    told = []
+    for (platform, what), own in deepest(shown).sort_values("batch_size").groupby(["platform", "work"]):
+        ends = own.iloc[[0, -1]].itertuples()
+        ratios = dict.fromkeys(f"{row.ratio:.2f} [{row.ratio_low:.2f}, {row.ratio_high:.2f}]" for row in ends)
+        told.append(f"{' and '.join(ratios)} ({NAMES[platform]}, {WORK[what]})")
+    best = shown.dropna(subset="roof")
+    over = f", with {int((best['rate'] > best['roof']).sum())} of {len(best)} above, as caches allow"
     num_rounds = long.groupby(CELL).size()
     lost = len(table) - len(finished(table))
     letters = [f"({letter})" for letter in "abcdef"[: 3 * shown["platform"].nunique()]]
     first, second, third = (", ".join(letters[start::3]) for start in range(3))
+    span = " to ".join(dict.fromkeys(f"{end}" for end in (num_rounds.min(), num_rounds.max())))
     return (
-        f"Residual networks of one stage, equal multiply-adds within {100 * uneven:.1f} %: {sizes}; float32, a step is "
-        f"forward, backward and update by SGD with momentum, compiled. {first} Time an image, {second} time over that "
-        "of the shallowest network, taken within a round: median and quartiles of n = "
-        f"{num_rounds.min()}{'' if num_rounds.min() == num_rounds.max() else f' to {num_rounds.max()}'} rounds in "
-        f"{long['run'].nunique()} runs, in which all are timed in turn"
-        f"{f'; {lost} of {len(table)} cells failed or diverged' if lost else ''}. {third} Roofline: products and "
-        "convolutions alone, every operand moved once; numbers at the shallowest network are images a batch, in the "
-        f"same order along each line. {'; '.join(devices)}; {share}"
-        "The claim, that narrow and deep takes longer at every batch size, and more so at the smallest than at the "
-        f"largest, by the quartiles, {held}: {found.sentence}. "
-        "(As recalled, Zagoruyko and Komodakis 2016 found WRN-40-4 8 times as fast a step as a ResNet of 1001 layers "
-        "of about its accuracy.)"
+        "At equal multiply-adds a wide shallow network takes less time a step than a narrow deep one, most at small "
+        f"batches (Zagoruyko and Komodakis 2016): the claim {HELD[found.state]}. {first} Time of a step of SGD; "
+        f"{second} over that of the shallowest network in its round: median and quartiles of n = {span} rounds in "
+        f"{long['run'].nunique()} runs{f'; {lost} of {len(table)} cells failed or diverged' if lost else ''}. {third} "
+        "Roofline of products and convolutions, every operand moved once; numbers: batch sizes, in the same order "
+        f"along each line{over * bool(len(best))}. At the smallest and at the largest batch the deepest network takes "
+        f"{'; '.join(told) or 'unknown'} times as long as the shallowest. Residual networks of one stage, {work} "
+        f"million multiply-adds within {100 * uneven:.1f} %, float32, {'; '.join(devices)}; other devices have other "
+        "times."
     )
 
 

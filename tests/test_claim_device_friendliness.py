@@ -121,9 +121,11 @@ def test_the_verdict():
 
 def test_the_caption_says_devices_and_shares():
     caption = FIGURE.caption(FAKE.tables(2)[""])
-    assert "CPU a machine (matrix product 200 thousand million operations and copy 0.8 thousand million" in caption
+    assert "float32, CPU a machine; GPU a machine; other devices" in caption
     assert "n = 6 rounds in 2 runs" in caption
-    assert "holds: CPU" in caption
+    assert "the claim holds" in caption
+    # (b + 160) / (b + 10), at 1 and 256 images a batch
+    assert "the deepest network takes 14.64 [14.64, 14.64] and 1.56 [1.56, 1.56] (CPU, training); " in caption
     without = FAKE.tables(2)[""]
     without = without[without["work"] == "train"]
     assert "roof not measured" in FIGURE.caption(pd.DataFrame(without))
@@ -145,5 +147,5 @@ def test_a_look_is_a_depth_in_every_panel_and_the_roof_bends():
 
 def test_the_caption_goes_through_the_panels():
     caption = FIGURE.caption(FAKE.tables(2)[""])
-    assert "(a), (d) Time an image, (b), (e) time over" in caption
+    assert "(a), (d) Time of a step of SGD; (b), (e) over" in caption
     assert "(c), (f) Roofline" in caption
