@@ -4,12 +4,13 @@ Chapter:  what depth buys, 9
 Source:   Malach, Yehudai, Shalev-Shwartz, Shamir 2021 (what shallow networks cannot approximate, gradient descent does
           not learn at any depth); Telgarsky 2016 (the explicit network, width 2 and depth k). The bound on the gradient
           is derived for this project, `bounds.sawtooth_gradient`.
-Tested:   the part of the initial gradient that the target makes falls over 1.5 times with each fold on average (a fit,
+Tested:   the part of the initial gradient that the target makes (that of the loss against the sawtooth less that against
+          its mean 1/2; 0 in networks that see nothing) falls over 1.5 times with each fold in root mean square (a fit,
           widest networks), every trained network of the most folds misses over half of the variance, and nothing
           contradicts a bound.
 Decided:  proven, measured
-Certain:  proven: the bound on the gradient at the start, and the explicit weights. Measured: that training does not
-          find them; another optimiser than Adam might.
+Certain:  proven: the bound on the gradient at the start, by the total variation of the network's own, and the explicit
+          weights. Measured: that training does not find them; another optimiser than Adam might.
 Command:  python experiments/learning_gap.py                   (smoke: --scale smoke, seconds)
 Time:     about 25 seconds on 2 cores at laptop scale; --scale paper is made for a cluster.
 Result:   results/<scale>/learning_gap.csv, a row a fit; .gradient.csv, a row an initial network and number of folds:

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from widththeory import command
 from widththeory.estimates import finished, select_learning_rate
 from widththeory.plotting import CEILING, CONSTRUCTION, TEXT_WIDTH, number_ticks, series
-from widththeory.verdicts import Verdict
+from widththeory.verdicts import HELD, Verdict
 
 CELL = ["target.num_folds", "width"]
 START = ["num_folds", "distance"]
@@ -22,10 +23,11 @@ SEEN_ROUNDING = 1e-26  # of squared gradients of size up to 1e4, each a sum of s
 REACHED = 0.5  # the share of the variance that counts as found
 BACK = 0.01  # the share that may be left after the way back
 LOOKS = (0, 1, 2, 4, 5, 6)  # of `series`; the colour of 3 is that of explicit networks
+START_MARKERS = ("D", "X", "p", "<", ">", "h")  # of folds, which no width has
 
 
 def drawn(table: pd.DataFrame, pieces: pd.DataFrame) -> pd.DataFrame:
-    """The chosen fits: relative squared L2 error, exact, and the affine pieces that training ended with."""
+    """The chosen fits: relative squared error, exact, and the affine pieces that training ended with."""
     return compared(select_learning_rate(table, by=CELL), pieces)
 
 
@@ -99,11 +101,15 @@ def figure(table: pd.DataFrame, gradient: pd.DataFrame, pieces: pd.DataFrame, re
 
 def _gradients(axes: Axes, gradient: pd.DataFrame) -> None:
     counts, lowest = dead(gradient), np.inf
-    for index, width in enumerate(sorted(gradient["width"].unique())):
+    widths = sorted(gradient["width"].unique())
+    for index, width in enumerate(widths):
         shown = counts.loc[(counts["width"] == width) & counts["drawn"], "num_folds"]
         squares = gradient[gradient["width"] == width].groupby("num_folds")[["seen", "bound"]].mean().loc[shown]
         look = {**series(LOOKS[index % len(LOOKS)]), "linestyle": "none"}
-        axes.plot(squares.index, squares["seen"], label=f"width {width}", **look)
+        name = f"width {width}" + (
+            "" if counts.loc[counts["width"] == width, "drawn"].all() else ", till half see nothing"
+        )
+        axes.plot(_beside(squares.index, index, len(widths)), squares["seen"], label=name, **look)
         axes.plot(squares.index, squares["bound"], **{**CEILING, "color": look["color"]})
         lowest = min([lowest, *squares["seen"]])
     total = gradient.groupby("num_folds")["total"].median()
@@ -116,11 +122,16 @@ def _gradients(axes: Axes, gradient: pd.DataFrame) -> None:
     axes.legend(loc="lower left", fontsize=7)
 
 
+def _beside(folds: pd.Index, index: int, count: int) -> pd.Index:
+    """Where the `index`-th of several widths is drawn, so that they do not hide each other."""
+    return folds + 0.12 * (index - (count - 1) / 2)
+
+
 def _spread(axes: Axes, cells: pd.DataFrame, y: str, index: int, count: int, **look: Any) -> None:
-    """Median over seeds, with their range; widths a little apart."""
+    """Median over seeds, with their range."""
     groups = cells.groupby("target.num_folds")[y]
     middle, low, high = groups.median(), groups.min(), groups.max()
-    place = middle.index + 0.12 * (index - (count - 1) / 2)
+    place = _beside(middle.index, index, count)
     axes.errorbar(place, middle, [middle - low, high - middle], capsize=1.5, elinewidth=0.7, **look)
 
 
@@ -142,7 +153,7 @@ def _errors(axes: Axes, fits: pd.DataFrame) -> None:
     axes.axhline(1.0, color="0.5", linestyle=":", linewidth=1.0)
     _say(axes, folds[-1] + 0.3, 0.0, "explicit, width 2")
     _say(axes, folds[0], 1.0, "best constant", "left")
-    axes.set(ylabel="relative squared $L_2$ error", ylim=(-0.06, 1.15), yticks=(0, 0.5, 1))
+    axes.set(ylabel="relative squared error", ylim=(-0.06, 1.15), yticks=(0, 0.5, 1))
     axes.set_title("(b) error after training, widths as in (a)")
 
 
@@ -162,16 +173,20 @@ def _pieces(axes: Axes, fits: pd.DataFrame) -> None:
 
 
 def _returns(axes: Axes, returns: pd.DataFrame) -> None:
+    """Shades of the colour of width 2, darker for more folds."""
     chosen = chosen_returns(returns)
-    least = max(chosen["after"].min(), 1e-12)
-    for index, (count, rows) in enumerate(chosen.groupby("num_folds")):
-        look, groups = series(LOOKS[index % len(LOOKS)]), rows.groupby("distance")
+    least, counts = max(chosen["after"].min(), 1e-12), sorted(chosen["num_folds"].unique())
+    shades = colormaps["Blues"](np.linspace(0.5, 1, len(counts)))
+    for index, count in enumerate(counts):
+        rows = chosen[chosen["num_folds"] == count]
+        look = {"color": shades[index], "marker": START_MARKERS[index % len(START_MARKERS)]}
+        groups = rows.groupby("distance")
         middle, before = groups["after"].median(), groups["before"].median()
         axes.plot(before.index, before, color=look["color"], linestyle=":", linewidth=1.0)
         axes.plot(middle.index, middle, **{**look, "linestyle": "-", "linewidth": 0.9, "label": f"$k={count}$"})
     axes.axhline(1.0, color="0.5", linestyle=":", linewidth=1.0)
     axes.set(xscale="log", yscale="log", xlabel="distance of the start from the explicit weights, relative")
-    axes.set(ylabel="relative squared $L_2$ error", ylim=(least / 3, 1e3 * chosen["before"].max()))
+    axes.set(ylabel="relative squared error", ylim=(least / 3, 1e3 * chosen["before"].max()))
     axes.set_title("(d) before (dotted) and after descent, width 2")
     axes.legend(loc="upper left", fontsize=7, ncols=4, columnspacing=1.2)
 
@@ -191,7 +206,8 @@ def _deepest(fits: pd.DataFrame) -> pd.DataFrame:
 def verdict(table: pd.DataFrame, gradient: pd.DataFrame, pieces: pd.DataFrame, returns: pd.DataFrame) -> Verdict:
     """Held where gradients fall exponentially under their bound and no network of the most folds finds half of them."""
     deepest, falls = _deepest(drawn(table, pieces)), fall(gradient)
-    defects = len(under_floor(_floored(table, pieces))) + len(over_bound(gradient))
+    floored = _floored(table, pieces)
+    under, over = len(under_floor(floored)), len(over_bound(gradient))
     missed = deepest["relative"] > REACHED
     most = int(deepest["target.num_folds"].max())
     told = (
@@ -200,16 +216,17 @@ def verdict(table: pd.DataFrame, gradient: pd.DataFrame, pieces: pd.DataFrame, r
         f"{most} folds, which {most} layers of width 2 represent exactly"
     )
     return Verdict(
-        "held" if defects == 0 and falls > 1.5 and missed.all() else "not held",
+        "held" if under + over == 0 and falls > 1.5 and missed.all() else "not held",
         told,
-        f"relative squared L2 error for {most} folds, {most} hidden layers of up to {deepest['width'].max()} units",
+        f"relative squared error for {most} folds, {most} hidden layers of up to {deepest['width'].max()} units",
         floor=0.0,
         best_fit=deepest["relative"].min(),
         construction=0.0,
         n=len(deepest),
         short=f"{missed.sum()} of {len(deepest)} trained networks miss a sawtooth of {most} folds that their {most} "
         "layers could represent",
-        check=f"{defects} gradients or errors contradict their bound",
+        check=f"{under} of {len(floored)} trained networks with too few pieces lie under the floor of their pieces, "
+        f"and {over} of {len(gradient)} initial gradients see more than their bound",
     )
 
 
@@ -218,59 +235,29 @@ def caption(table: pd.DataFrame, gradient: pd.DataFrame, pieces: pd.DataFrame, r
     fits, over, measured = drawn(table, pieces), over_bound(gradient), _floored(table, pieces)
     under = under_floor(measured)
     floors = (
-        f"none of {len(measured)} trained networks with too few pieces lies under the floor of its pieces"
+        f"none of {len(measured)} trained networks lies under the floor of its pieces"
         if under.empty
         else f"{len(under)} of {len(measured)} trained networks lie under the floor of their pieces, which is a defect"
     )
-    bounded = (
-        f"none of {len(gradient)} initial networks sees more"
-        if over.empty
-        else f"{len(over)} of {len(gradient)} initial networks see more, which is a defect"
-    )
+    broken = f"; {len(over)} of {len(gradient)} initial networks see more than their bound, which is a defect"
     good, deepest = finished(fits), _deepest(fits)
-    best = good.groupby("target.num_folds")["relative"].min()
-    most, gap, found = int(best.index.max()), deepest["relative"], best.index[best < REACHED]
-    near = basin(returns)
-    away = ", ".join(f"{distance:.2g} (k = {count})" for count, distance in near.items())
-    slope = ""
-    if len(near) > 1:
-        shrink = (near.iloc[0] / near.iloc[-1]) ** (1 / (near.index[-1] - near.index[0]))
-        slope = f", {shrink:.1f} times less a fold"
-    held = "holds" if verdict(table, gradient, pieces, returns).state == "held" else "does not hold"
+    most, gap, near = int(deepest["target.num_folds"].max()), deepest["relative"], basin(returns)
+    away = " to ".join(dict.fromkeys(f"{near[count]:.2g} (k = {count})" for count in near.index[[0, -1][: len(near)]]))
     lost, cells = len(fits) - len(good), fits.groupby(CELL).size()
     starts = chosen_returns(returns).groupby(START).size()
     rates = ", ".join(f"{rate:g}" for rate in sorted(table["learning_rate"].unique()))
     return (
-        "Learning gap (after Malach et al. 2021) on the sawtooth h^k, networks of k hidden layers. Explicit weights of "
-        "width 2 have no error (Telgarsky 2016): what is left is an optimisation gap. (a) Squared norm of the loss "
-        "gradient against h^k minus that against 1/2, exact, mean of n = "
-        f"{gradient.groupby(['num_folds', 'width']).size().min()} initial networks{_dead(gradient)}. Dash-dotted: "
-        "certified bound, by the total variation of the network's own gradient "
-        f"({bounded}); dotted: whole gradient, median. The widest see {fall(gradient):.2f} times less a fold, in root "
-        f"mean square. (b, c) Median and range of n = {cells.min()} initialisations, {table['num_steps'].max()} steps "
-        f"of Adam (rate of {rates} by training loss)"
-        f"{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}; {floors}. (d) Median of n = "
-        f"{starts.min()} starts, explicit weights moved in a random direction: descent finds back to {BACK:.0%} of "
-        f"the variance from distances up to {away or 'none of those tried'}{slope}. That training does not "
-        f"find what these networks can represent {held}: some network finds half of the variance up "
-        f"to k = {int(found.max()) if len(found) else 0}, and at k = {most} {int((gap > REACHED).sum())} of {len(gap)} "
-        "leave more than half."
+        "Gradient descent hardly sees a sawtooth of k folds nor finds it, though k layers of width 2 are it (after "
+        f"Malach et al. 2021): the claim {HELD[verdict(table, gradient, pieces, returns).state]}. (a) Gradient against "
+        f"the sawtooth less that against its mean, n = {gradient.groupby(['num_folds', 'width']).size().min()} "
+        f"networks. (b) Relative squared error, E (f - g)^2 / Var f, (c) pieces: median and range of n = {cells.min()} "
+        f"seeds, {table['num_steps'].max()} steps of Adam (rate of {rates} by training loss)"
+        f"{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. (d) Medians of {starts.min()} starts. "
+        f"The widest networks see {fall(gradient):.2f} times less of it with each fold{broken * bool(len(over))}; "
+        f"{floors}. At k = {most} {int((gap > REACHED).sum())} of {len(gap)} leave over half of the variance, an "
+        f"optimisation gap. Descent finds back to {100 * BACK:g} % from distances of {away or 'none tried'}. Another "
+        "optimiser might find more."
     )
-
-
-def _dead(gradient: pd.DataFrame) -> str:
-    """How many networks of the mean see nothing, and which widths are not drawn for that, in words."""
-    counts = dead(gradient)
-    shown, left = counts[counts["drawn"]], counts[~counts["drawn"]]
-    said = ""
-    if shown["dead"].max():
-        worst = shown.loc[shown["dead"].idxmax()]
-        said = f", up to {worst['dead']} of which see nothing, counted as zero"
-    ends = []
-    for width, rows in left.groupby("width"):
-        span = " to ".join(dict.fromkeys(f"{count}" for count in (rows["dead"].min(), rows["dead"].max())))
-        ends.append(f"width {width} from k = {rows['num_folds'].min()} on, {span} of {rows['of'].max()}")
-    return said + (f"; not drawn from where half see nothing ({'; '.join(ends)})" if ends else "")
 
 
 if __name__ == "__main__":
