@@ -111,7 +111,9 @@ def _curves(axes: Axes, fits: pd.DataFrame, title: str) -> None:
         shown = [(step, value) for step, value in zip(steps, mean, strict=True) if np.isfinite(value)]
         xs, ys = zip(*shown, strict=True) if shown else ((), ())
         axes.plot(xs, ys, **_look(divisor, doubled))
-    axes.axhline(fits["chance"].iloc[0], color="0.5", linewidth=0.8, linestyle=":")
+    chance = fits["chance"].iloc[0]
+    axes.axhline(chance, color="0.5", linewidth=0.8, linestyle=":")
+    axes.text(0.99, chance, "chance", transform=axes.get_yaxis_transform(), ha="right", va="bottom", fontsize=7)
     axes.set(xlabel="steps", ylabel="test accuracy")
     axes.set_ylim(top=min(1.02, axes.get_ylim()[1]))
     axes.set_title(title)
@@ -131,7 +133,9 @@ def _final(axes: Axes, fits: pd.DataFrame, title: str) -> None:
             axes.annotate(f"{len(values)} of {len(group)}", (work, values.max()), xytext=(0, 4), fontsize=7,
                           textcoords="offset points", ha="center")  # fmt: skip
     least, most = fits["multiply_adds"].min() / 1e6, fits["multiply_adds"].max() / 1e6
-    axes.set(xscale="log", xlabel="million multiply-adds an image", xlim=(least / 1.3, most * 1.3))
+    axes.set(
+        xscale="log", xlabel="million multiply-adds an image", ylabel="test accuracy", xlim=(least / 1.3, most * 1.3)
+    )
     plain = [step * 10.0**power for power in range(-4, 6) for step in (1, 2, 5)]
     number_ticks(axes.xaxis, [tick for tick in plain if least / 1.3 <= tick <= most * 1.3])
     axes.margins(y=0.1)
@@ -154,12 +158,12 @@ def _gains(axes: Axes, fits: pd.DataFrame, title: str) -> None:
             bar: Any = ends if np.isfinite(found.low) else None
             axes.errorbar([place + 0.2 * turn], [100 * found.value], bar, capsize=2, elinewidth=0.9, **look)
     axes.axhline(0, color="0.5", linewidth=0.8)
-    axes.axhline(100 * ENOUGH, color="0.5", linewidth=0.8, linestyle="--", zorder=0)
+    axes.axhline(100 * ENOUGH, color="0.5", linewidth=0.8, linestyle="-.", zorder=0)
     words = [f"{name.split(',')[0].removesuffix(' layers')}" for name in shown]
     axes.set_xticks([place + 0.1 * (len(fills) - 1) for place in range(len(shown))], words)
-    axes.set_xlabel("layers doubled, from the quarter net (blue) and from the half net (orange)", fontsize=8)
+    axes.set_xlabel("layers doubled: left, of the quarter net; right, of the half net", fontsize=8)
     axes.set_xlim(-0.5, max(len(shown), 1) - 0.3)
-    axes.set_ylabel("gain, points")
+    axes.set_ylabel("gain in test accuracy, points")
     axes.set_title(title)
     if len(fills) > 1:
         handles = [
@@ -181,7 +185,7 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     refuted = loss[easy].low > ENOUGH or loss[hard].high < ENOUGH
     told = (
         f"from half of every width to all of it accuracy changes by {points(loss[easy])} on the {easy} task and by "
-        f"{points(loss[hard])} on the {hard} one"
+        f"{points(loss[hard])} on the {hard} one{_paying(fits, hard)}"
     )
     short = f"half of every width costs {100 * loss[easy].value:.1f} points on the {easy} task, "
     short += f"{100 * loss[hard].value:.1f} on the {hard} one"
@@ -214,7 +218,7 @@ def _paying(fits: pd.DataFrame, task: str) -> str:
     best = max(known, key=lambda name: known[name][0].value)
     apart = known[best][0].low > max((one.value for name, (one, _) in known.items() if name != best), default=-1)
     more = f"{best} pays most" if apart else f"{best} gains most here, but the intervals do not tell which pays most"
-    return f"Doubling layers of the quarter net on the {task} task: {told}; {more}. "
+    return f"; doubling layers of the quarter net on the {task} task: {told}; {more}"
 
 
 def caption(table: pd.DataFrame, cells: pd.DataFrame) -> str:
@@ -222,19 +226,19 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame) -> str:
     fits, found = drawn(table, cells), verdict(table, cells)
     letters = "abcdefgh"[: 2 * (fits["task"].nunique() - len(flat(fits, CELL))) + 1]
     left, right = (", ".join(f"({letter})" for letter in letters[start:-1:2]) for start in (0, 1))
-    whole = fits.loc[fits["divisor"] == 1, "widths"].unique()
-    doubled = ", and these with the widths of some layers doubled (for the half our reading of the family)"
-    doubled *= bool((fits["doubled"] != "none").any())
+    own = (tasks(fits) * 2)[:2]
+    gains = " and ".join(f"{points(gain(fits, name, 5, 0))} on the {name} task" for name in dict.fromkeys(own))
+    whole = fits.loc[fits["net"] == 0, "widths"].unique()
     return (
-        f"{fits['net'].nunique()} allconv6 networks: all of the widths{f' {whole[0]}' if len(whole) else ''}, half or "
-        f"a quarter of them{doubled}. Tasks: {facts(fits)}. {left} Test accuracy on the way, mean over "
-        f"{seeds_note(fits, labelled(table, cells), CELL)}; dotted: chance. {right} At the end, mean and range over "
-        "seeds; grey line: all layers alike. "
-        f"({letters[-1]}) Gain by doubling, Student's 95 % interval, variance over seeds pooled over networks"
-        f"{fills_note(fits)}; dashed: {100 * ENOUGH:.0f} points. "
-        f"{flat_note(fits, CELL, where=f'drawn in ({letters[-1]}) alone')}The claim, that half of the width is enough "
-        f"on the easy task (under {100 * ENOUGH:.0f} points lost) and not on the hard one, {HELD[found.state]}: "
-        f"{found.sentence}. {_paying(fits, (tasks(fits) * 2)[1])}"
+        f"Half of every width is enough on an easy task (under {100 * ENOUGH:.0f} points lost), not on a hard one "
+        f"(after Springenberg et al. 2015): the claim {HELD[found.state]}. {left} Test accuracy, mean over "
+        f"{seeds_note(fits, labelled(table, cells), CELL)}. {right} Mean and range; grey: all layers alike. "
+        f"({letters[-1]}) Mean with Student's 95 % interval, variance over seeds pooled over networks"
+        f"{fills_note(fits)}. "
+        f"{flat_note(fits, CELL, where=f'drawn in ({letters[-1]}) alone')}From half of every width to all of it "
+        f"accuracy changes by {gains}. {fits['net'].nunique()} allconv6 networks"
+        f"{f', the widest of {whole[0]}' if len(whole) else ''}; other families and data may differ. Tasks: "
+        f"{facts(fits)}."
     )
 
 

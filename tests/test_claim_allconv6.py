@@ -105,15 +105,15 @@ def test_verdict_and_caption_of_the_formula():
     assert "by +6.0 points [+5.7, +6.3] on the hard one" in found.sentence
     assert found.best_fit == pytest.approx(1 - 0.502)
     caption = FIGURE.caption(*tables.values())
-    assert "holds: from half of every width" in caption
-    assert caption.startswith("9 allconv6 networks: all of the widths w0, half ")
+    assert "the claim holds. (a)" in caption
+    assert "by +0.0 points [-0.3, +0.3] on the easy task and +6.0 points [+5.7, +6.3] on the hard task. " in caption
+    assert " 9 allconv6 networks, the widest of w0; " in caption
     some = tables[""]["model.widths"].isin(["w0", "w5"])
     fewer = FIGURE.caption(tables[""][some], tables["cells"])
-    assert fewer.startswith("2 allconv6 networks: ")
-    assert "our reading of the family" not in fewer
-    assert "3-4: +9.0 points [+8.7, +9.3]" in caption
-    assert "; 3-4 pays most. " in caption
-    assert "our reading of the family" in caption
+    assert " 2 allconv6 networks, the widest of w0; " in fewer
+    assert "; doubling layers of the quarter net on the hard task: 1-2: " in found.sentence
+    assert "3-4: +9.0 points [+8.7, +9.3]" in found.sentence
+    assert found.sentence.endswith("; 3-4 pays most")
 
 
 @pytest.mark.parametrize(("half", "state"), [(0.44, "held"), (0.5, "not held"), (0.49, "not held"), (None, "open")])
