@@ -37,6 +37,19 @@ def test_nonsense_is_refused(field, value, sentence):
         Verdict(**{**GOOD, field: value})
 
 
+@pytest.mark.parametrize(
+    ("quantity", "name"),
+    [
+        ("sup error on [0, 1] for x^2 / 2, width 2", "sup error"),
+        ("relative squared error, d = 8", "relative squared error"),
+        ("path norm (sum over all paths) for d = 64", "path norm"),
+        ("linear regions", "linear regions"),
+    ],
+)
+def test_the_first_words_of_a_quantity_are_its_name(quantity, name):
+    assert Verdict(**{**GOOD, "quantity": quantity}).name == name
+
+
 def test_a_file_takes_it_back():
     made = Verdict(**{**GOOD, "floor": 0.1 + 0.2})
     words, again = verdicts.read(verdicts.write("claim", "smoke", "smoke, 1 of 2", "It says \u03c3.", made))
@@ -64,6 +77,7 @@ def test_verdicts_stand_on_the_tables(path, variant):
     assert isinstance(found, Verdict)
     if path in FITTED:
         assert found.n > 0
+    assert 1 < len(found.name) <= 22, found.quantity  # what the table of all verdicts has room for
     if found.floor is not None:
         assert found.best_fit is None or found.best_fit >= found.floor * (1 - 1e-9)  # rounding
 

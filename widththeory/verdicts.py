@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,8 @@ class Verdict:
     Args:
         state: "held"; "not held", by these rows; "open" where they cannot tell.
         sentence: the conclusion with its numbers, computed from the table.
-        quantity: what floor, best fit and construction are, with units, and of which size: one that tells.
+        quantity: what floor, best fit and construction are, with units, and of which size: one that tells. Its first
+            words are its name, see `name`.
         floor: certified; no network of that size goes below it. None where none is known, or none applies.
         best_fit: the best that training reached at that size; None where nothing is fitted.
         construction: what explicit weights reach, of that size unless `quantity` says of which other; then it may lie
@@ -55,6 +57,11 @@ class Verdict:
         if self.n < 0:
             raise ValueError(f"n must be at least 0, got {self.n!r}")
         object.__setattr__(self, "n", int(self.n))
+
+    @property
+    def name(self) -> str:
+        """Of the quantity, for a table: "sup error" of "sup error on [0, 1] for x^2 / 2, width 2"."""
+        return re.split(r"[,:;(]| (?:at|for|of|on|with) ", self.quantity, maxsplit=1)[0].strip()
 
     def fields(self) -> dict[str, Any]:
         """The fields by name, as JSON has them."""

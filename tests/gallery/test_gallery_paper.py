@@ -44,8 +44,27 @@ def test_a_tall_figure_shrinks_a_little_so_that_its_claim_stays_on_a_page(tree, 
 def test_the_table_has_a_line_a_claim(chapters):
     lines = pages.summary(claim for found in chapters.values() for claim in found).splitlines()
     assert [line.split()[0] for line in lines] == ["claim", "first", "second", "third"]
-    assert lines[1].split()[1:] == ["held", "0.125", "0.25", "\u2013", "3", "\u2013"]
+    assert lines[1].split()[1:] == ["held", "error", "0.125", "0.25", "\u2013", "3", "\u2013"]
     assert lines[3].split()[1:3] == ["not", "held"]
+
+
+def test_the_table_fits_100_columns():
+    """The longest names, numbers that need all their digits, and hours."""
+    longest = Verdict("not held", "It did not", "relative squared error, d = 3", 1.476e20, 1.234e-4, 2.345e-5, 99_999)
+    claim = claims.Claim("depth_compensates_width", "", {}, frozenset(), ROOT, "smoke")
+    claim.__dict__.update(conclusion=({}, longest), seconds=3e6)  # as if they had been read
+    lines = pages.summary([claim]).splitlines()
+    words = ["depth_compensates_width", "not", "held", "relative", "squared", "error"]
+    assert lines[1].split() == [*words, "1.48e+20", "0.000123", "2.35e-05", "99999", "833h"]
+    assert max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(None, "\u2013"), (0.4, "0s"), (999.0, "999s"), (1e3, "17m"), (59_900.0, "998m"), (6e4, "17h")],
+)
+def test_times_have_three_digits_at_most(seconds, said):
+    assert pages.duration(seconds) == said
 
 
 def test_the_command_writes_all_of_it(tree):

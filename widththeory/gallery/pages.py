@@ -58,6 +58,14 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if 1000 <= value < 1e15 and value.is_integer() else f"{value:.3g}"
 
 
+def duration(seconds: float | None) -> str:
+    """Seconds, minutes or hours, of which needs no more than three digits, or a dash."""
+    if seconds is None:
+        return "\u2013"
+    unit, name = (1, "s") if seconds < 999.5 else (60, "m") if seconds < 999.5 * 60 else (3600, "h")
+    return f"{seconds / unit:.0f}{name}"
+
+
 def identifier(text: str) -> str:
     """A heading as the name of its place."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
@@ -120,21 +128,21 @@ def _script(text: str) -> str:
 
 
 def summary(claims: Iterable[Claim]) -> str:
-    """One line a claim: verdict, floor, best fit, construction, n, seconds."""
-    rows: list[tuple[str, ...]] = [("claim", "verdict", "floor", "best fit", "construction", "n", "seconds")]
+    """One line a claim: verdict, what the three numbers after it are, n, and how long its fits took; 100 columns."""
+    rows: list[tuple[str, ...]] = [("claim", "verdict", "compared", "floor", "best fit", "explicit", "n", "time")]
     for claim in claims:
         found = claim.verdict
-        seconds = "\u2013" if claim.seconds is None else f"{claim.seconds:.0f}"
+        time = duration(claim.seconds)
         if found is None:
-            rows.append((claim.name, "not drawn", *("\u2013",) * 4, seconds))
+            rows.append((claim.name, "not drawn", *("\u2013",) * 5, time))
         else:
             numbers = (number(value) for value in (found.floor, found.best_fit, found.construction))
-            rows.append((claim.name, found.state, *numbers, str(found.n), seconds))
+            rows.append((claim.name, found.state, found.name, *numbers, str(found.n), time))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
         words = (
-            word.ljust(width) if column < 2 else word.rjust(width)
+            word.ljust(width) if column < 3 else word.rjust(width)
             for column, (word, width) in enumerate(zip(row, widths, strict=True))
         )
         lines.append("  ".join(words).rstrip())
