@@ -64,6 +64,10 @@ def test_the_page_says_verdicts_and_numbers(page):
     assert ".venv/bin/python experiments/first.py --scale smoke" in words
 
 
+def test_captions_are_read_without_a_click(text):
+    assert text.count("<figcaption>A caption of \u03c3. Scale: smoke.</figcaption>") == 2
+
+
 def test_equal_inputs_give_equal_pages(text, tree):
     assert pages.render(claims.chapters(tree, "smoke"), tree, "smoke") == text
 

@@ -45,7 +45,8 @@ WORDS = {
     "law": "the distribution of the inputs, under which errors are mean squares",
     "universal width": "a width at which networks, however deep, approximate every function of the class",
     "L^p and sup": "errors in the mean of a power, and at the worst point",
-    "share of the variance": "a squared error over that of the best constant: 1 is learning nothing",
+    "relative squared error": "the mean square of the error over the variance, which is the error of the best constant "
+    "(1 is learning nothing), or over the second moment, where a caption says so; also called share of the variance",
     "Gabor atom": "a wave under a Gaussian window",
     "CReLU": "ReLU of a channel and of its negative, two channels for the weights of one",
     "certified floor": "no network of that size has a smaller error, any weights",
