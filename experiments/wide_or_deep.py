@@ -6,7 +6,8 @@ Source:   Zagoruyko, Komodakis 2016 (WRN: few blocks, wide ones; errors from the
 Tested:   on the hard task the shallowest residual network loses under 2 points to the deepest of as many multiply-adds,
           by the 95 % interval over seeds, and takes less time a step, by quartiles.
 Decided:  measured
-Certain:  measured: trained networks on two tasks with few seeds, times on the one device named.
+Certain:  measured: trained networks on two tasks with few seeds, at the learning rate of least training loss, at which
+          not every seed of a deep network may train; times on the one device named in the table.
 Command:  python experiments/wide_or_deep.py                (smoke: --scale smoke, seconds)
 Time:     some 2 minutes on 2 cores at laptop scale (textures of 16 pixels, two stages); --scale paper is made for one
           GPU (CIFAR-10: python -m widththeory.images fetch cifar10 first). Some of it:

@@ -6,7 +6,8 @@ Source:   Howard et al. 2017 (MobileNet v1: width multiplier, narrow against sha
 Tested:   on the hard task MobileNet loses more from half of its width to a quarter than from all to half, and at 3/4 of
           its width beats the shallow one of about as many multiply-adds, by 95 % intervals over seeds.
 Decided:  measured
-Certain:  measured: trained networks on two tasks with few seeds; the costs are computed, numbers on ImageNet quoted.
+Certain:  measured: trained networks on two tasks with few seeds and steps, the same for all sizes; the costs are
+          computed, numbers on ImageNet quoted. The shallow MobileNet has all of the width and not the repeated blocks.
 Command:  python experiments/width_multiplier.py            (smoke: --scale smoke, seconds)
 Time:     some 2 minutes on 2 cores at laptop scale (textures of 16 pixels, small base widths); --scale paper is made
           for one GPU (CIFAR-10: python -m widththeory.images fetch cifar10 first). Some of it:

@@ -26,7 +26,7 @@ from widththeory.image_tasks import (
     tasks,
     telling,
 )
-from widththeory.plotting import COLORS, TEXT_WIDTH, number_ticks, series
+from widththeory.plotting import COLORS, TEXT_WIDTH, chance_line, number_ticks, series
 from widththeory.verdicts import Verdict
 
 CELL = ["task", "network"]
@@ -91,12 +91,12 @@ def _drawn(fits: pd.DataFrame) -> list[tuple[dict[str, Any], str, pd.Series]]:
     for index, budget in enumerate(budgets(fits)):
         own = fits["budget"] == budget
         if not (fits.loc[own, "family"] == "MobileNet").any():
-            parts.append((series(index), f"work of {budget}", own))
+            parts.append((series(index), f"residual, multiply-adds of {budget}", own))
             continue
         words = {
             "both": f"{budget}, narrow and deep",
-            "num_params": "shallow, of its parameters",
-            "multiply_adds": "shallow, of its multiply-adds",
+            "num_params": "shallow, as many parameters",
+            "multiply_adds": "shallow, as many multiply-adds",
         }
         for equal, marker in MOBILE.items():
             if (own & (fits["equal"] == equal)).any():
@@ -126,7 +126,7 @@ def _accuracy(axes: Axes, found: pd.DataFrame) -> None:
                 f"{count} of {cells}", (place, y), xytext=(0, -10), textcoords="offset points", fontsize=7, ha="center"
             )
     if len(found):
-        axes.axhline(found["chance"].iloc[0], color="0.5", linewidth=0.8, linestyle=":")
+        chance_line(axes, found["chance"].iloc[0])
         axes.set_ylim(0, min(1.05, 1.2 * found["max"].max()))
     _layers(axes, found["layers"])
 
@@ -190,23 +190,25 @@ def _trains(axes: Axes, everything: pd.DataFrame, fits: pd.DataFrame, task: str)
 def _published(axes: Axes, published: pd.DataFrame) -> None:
     for family, rows in published.groupby("family", sort=False):
         axes.scatter(
-            rows["layers"], rows["error"], s=14 * np.sqrt(rows["num_params"]), marker="o", edgecolors="0.35",
+            rows["layers"], 1 - rows["error"] / 100, s=14 * np.sqrt(rows["num_params"]), marker="o", edgecolors="0.35",
             facecolors="0.6" if family == "WRN" else "none", label=f"{family} (size: parameters)",
         )  # fmt: skip
     for row in published.itertuples(index=False):
         late = row.layers > 500
         axes.annotate(
             f"{row.network.removeprefix('pre-act ')}, {row.num_params:g} M",
-            (row.layers, row.error),
-            xytext=(-9, 3) if late else (-8, 20) if row.layers < 20 else (11, 3),
+            (row.layers, 1 - row.error / 100),
+            xytext=(-9, -3) if late else (-8, -26) if row.layers < 20 else (11, -3),
             textcoords="offset points",
             fontsize=7,
             ha="right" if late else "left",
+            va="center",
             color=COLORS["black"],
+            arrowprops={"arrowstyle": "-", "linewidth": 0.5, "color": "0.5"} if row.layers < 20 else None,
         )
-    axes.set(xscale="log", xlabel="layers with weights", ylabel="error, %", ylim=(3, 9.2), xlim=(9, 3000))
+    axes.set(xscale="log", xlabel="layers with weights", ylabel="test accuracy", ylim=(0.908, 0.97), xlim=(9, 3000))
     number_ticks(axes.xaxis, (16, 40, 110, 1000))
-    axes.legend(loc="upper left", fontsize=7)
+    axes.legend(loc="lower left", fontsize=7)
 
 
 def ends(fits: pd.DataFrame) -> tuple[str, str] | None:
@@ -235,7 +237,7 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     refuted = found.high < -ENOUGH or other["high"] < one["low"]
     told, short = "no two residual networks of equal work were fitted", ""
     if both:
-        told = f"on the {task} task {wide} (WRN-layers-width) reaches {points(found)} against {deep}"
+        told = f"on the {task} task {wide} (WRN-layers-width) gains {points(found)} over {deep}"
         if np.isfinite(ratio):
             ends_of = (f"{row['milliseconds']:.3g} [{row['low']:.3g}, {row['high']:.3g}]" for row in (other, one))
             told += f", which takes {ratio:.2f} times as long a step, {' against '.join(ends_of)} ms"
@@ -249,7 +251,7 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
         told += f"; {some[0]} of its seeds train against {some[1]}"
         least = means.get((wide, rates[wide]), np.nan) - means[means.index.get_level_values(0) == deep].max()
         if np.isfinite(least):
-            told += f", and against {deep} at the rate that suits its test images best it has {100 * least:+.1f} points"
+            told += f"; with the rate for {deep} that suits its test images best {100 * least:+.1f} points"
         if found.value > 0 and ratio > 1:
             short = (
                 f"wide and shallow reaches {100 * found.value:+.1f} points against thin and deep, of which {some[1]} "
@@ -259,9 +261,9 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     return Verdict(
         "held" if as_good and faster else "not held" if refuted else "open",
         told,
-        f"least test error on the {task} task ({accuracies(fits, 'network')})",
+        f"test accuracy on the {task} task, of the best fit (mean {accuracies(fits, 'network')})",
         floor=None,
-        best_fit=None if best.empty else 1 - best.max(),
+        best_fit=None if best.empty else best.max(),
         construction=None,
         n=len(finished(fits)),
         short=short,
@@ -284,12 +286,6 @@ def uneven(cells: pd.DataFrame) -> float:
     """By how much the parameters of residual networks of one budget differ at most, as a share."""
     groups = cells[cells["family"] == "WRN"].groupby(["task", "budget"])["num_params"]
     return float((groups.max() / groups.min() - 1).max())
-
-
-def _shares(everything: pd.DataFrame) -> str:
-    """Which share of all fits trains, task by task."""
-    found = {task: trained(everything, task).stack().mean() for task in tasks(everything)}
-    return ", ".join(f"{100 * share:.0f} % do on the {task} task" for task, share in found.items())
 
 
 def _reached(fits: pd.DataFrame, everything: pd.DataFrame, published: pd.DataFrame) -> str:
@@ -319,29 +315,30 @@ def _mobile(fits: pd.DataFrame, task: str) -> str:
         for row in rows.itertuples(index=False)
         if row.equal in words and len(deep)
     ]
-    return f"Of MobileNets the narrow and deep one gains {' and '.join(said)} over the shallow one. " if said else ""
+    return f"A deeper, narrower MobileNet gains {', '.join(said)}. " if said else ""
 
 
 def caption(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -> str:
     """What is drawn, how many fits, and whether the claim held, computed from the tables."""
     fits, everything = drawn(table, cells), labelled(table, cells)
     found, task = verdict(table, cells), telling(fits)
-    known = published.set_index("network")
-    thin, wide = known.loc["pre-act ResNet-1001"], known.loc["WRN-16-8"]
+    told, both = "No two residual networks of equal work were fitted. ", ends(fits[fits["task"] == task])
+    if both:
+        times = step_times(fits).set_index("network")["milliseconds"].reindex(both)
+        told = (
+            f"On the {task} task {both[0]} (WRN-layers-width) gains {points(gain(fits, task, both[1], both[0]))} over "
+            f"{both[1]} (Student's 95 %, pooled variance), which takes {times[both[1]] / times[both[0]]:.2f} times as "
+            "long a step. "
+        )
     letters = [f"({letter})" for letter in "abcdef"[: fits["task"].nunique() - len(flat(fits, CELL)) + 3]]
     return (
-        "Residual networks (WRN-layers-factor) of as many multiply-adds as the shallowest; a narrow MobileNet, and "
-        f"shallow ones of as many parameters or multiply-adds; all within {100 * mismatch(cells):.1f} %, and "
-        f"parameters of residual ones within {100 * uneven(cells):.1f} %. Tasks: {facts(fits)}. "
-        f"{', '.join(letters[:-3])} Accuracy, mean and range over {seeds_note(fits, everything, CELL)}; dotted: "
-        f"chance. {flat_note(fits, CELL)}{letters[-3]} Median and quartiles over fits, a network, "
-        f"on the device of the table. {letters[-2]} A seed trains if its training accuracy comes at least half as far "
-        f"above chance as the best of the task; over all networks and rates {_shares(everything)}. {letters[-1]} "
-        f"Published: WRN-16-8 {wide['error']:g} % at {wide['num_params']:g} million parameters ({wide['origin']}), "
-        f"pre-activation ResNet-1001 {thin['error']:g} % at {thin['num_params']:g}; sizes as recalled. The claim, that "
-        f"at equal multiply-adds wide and shallow loses nothing (under {100 * ENOUGH:.0f} points) to thin and deep and "
-        f"is faster, {HELD[found.state]} (Student's 95 % intervals, variance over seeds pooled over networks): "
-        f"{found.sentence}. {_mobile(fits, task)}{_reached(fits, everything, published).strip()}"
+        f"At equal multiply-adds wide and shallow residual networks lose under {100 * ENOUGH:.0f} points to thin and "
+        f"deep ones and are faster (Zagoruyko and Komodakis 2016): the claim {HELD[found.state]}. "
+        f"{facts(fits).capitalize()}; costs agree within {100 * max(mismatch(cells), uneven(cells)):.1f} %. "
+        f"{', '.join(letters[:-3])} Mean and range over {seeds_note(fits, everything, CELL)}. "
+        f"{flat_note(fits, CELL)}{letters[-3]} Median and quartiles. {letters[-2]} A seed trains if it fits at least "
+        f"half as far above chance as the best. {letters[-1]} Sizes as recalled. "
+        f"{told}{_mobile(fits, task)}{_reached(fits, everything, published).strip()}"
     )
 
 

@@ -3,6 +3,7 @@
 Draws results/<scale>/width_multiplier.csv with .cells.csv and .published.csv; see experiments/width_multiplier.py.
 """
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from widththeory import command
@@ -30,7 +32,7 @@ from widththeory.image_tasks import (
     tasks,
     telling,
 )
-from widththeory.plotting import TEXT_WIDTH, number_ticks, series
+from widththeory.plotting import TEXT_WIDTH, chance_line, number_ticks, series
 from widththeory.verdicts import Verdict
 
 CELL = ["task", "network"]
@@ -72,7 +74,8 @@ def figure(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) ->
     for axes in panels.ravel():
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    picture.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5, fontsize=7)
+    handles["1/4 to 1: share of the width"] = Line2D([], [], linestyle="none")
+    picture.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=7)
     return picture
 
 
@@ -89,15 +92,25 @@ def _task(axes: Axes, found: pd.DataFrame, cost: str) -> None:
             continue
         ends = [rows["mean"] - rows["min"], rows["max"] - rows["mean"]]
         axes.errorbar(rows[cost] / unit, rows["mean"], ends, capsize=2, elinewidth=0.8, label=family, **_look(family))
+        if family == FAMILIES[0] and cost == "multiply_adds":  # in the other panels they stand in the same order
+            _shares(axes, rows[cost] / unit, rows["max"], rows["multiplier"])
         short = rows[rows["count"] < rows["cells"]]
         for x, y, count, cells in zip(short[cost] / unit, short["max"], short["count"], short["cells"], strict=True):
             axes.annotate(
                 f"{count} of {cells}", (x, y), xytext=(0, 4), textcoords="offset points", fontsize=7, ha="center"
             )
     if len(found):
-        axes.axhline(found["chance"].iloc[0], color="0.5", linewidth=0.8, linestyle=":")
+        chance_line(axes, found["chance"].iloc[0])
         axes.set_ylim(0, min(1.05, 1.2 * found["max"].max()))
     _log(axes.xaxis)
+
+
+def _shares(axes: Axes, x: pd.Series, y: pd.Series, multipliers: pd.Series) -> None:
+    """Over each marker the share of the width that it has."""
+    for place, height, multiplier in zip(x, y, multipliers, strict=True):
+        words = str(Fraction(multiplier).limit_denominator(100))
+        look: dict[str, Any] = {"xytext": (0, 4), "textcoords": "offset points", "ha": "center", "fontsize": 7}
+        axes.annotate(words, (place, height), color="0.25", **look)
 
 
 def _log(axis: Axis) -> None:
@@ -124,6 +137,8 @@ def _published(axes: Axes, published: pd.DataFrame, cost: str) -> None:
         rows = published[(published["origin"] == origin) & (published["family"] == family)].sort_values(cost)
         label = family if origin != "checkpoints" else "MobileNet, released checkpoints"
         axes.plot(rows[cost], rows["accuracy"] / 100, label=label, **look)
+        if origin == "checkpoints" and cost == "multiply_adds":
+            _shares(axes, rows[cost], rows["accuracy"] / 100 + 0.02, rows["multiplier"])
     axes.set(xscale="log", ylim=(0, 0.8))
     number_ticks(axes.xaxis, (50, 100, 200, 500) if cost == "multiply_adds" else (0.5, 1, 2, 4))
 
@@ -166,15 +181,15 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -
         f"on the {task} task MobileNet loses {_lost(first)} from all of its width to half and {_lost(second)} from "
         f"half to a quarter, {_which(more, 'more', 'not more')} (by {points(more)}); at 3/4 of the width it is "
         f"{_which(narrow, 'better', 'worse')} than the shallow one (by {points(narrow)}). {_gap(fits, task)}"
-        f"{_on_imagenet(published)}"
+        f"On ImageNet (Howard et al. 2017, as recalled) these numbers are {_on_imagenet(published)}"
     )
     best = finished(fits[fits["task"] == task])["test_accuracy"]
     return Verdict(
         "not held" if "not held" in parts else "open" if "open" in parts else "held",
         told,
-        f"least test error on the {task} task ({accuracies(fits, 'network')})",
+        f"test accuracy on the {task} task, of the best fit (mean {accuracies(fits, 'network')})",
         floor=None,
-        best_fit=None if best.empty else 1 - best.max(),
+        best_fit=None if best.empty else best.max(),
         construction=None,
         n=len(finished(fits)),
     )
@@ -190,13 +205,11 @@ def _lost(found: Interval) -> str:
 
 
 def _on_imagenet(published: pd.DataFrame) -> str:
+    """The same two losses of MobileNet, and its gain at 3/4 of the width over the shallow one, as published."""
     known = published[published["origin"] == "paper, as recalled"].set_index(["family", "multiplier"])["accuracy"]
     one, half, quarter = (known["MobileNet", multiplier] for multiplier in (1.0, 0.5, 0.25))
-    return (
-        f"On ImageNet (Howard et al. 2017, as recalled) MobileNet loses {one - half:.1f} and {half - quarter:.1f} "
-        f"points, and at 3/4 of the width gains {known['MobileNet', 0.75] - known['shallow MobileNet', 1.0]:.1f} over "
-        "the shallow one"
-    )
+    shallow = known["shallow MobileNet", 1.0]
+    return f"{one - half:.1f}, {half - quarter:.1f} and {known['MobileNet', 0.75] - shallow:+.1f}"
 
 
 def _gap(fits: pd.DataFrame, task: str) -> str:
@@ -206,9 +219,8 @@ def _gap(fits: pd.DataFrame, task: str) -> str:
     if not full < shallow:
         return ""
     return (
-        "The full MobileNet has all layers of the shallow one and more, and fits its training images worse "
-        f"({100 * full:.1f} against {100 * shallow:.1f} %): after these steps training falls short of what its "
-        "layers can do. "
+        "All of its width fits the training images worse than the shallow one, whose layers it has "
+        f"({100 * full:.1f} against {100 * shallow:.1f} %). "
     )
 
 
@@ -219,24 +231,19 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -
     work = fits.groupby("network")["multiply_adds"].first()
     same = ""
     if {"mobilenet-shallow", "mobilenet-0.75"} <= set(work.index):
-        same = f" (the narrow one has {work['mobilenet-0.75'] / work['mobilenet-shallow']:.2f} times the multiply-adds)"
-    first, second = drops(fits, task, "ResNet")
-    resnet = ""
-    if np.isfinite(first.value) and np.isfinite(second.value):
-        resnet = f"ResNet loses {_lost(first)} and {_lost(second)}. "
+        same = f" ({work['mobilenet-0.75'] / work['mobilenet-shallow']:.2f} times the work)"
+    first, second = drops(fits, task, "MobileNet")
     columns = fits["task"].nunique() - len(flat(fits, CELL)) + 1
     letters = "abcdefgh"[: 2 * columns]
     ours = [letters[row * columns : (row + 1) * columns - 1] for row in (0, 1)]
-    above, below = (", ".join(f"({letter})" for letter in row) for row in ours)
+    above, below = (", ".join(row) for row in ours)
     return (
-        "MobileNet and ResNet with 1, 3/4, 1/2 and 1/4 of their widths (from the right), and a MobileNet of full width "
-        f"without its repeated blocks. Tasks: {facts(fits)}. Accuracy against {above} multiply-adds and {below} "
-        f"parameters: mean and range over {seeds_note(fits, labelled(table, cells), CELL)}; dotted: chance. "
-        f"({letters[columns - 1]}), ({letters[-1]}) The same on ImageNet, published; checkpoints are from their "
-        f"README. {flat_note(fits, CELL)}The claim, that half of the width "
-        f"costs little and a quarter much more, and that narrow beats shallow at about equal cost{same}, "
-        f"{HELD[found.state]} (Student's 95 % intervals, variance over seeds pooled over networks): {found.sentence}. "
-        f"{resnet}"
+        "Half of its width costs a MobileNet little accuracy, a quarter much more, and narrow beats shallow at about "
+        f"equal cost (Howard et al. 2017): the claim {HELD[found.state]}. Tasks: {facts(fits)}. ({above}, {below}) "
+        f"Mean and range over {seeds_note(fits, labelled(table, cells), CELL)}. {flat_note(fits, CELL)}On the {task} "
+        f"task MobileNet loses {_lost(first)} to half, {_lost(second)} to a quarter, and at 3/4{same} gains "
+        f"{points(narrow_or_shallow(fits, task))} over the shallow one (Student's 95 %, pooled variance); published, "
+        f"as recalled, are {_on_imagenet(published)}. {_gap(fits, task)}"
     )
 
 

@@ -43,6 +43,14 @@ def drawing(table, *, scale="smoke"):
     return figure, drawn
 
 
+def test_the_line_of_chance_says_so():
+    axes = plt.figure().subplots()
+    plotting.chance_line(axes, 0.125)
+    (line,), (word,) = axes.lines, axes.texts
+    assert (line.get_ydata()[0], line.get_linestyle()) == (0.125, ":")
+    assert (word.get_text(), word.xy) == ("chance", (1, 0.125))
+
+
 def test_saved_files(tmp_path):
     figure, drawn = drawing(fits())
     made = plotting.save(figure, tmp_path / "new", "claim", drawn, " A caption. ", "{}\n")
