@@ -8,8 +8,9 @@ Tested:   smooth networks err by at most 1.05 times what is promised; for the mo
           deepest trained ReLU networks have a smaller error than those with one hidden layer, by the 95 % interval of
           the quotient of geometric means over seeds; no trained network lies under its floor.
 Decided:  proven, measured
-Certain:  proven: the count of 2^n, for smooth units and errors that vanish near 0, which says nothing about ReLU
-          networks on the cube; floors there, for every weight. Measured: how far training follows, at few seeds.
+Certain:  proven: the count of 2^n, for smooth units of which no Taylor coefficient is 0 and errors that vanish near 0,
+          which says nothing about ReLU networks on the cube; floors there, for every weight, from affine pieces on a
+          line and, below width n, from a direction not seen. Measured: how far training follows, at few seeds.
 Command:  python experiments/products.py                            (smoke: --scale smoke, seconds)
 Time:     about 20 seconds on 2 cores at laptop scale; --scale paper is made for a GPU.
 Result:   results/<scale>/products.csv, a row a fit, exact where n = 2; .floor.csv, a row a number of factors, depth and

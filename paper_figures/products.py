@@ -112,14 +112,16 @@ def _units(axes: Axes, needed: pd.DataFrame) -> None:
 
 
 def _floats(axes: Axes, smooth: pd.DataFrame) -> None:
+    """Colours are those of (a): one layer or a tree; markers tell the number of factors."""
     for index, count in enumerate(sorted(smooth["num_factors"].unique().tolist())):
-        for kind, face in (("shallow", None), ("tree", "white")):
+        for kind, name in (("shallow", "1 layer"), ("tree", "tree")):
             rows = smooth[(smooth["num_factors"] == count) & (smooth["kind"] == kind)].sort_values("scale")
             if count == 2 and kind == "tree":
                 continue  # the same network
-            look = {**series(index), "markerfacecolor": face, "linestyle": CONSTRUCTION["linestyle"]}
-            name = f"$n={count}$" if count == 2 else f"$n={count}$, {'tree' if face else '1 layer'}"
-            axes.plot(rows["scale"], rows["measured"], label=name, **{**look, "linewidth": 0.8})
+            color = series(2 if kind == "tree" else 0)["color"]
+            look = {"color": color, "marker": series(index)["marker"], "linestyle": CONSTRUCTION["linestyle"]}
+            label = f"$n={count}$" if count == 2 else f"$n={count}$, {name}"
+            axes.plot(rows["scale"], rows["measured"], label=label, **{**look, "linewidth": 0.8})
     axes.set(xscale="log", yscale="log", xlabel=r"scale $\lambda$ of the weights", ylabel="sup error in float64")
     axes.set(ylim=(1e-9, 1e2), title=r"(b) smooth: $\lambda^2$, then roundoff ($\lambda^{-n}$ in 1 layer)")
     axes.legend(loc="lower right", fontsize=7)
@@ -204,7 +206,7 @@ def _depth_gain(fits: pd.DataFrame) -> tuple[int, int, Interval]:
 
 def _told(gain: Interval) -> str:
     """A factor in words, with its interval where several seeds give one."""
-    return f"{gain.value:.2g}" + f" [{gain.low:.2g}, {gain.high:.2g}]" * bool(np.isfinite(gain.low))
+    return f"{gain.value:.2g}" + f" [{gain.low:.2g}, {gain.high:.2g}] (95 %)" * bool(np.isfinite(gain.low))
 
 
 def verdict(
@@ -256,22 +258,17 @@ def caption(
     known = finished(fits[fits["explicit"].notna()])
     behind = known[known["relative"] > known["explicit"]]
     lost, cells = len(fits) - len(finished(fits)), fits.groupby(CELL).size()
-    rates = ", ".join(f"{rate:g}" for rate in sorted(table["learning_rate"].unique()))
     held = HELD[verdict(table, floor, network, smooth, needed).state]
     return (
-        f"x_1 ... x_n. The claim {held}. (a) For arbitrarily small errors near 0 (Rolnick and Tegmark 2018, as "
-        "recalled) one hidden layer needs 2^n units if no Taylor coefficient of the activation is 0; a tree takes "
-        f"4 (n - 1): for n = {last['num_factors']:.0f}, {shallow_floor(last['num_factors']):.0f} against "
-        f"{last['smooth_tree']:.0f}. ReLU: explicit, for a sup error of 0.01 on the cube. (b) Exponential units, "
-        f"measured: the 2^n units of n = {most} get no further than {shallow:.1e}, as their weights grow like "
-        f"scale^-n; the tree gets to {tree:.1e}. (c) ReLU networks on [-1, 1]^n, of which 2^n says nothing: squared "
-        "error over the variance. Floors are from affine pieces on a line and, below width n, from a direction not "
-        f"seen (drawn above {SMALLEST:g}); {checked}. (d) For n = {count} at width {widest} more layers divide the "
-        f"trained error by {gain.value:.2g}; {len(behind)} of {len(known)} trained networks stay above an explicit one of "
-        "their size, an optimisation gap. Markers in (c) and (d): median and range of "
-        f"n = {cells.min()} initialisations"
-        f"{f' ({lost} of {len(fits)} fits failed or diverged)' if lost else ''}, {table['num_steps'].max()} steps of "
-        f"Adam, rate of {rates} by training loss; errors for two factors are exact."
+        "For errors that vanish near 0 a product of n numbers takes 2^n smooth units in one hidden layer, 4 (n - 1) in "
+        f"a tree (Rolnick and Tegmark 2018, as recalled), and depth helps ReLU too: the claim {held}. (a) For n = "
+        f"{last['num_factors']:.0f}, {shallow_floor(last['num_factors']):.0f} against {last['smooth_tree']:.0f} units; "
+        f"ReLU: for sup error 0.01 on the cube. (b) Exponential units: for n = {most} one layer gets to {shallow:.1e}, "
+        f"a tree to {tree:.1e}. (c, d) ReLU networks on [-1, 1]^n, of which 2^n says nothing: squared error over the "
+        f"variance, median and range of n = {cells.min()} seeds, {table['num_steps'].max()} steps of Adam (rate by "
+        f"training loss{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}). More layers divide the "
+        f"trained error by {_told(gain)} for n = {count} at width {widest}; {checked}; {len(behind)} of {len(known)} "
+        "stay above an explicit one of their size, an optimisation gap."
     )
 
 

@@ -19,7 +19,7 @@ from widththeory.verdicts import Verdict, floor_check
 CELL = ["target.num_folds", "depth", "width"]
 NORMS = ("l1", "l2", "sup")
 ROUNDING = 1e-9  # relative; errors of fits are exact up to some 1e-12, floors are rounded down
-REACHED = 0.5  # the relative error that a width is asked for
+REACHED = 0.5  # the relative squared error that a width is asked for
 LETTERS = "abcdefgh"
 LAYER_NAMES = ("1 layer", "2 layers", "3 layers", "$k$ layers")
 LAYERS = (0, 1, 2, 4)  # of `series`; the colour of 3 is that of explicit networks
@@ -27,7 +27,7 @@ UNREACHED = r"$\uparrow$"
 
 
 def drawn(table: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
-    """The chosen fits: relative squared L2 error, exact, beside the floor and the explicit network of their size."""
+    """The chosen fits: relative squared error, exact, beside the floor and the explicit network of their size."""
     return compared(select_learning_rate(table, by=CELL), floor)
 
 
@@ -81,7 +81,7 @@ def figure(table: pd.DataFrame, floor: pd.DataFrame) -> Figure:
     panels: Any = above.subplots(1, len(depths), sharey=True, squeeze=False)[0]
     for letter, axes, depth in zip(LETTERS, panels, depths, strict=False):
         _errors(axes, fits, floor, folds, depth, letter)
-    panels[0].set_ylabel("relative squared $L_2$ error")
+    panels[0].set_ylabel("relative squared error")
     above.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=7.5)
     letters = LETTERS[len(depths) :]
     left, right = below.subplots(1, 2)
@@ -162,7 +162,7 @@ def _needed(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, letter: str) ->
             axes.annotate(f"$k$ layers: {explicit.iloc[-1]:.0f}", place, (0, -4), color=look["color"], **style)
     for at, color in missing:
         axes.plot(at, 1.7 * top, marker=UNREACHED, color=color, linestyle="none", markersize=7)
-    axes.set(yscale="log", xlabel="folds $k$", ylabel="width for relative error 1/2", ylim=(1.2, 2.6 * top))
+    axes.set(yscale="log", xlabel="folds $k$", ylabel="width for relative squared error 1/2", ylim=(1.2, 2.6 * top))
     number_ticks(axes.yaxis, [2**power for power in range(1, 12) if 2**power <= 1.02 * top])
     number_ticks(axes.xaxis, sorted(floor["num_folds"].unique().tolist()))
     axes.set_title(f"({letter}) width that floor, explicit weights, training ask")
@@ -181,7 +181,7 @@ def _gap(axes: Axes, fits: pd.DataFrame, letter: str) -> None:
         size = 1.5 + 1.1 * np.log2(rows["width"])
         axes.scatter(place, rows["relative"], s=size**2 / 2, alpha=0.6, linewidths=0, **_layer_look(index))
     counts = sorted(fits["target.num_folds"].unique().tolist())
-    axes.set(ylim=(-0.04, 1.12), xlabel="folds $k$", ylabel="relative squared $L_2$ error")
+    axes.set(ylim=(-0.04, 1.12), xlabel="folds $k$", ylabel="relative squared error")
     axes.set_xlim(counts[0] - 0.5, counts[-1] + 0.5)
     number_ticks(axes.xaxis, counts)
     axes.set_title(f"({letter}) trained, where an exact network has that size")
@@ -195,12 +195,12 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame) -> Verdict:
     measured = _floored(table, floor)
     under, growth, last, needed = under_floor(measured), *_growth(floor)
     least, reached, explicit = None, None, None
-    quantity = "relative squared L2 error with one hidden layer; no size with a positive floor was fitted"
+    quantity = "relative squared error with one hidden layer; no size with a positive floor was fitted"
     if len(one):
         widest = one[one["width"] == one["width"].max()]
         best = widest.loc[widest["relative"].idxmin()]
         least, reached, explicit = best["l2_floor"], best["relative"], best["explicit"]
-        quantity = f"relative squared L2 error for {folds} folds, one hidden layer of width {best['width']}"
+        quantity = f"relative squared error for {folds} folds, one hidden layer of width {best['width']}"
     told = (
         f"the width that the floor asks of one layer grows by {growth:.2f} times a fold, to {needed:.0f} at {last} "
         f"folds, where {last} layers need width 2"
@@ -228,7 +228,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame) -> str:
     measured = _floored(table, floor)
     under, growth, last, needed = under_floor(measured), *_growth(floor)
     checked = (
-        f"none of {len(measured)} trained networks with a positive floor lies under it, in L1, L2 or sup"
+        f"none of {len(measured)} trained networks with a positive floor lies under it in L2, L1 or sup"
         if under.empty
         else f"{len(under)} of {len(measured)} trained networks lie under their floor, which is a defect"
     )
@@ -237,21 +237,19 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame) -> str:
     lost, cells = len(fits) - len(finished(fits)), fits.groupby(CELL).size()
     rates = ", ".join(f"{rate:g}" for rate in sorted(table["learning_rate"].unique()))
     held = "holds" if verdict(table, floor).state == "held" else "does not hold"
-    folds = telling_folds(fits)
-    depths = [f"{depth}" for depth in _shown_depths(fits, folds)]
-    panels, width, gaps_letter = LETTERS[: len(depths)], LETTERS[len(depths)], LETTERS[len(depths) + 1]
+    count = len(_shown_depths(fits, telling_folds(fits)))
+    panels = f"(a-{LETTERS[count - 1]})" if count > 1 else "(a)"
+    width, gaps_letter = LETTERS[count : count + 2]
     return (
-        f"Sawtooth h^k with 2^(k-1) teeth (Telgarsky 2016). ({', '.join(panels)}) Squared L2 error over the variance "
-        f"for k = {folds} and {', '.join(depths)} hidden layers. Grey, under the floor: no network of that size, any "
-        "weights (best piecewise-affine approximation, certified); dashes: explicit weights, star where best; markers: "
-        f"trained, median and range of n = {cells.min()} initialisations, {table['num_steps'].max()} steps of Adam "
-        f"(rate of {rates} by training loss) and L-BFGS"
-        f"{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. ({width}) Width from which on at most "
-        "half of the variance is left: by the floor, by explicit weights, in the median of trained networks; arrows: "
-        f"at no width tried, up to {fits['width'].max()}. ({gaps_letter}) Trained networks whose size has exact "
-        f"weights, larger for wider: all error is an optimisation gap, and {len(missed)} of {len(gap)} leave more "
-        f"than half of the variance. The separation {held}: the floor's width for one layer grows by {growth:.2f} "
-        f"times a fold, to {needed:.0f} at k = {last}, where k layers need 2; {checked}."
+        "A sawtooth of k folds needs a width exponential in k in few layers, and width 2 in k layers (Telgarsky 2016): "
+        f"the claim {held}. {panels} Squared error over the variance; grey: excluded by the floor; markers: median and "
+        f"range of n = {cells.min()} seeds, {table['num_steps'].max()} steps of Adam (rate of {rates} by training "
+        f"loss), then L-BFGS{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. ({width}) Least "
+        "width from which on at most half of the variance is left (trained: in the median), tried up to "
+        f"{fits['width'].max()}. ({gaps_letter}) One marker a trained network, larger for wider: all its error is "
+        f"optimisation gap, and {len(missed)} of {len(gap)} leave more than half. The floor's width for one layer "
+        f"grows by {growth:.2f} times a fold, to {needed:.0f} at k = {last}; {checked}. The count of pieces behind the "
+        "floors is as recalled."
     )
 
 

@@ -192,13 +192,12 @@ def test_under_floor_allows_for_the_measurement():
 def test_the_caption_counts():
     tables = FAKE.tables(2)
     caption = FIGURE.caption(*(tables[part] for part in ("", "floor", "network", "smooth", "needed")))
-    assert all(f"({letter}) " in caption for letter in "abcd")
-    assert "The claim holds." in caption
-    assert "for n = 16, 65536 against 60." in caption
-    assert "For n = 4 at width 32 more layers divide the trained error by 3;" in caption  # 1 / depth
+    assert all(f"({letters}) " in caption for letters in ("a", "b", "c, d"))
+    assert "the claim holds." in caption
+    assert "For n = 16, 65536 against 60 units" in caption
+    assert "More layers divide the trained error by 3 [2.4, 3.7] (95 %) for n = 4 at width 32;" in caption  # 1 / depth
     # n = 8: scale 0.1 leaves 8 / 600 and roundoff 1e-8, the tree goes on to 8e-6 / 6
-    assert "the 2^n units of n = 8 get no further than 1.3e-02" in caption
-    assert "the tree gets to 1.3e-06" in caption
+    assert "for n = 8 one layer gets to 1.3e-02, a tree to 1.3e-06" in caption
 
 
 def test_the_verdict_and_the_first_panel_say_what_is_proven_of_smooth_units():

@@ -67,10 +67,10 @@ def test_the_gap_is_that_of_trained_over_explicit():
     fits = FIGURE.drawn(tables[""], tables["floor"])
     np.testing.assert_allclose(fits["gap"], fits["width"] * 1.01, rtol=1e-12)
     caption = FIGURE.caption(tables[""], tables["floor"], tables["network"])
-    assert "is 3 (width 3, 1 layer) to 16 (width 16, 1 layer), an optimisation gap that grows with width." in caption
+    assert "in the median from 3 (width 3, 1 layer) to 16 (width 16, 1 layer), grows with width." in caption
     # Four layers: 4^-5; 1 / (8 (w + 1)^2) is that at w + 1 = sqrt(128) = 11.3.
-    assert "with 46 parameters 9.8e-04, not yet under every network with one layer of 16 units" in caption
-    assert "one layer needs 11 at least" in caption
+    assert "With 46 parameters explicit networks of width 3 have 9.8e-04, not yet less than the floor of one" in caption
+    assert "one layer needs at least 11 for as little" in caption
 
 
 def test_solid_lines_are_floors():
