@@ -7,8 +7,9 @@ Tested:   for ReLU networks the bounds meet in L^p of the cube and of R^n for ev
           for every pair in uniform approximation by leaky ReLU, ReLU or tanh; no lower bound exceeds an upper one, and
           explicit networks of the least width keep their guarantee.
 Decided:  proven, computed
-Certain:  proven: a table of theorems of the papers cited, some as recalled. Computed: the errors of the explicit
-          networks.
+Certain:  proven: a table of theorems of the papers cited, some as recalled, with the source of each bound; for GELU,
+          which is not monotone, that for L^p asks for dimensions of at least 3 in sum. Computed: the errors of the
+          explicit networks.
 Command:  python experiments/minimum_width_atlas.py                    (smoke: --scale smoke, seconds)
 Time:     a few seconds at smoke and laptop scale, some minutes at paper scale; nothing is fitted.
 Result:   results/<scale>/minimum_width_atlas.csv, both bounds with their sources for each space, activation and pair of

@@ -155,18 +155,16 @@ def caption(table: pd.DataFrame, regions: pd.DataFrame, faces: pd.DataFrame) -> 
     lost = len(table) - len(finished(table))
     fewer = f" ({lost} of {len(table)} fits failed or diverged)" if lost else ""
     return (
-        "What depth folds (Montufar et al. 2014): linear regions, counted exactly on the square that is shown, [0, 1]^2"
-        f" for explicit networks, [-1, 1]^2 for others. (a, b, c) A shallow network, 2-{shallow['widths']}-1 with "
-        f"{shallow['num_params']} parameters. (d, e, f) A deep one, 2-{deep['widths']}-1 with {deep['num_params']}. "
-        f"(g) One marker a network, n = {seeds} initialisations, before and after {table['num_steps'].max()} steps of "
-        f"Adam on cos(pi x) cos(pi y){fewer}. Dash-dotted: no weights have more (Serra et al. 2018, as recalled); star "
-        "and dashes: explicit weights; dotted: N^2 / 2 for N neurons, the order of a bound from above on the mean at "
-        "initialisation, proven for other laws, constant unknown (Hanin and Rolnick 2019, NeurIPS). The explicit deep "
-        f"network has {deep['linear_regions']:,} regions, a shallow one at most {shallow['most']:,.0f}. Medians: "
-        f"initialised {middle['deep', 'initialised']:,.0f} deep, {middle['shallow', 'initialised']:,.0f} shallow; "
-        f"trained {middle['deep', 'trained']:,.0f} deep, {middle['shallow', 'trained']:,.0f} shallow. That depth can "
-        "fold more than any shallow network of as many parameters, and initialised and trained ones in the median do "
-        f"not, {answer}."
+        "Of as many parameters a deep network can have more linear regions than any shallow one (Montufar et al. "
+        f"2014), and initialised and trained ones in the median do not: the claim {answer}. (a-c) "
+        f"2-{shallow['widths']}-1 with {shallow['num_params']} parameters, (d-f) 2-{deep['widths']}-1 with "
+        f"{deep['num_params']}, on [0, 1]^2 where explicit, else on [-1, 1]^2; all counts are exact. (g) One marker a "
+        f"network, n = {seeds} seeds, before and after {table['num_steps'].max()} steps of Adam on cos(pi x) cos(pi "
+        f"y){fewer}. Dash-dotted: no weights have more (Serra et al. 2018, as recalled); dotted: the order of a bound "
+        "on the mean at initialisation, constant unknown, for other laws (Hanin and Rolnick 2019). The explicit deep "
+        f"network has {deep['linear_regions']:,} regions, a shallow one at most {shallow['most']:,.0f}; medians are "
+        f"{middle['deep', 'initialised']:,.0f} deep and {middle['shallow', 'initialised']:,.0f} shallow as "
+        f"initialised, {middle['deep', 'trained']:,.0f} and {middle['shallow', 'trained']:,.0f} trained."
     )
 
 

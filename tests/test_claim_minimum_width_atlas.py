@@ -125,8 +125,8 @@ def test_the_caption_counts_and_accuses():
     tables = FAKE.tables(2)
     whole = FIGURE.caption(tables[""], tables["networks"])
     assert "(a) 16, (b) 16, (c) 4" in whole
-    assert "is not, follows" in whole
-    assert "all 24 explicit networks keep their guarantee" in whole
+    assert "the claim holds" in whole
+    assert "its proven bound, which all 24 explicit networks keep" in whole
     assert "statements disagree at (2, 2)" in whole
     assert "defect" not in whole
 
@@ -135,27 +135,10 @@ def test_the_caption_counts_and_accuses():
     assert "1 lower bounds exceed an upper one, which is a defect" in FIGURE.caption(crossed, tables["networks"])
     broken = tables["networks"].copy()
     broken.loc[0, "l2_error"] = 3 * broken.loc[0, "l2_bound"]
-    assert "1 of 24 explicit networks break their guarantee, which is a defect" in FIGURE.caption(tables[""], broken)
-
-
-def test_sources_are_named_as_in_the_bibliography():
-    named = FIGURE.cited({"cai2023", "haninsellke2017", "kimminpark2024", "park2021", "hwang2025", "hwang2025c"})
-    assert list(named.values()) == [
-        "Cai 2023",
-        "Hanin, Sellke 2017",
-        "Hwang 2025a",
-        "Hwang 2025b",
-        "Kim, Min, Park 2024",
-        "Park et al. 2021",
-    ]
-    assert FIGURE.cited({"hwang2025c"}) == {"hwang2025c": "Hwang 2025"}
-    with pytest.raises(KeyError, match="nobody1900"):
-        FIGURE.cited({"nobody1900"})
-    tables = FAKE.tables(1)
-    assert "Best bounds from Cai 2023 (all); Lu et al. 2017 (all); as" in FIGURE.caption(tables[""], tables["networks"])
+    assert "1 of 24 explicit networks break, which is a defect" in FIGURE.caption(tables[""], broken)
 
 
 def test_the_verdict_can_fail():
     tables = FAKE.tables(1)
     settled = tables[""].assign(upper=tables[""]["lower"], status="tight")
-    assert "is not, does not follow" in FIGURE.caption(settled, tables["networks"])
+    assert "the claim does not hold" in FIGURE.caption(settled, tables["networks"])
