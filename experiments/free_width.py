@@ -1,8 +1,9 @@
 """Width that comes cheap: does CReLU with half of the channels lose nothing, do DenseNets beat plain networks?
 
 Chapter:  how to use width well, 4
-Source:   Shang, Sohn, Almeida, Lee 2016 (CReLU with half of the channels); Huang, Liu, van der Maaten, Weinberger 2017
-          (DenseNet, growth rate; numbers from their README).
+Source:   Shang, Sohn, Almeida, Lee 2016 (CReLU with half of the channels in each layer, which halves multiply-adds and
+          parameters of all but the last); Huang, Liu, van der Maaten, Weinberger 2017 (DenseNet, growth rate; numbers
+          from their README, with augmentation).
 Tested:   on the hard task CReLU with half of the channels loses under 2 points at every width, and every DenseNet that
           has a plain network of as many multiply-adds beats it, by 95 % intervals over seeds; open while an interval
           allows both.

@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from widththeory import command
 from widththeory.estimates import Interval, finished, select_learning_rate
 from widththeory.image_tasks import (
-    HELD,
+    ANSWERS,
     accuracies,
     answer,
     contrast,
@@ -98,7 +98,9 @@ def _task(axes: Axes, found: pd.DataFrame, cost: str) -> None:
                 f"{count} of {cells}", (x, y), xytext=(0, 4), textcoords="offset points", fontsize=7, ha="center"
             )
     if len(found):
-        axes.axhline(found["chance"].iloc[0], color="0.5", linewidth=0.8, linestyle=":")
+        chance, across = found["chance"].iloc[0], axes.get_yaxis_transform()
+        axes.axhline(chance, color="0.5", linewidth=0.8, linestyle=":")
+        axes.text(0.99, chance, "chance", transform=across, ha="right", va="bottom", fontsize=7)
         axes.set_ylim(0, min(1.05, 1.2 * found["max"].max()))
     _log(axes.xaxis)
 
@@ -151,8 +153,8 @@ def _gains(axes: Axes, fits: pd.DataFrame) -> None:
             )
         axes.plot([], [], fillstyle=fill, label=f"{task} task", **look)
     axes.axhline(0, color="0.5", linewidth=0.8)
-    axes.axhline(-100 * ENOUGH, color="0.5", linewidth=0.8, linestyle="--", zorder=0)
-    axes.set(xscale="log", xlabel="width multiplier of the ReLU network", ylabel="gain, points")
+    axes.axhline(-100 * ENOUGH, color="0.5", linewidth=0.8, linestyle="-.", zorder=0)
+    axes.set(xscale="log", xlabel="width multiplier of the ReLU network", ylabel="gain in test accuracy, points")
     number_ticks(axes.xaxis, sizes)
     axes.margins(x=0.15)
     low, high = axes.get_ylim()
@@ -172,8 +174,9 @@ def _published(axes: Axes, published: pd.DataFrame) -> None:
     for family in FAMILIES:
         rows = published[published["family"] == family].sort_values("num_params")
         look = series(FAMILIES[family])
-        axes.errorbar(rows["num_params"], rows["error"], rows["error_sd"].fillna(0), elinewidth=0.8, capsize=2, **look)
-    axes.set(xscale="log", xlabel="million parameters", ylabel="error, %", ylim=(0, 11.5))
+        accuracy, spread = 1 - rows["error"] / 100, rows["error_sd"].fillna(0) / 100
+        axes.errorbar(rows["num_params"], accuracy, spread, elinewidth=0.8, capsize=2, **look)
+    axes.set(xscale="log", xlabel="million parameters", ylabel="test accuracy")
     number_ticks(axes.xaxis, (0.5, 1, 2, 5, 10, 20))
 
 
@@ -221,25 +224,28 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
 
 
 def caption(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -> str:
-    """What is drawn, how many fits, and whether the claim held, computed from the tables."""
-    fits, found = drawn(table, cells), verdict(table, cells)
-    known = published.set_index(["family", "variant"])
-    relu, crelu = known.loc[("ReLU", "baseline")], known.loc[("CReLU", "half the channels")]
+    """What is drawn, how many fits, and what became of both parts of the question, computed from the tables."""
+    fits = drawn(table, cells)
     letters = "abcdefghij"[: 2 * (fits["task"].nunique() - len(flat(fits, CELL))) + 2]
-    left, right = (", ".join(f"({letter})" for letter in letters[start:-2:2]) for start in (0, 1))
+    above = ", ".join(f"({letter})" for letter in letters[:-2])
+    crelu, dense = (ANSWERS[state] for state in answers(fits))
+    task, told = telling(fits), []
+    for found, name, of in (
+        (halved(fits, task), "CReLU changes accuracy", "width"),
+        (over_plain(fits, task), "a DenseNet, over a plain network of equal work, changes it", "growth rate"),
+    ):
+        known = {size: one for size, one in found.items() if np.isfinite(one.value)}
+        if known:
+            worst = min(known, key=lambda size: known[size].value)
+            told.append(f"{name} by {points(known[worst])} at {of} {worst:g}")
     return (
-        "A plain network (allconv6) with ReLU, the same with CReLU and half of the channels in each layer, which "
-        "halves multiply-adds and parameters of all but the last, and DenseNets of rising growth rate. Tasks: "
-        f"{facts(fits)}. Accuracy against {left} multiply-adds and {right} parameters: mean and range over "
-        f"{seeds_note(fits, labelled(table, cells), CELL)}; dotted: chance. ({letters[-2]}) Gain of CReLU, Student's "
-        f"95 % interval, variance over seeds pooled over networks{fills_note(fits)}; dashed: {100 * ENOUGH:.0f} points "
-        f"lost. {flat_note(fits, CELL, where=f'drawn in ({letters[-2]}) alone')}"
-        f"({letters[-1]}) Published: CReLU with half the channels "
-        f"{crelu['error']:.2f} +- {crelu['error_sd']:.2f} % error at {crelu['num_params']:g} million parameters, ReLU "
-        f"{relu['error']:.2f} +- {relu['error_sd']:.2f} % at {relu['num_params']:g} (Shang et al. 2016); DenseNets "
-        f"with augmentation, from their README. The claim, that CReLU loses nothing (under {100 * ENOUGH:.0f} points) "
-        f"at half of the cost, and that a DenseNet beats a plain network of equal work, {HELD[found.state]}: "
-        f"{found.sentence}."
+        f"CReLU with half of the channels costs half and loses nothing (under {100 * ENOUGH:.0f} points; Shang et al. "
+        f"2016): {crelu}; a DenseNet beats a plain network of equal work (Huang et al. 2017): {dense}. {above} Mean "
+        f"and range over {seeds_note(fits, labelled(table, cells), CELL)}. ({letters[-2]}) Mean with Student's 95 % "
+        f"interval, variance over seeds pooled over networks{fills_note(fits)}. "
+        f"{flat_note(fits, CELL, where=f'drawn in ({letters[-2]}) alone')}({letters[-1]}) From the two papers; "
+        f"DenseNets with augmentation. On the {task} task, at worst, {', '.join(told) or 'nothing can be compared'}. "
+        f"Other data may differ. Tasks: {facts(fits)}."
     )
 
 

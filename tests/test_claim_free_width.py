@@ -88,8 +88,13 @@ def test_a_densenet_is_compared_by_an_interval():
     assert FIGURE.verdict(fits, cells).state == "open"  # the means are as before
 
 
-def test_the_first_layer_is_halved_too():
-    assert "of all but the last, and DenseNets" in FIGURE.caption(*FAKE.tables(2).values())
+def test_published_errors_are_drawn_as_accuracies():
+    """So that up is better in every panel."""
+    tables = FAKE.tables(1)
+    panel = FIGURE.figure(*tables.values()).axes[-1]
+    drawn = sorted(float(y) for bar in panel.containers for y in bar.lines[0].get_ydata())
+    assert drawn == pytest.approx(sorted(1 - tables["published"]["error"] / 100), rel=1e-12)  # rounding
+    assert panel.get_ylabel() == "test accuracy"
 
 
 def test_verdict_and_caption_of_the_formula():
@@ -99,7 +104,10 @@ def test_verdict_and_caption_of_the_formula():
     assert "+1.0 points [+0.7, +1.3] at width 1," in found.sentence
     assert found.best_fit == pytest.approx(1 - (0.61 + 0.004))
     caption = FIGURE.caption(*tables.values())
-    assert "9.44 +- 0.09 % error at 0.7 million parameters, ReLU 10.20 +- 0.09 % at 1.4" in caption
+    assert (
+        "Shang et al. 2016): yes; a DenseNet beats a plain network of equal work (Huang et al. 2017): yes. " in caption
+    )
+    assert "CReLU changes accuracy by +1.0 points [+0.7, +1.3] at width " in caption
     assert set(FIGURE.drawn(tables[""], tables["cells"])["learning_rate"]) == {0.05}
 
 
@@ -133,4 +141,4 @@ def test_a_task_on_which_all_networks_are_as_good_has_a_sentence_and_no_panels()
     assert titles == ["(a) hard task", "(b) hard task", "(c) CReLU less ReLU", "(d) CIFAR-10, published"]
     caption = FIGURE.caption(*tables.values())
     assert "On the easy task, drawn in (c) alone, all networks reach 98.2 %." in caption
-    assert all(f"({letter}) " in caption for letter in "abcd")
+    assert all(f"({letter})" in caption for letter in "abcd")
