@@ -125,7 +125,14 @@ def _points(axes: Axes, fits: pd.DataFrame, metric: str) -> None:
 
 def _references(axes: Axes, fits: pd.DataFrame) -> None:
     patch = int(fits["patch"].iloc[0])
-    axes.axvline(patch, color="black", linewidth=0.9, linestyle="--", zorder=0, label=f"{patch} numbers a patch")
+    axes.axvline(
+        patch,
+        color="black",
+        linewidth=0.9,
+        linestyle=(0, (3, 1, 1, 1, 1, 1)),
+        zorder=0,
+        label=f"{patch} numbers a patch",
+    )
     said = f"{2 * patch}, least for an injective ReLU"
     axes.axvline(2 * patch, color="black", linewidth=0.9, linestyle=":", zorder=0, label=said)
     axes.set_xscale("log")
@@ -177,7 +184,7 @@ def told(found: Interval) -> str:
     if not np.isfinite(found.value):
         return "unknown (nothing measured)"
     if not np.isfinite(found.low):
-        return f"{found.value:.0f} (no interval: n = {found.n})"
+        return f"{found.value:.0f} (n = {found.n})"
     return f"{found.value:.0f} [{found.low:.0f}, {found.high:.0f}]"
 
 
@@ -202,7 +209,8 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
         "held" if below and later else "not held" if above or earlier else "open",
         f"accuracy saturates at {told(found[easy])} filters on the {easy} task and at {told(found[hard])} on the "
         f"{hard} one, of {', '.join(map(str, sorted(fits['width'].unique())))} tried; cross-entropy at "
-        f"{told(losses[easy])} and {told(losses[hard])}",
+        f"{told(losses[easy])} and {told(losses[hard])}"
+        f"{''.join(_gain(fits, name) for name in tasks(fits) if name not in flat(fits, CELL))}",
         f"test error on the {hard} task with the widest first layer, mean over seeds ({accuracies(fits, 'width')})",
         floor=None,
         best_fit=None if widest.empty else float(1 - widest.mean()),
@@ -219,9 +227,9 @@ def _gain(fits: pd.DataFrame, name: str) -> str:
         return ""
     first, last = good.iloc[0], good.iloc[-1]
     return (
-        f" On the {name} task accuracy goes from {100 * first['test_accuracy']:.1f} % with {good.index[0]} filters to "
+        f"; on the {name} task accuracy goes from {100 * first['test_accuracy']:.1f} % with {good.index[0]} filters to "
         f"{100 * last['test_accuracy']:.1f} % with {good.index[-1]}, cross-entropy from {first['test_loss']:.3g} to "
-        f"{last['test_loss']:.3g}, for {last['multiply_adds'] / first['multiply_adds']:.1f} times the multiply-adds."
+        f"{last['test_loss']:.3g}, for {last['multiply_adds'] / first['multiply_adds']:.1f} times the multiply-adds"
     )
 
 
@@ -229,22 +237,25 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame) -> str:
     """What is fixed, what is drawn, how many fits, where each task saturates, and whether the claim held."""
     fits, found = drawn(table, cells), verdict(table, cells)
     letters = "abcdef"[: 2 * (fits["task"].nunique() - len(flat(fits, CELL)))]
-    left, right = (", ".join(f"({letter})" for letter in letters[start::2]) for start in (0, 1))
-    patch = int(fits["patch"].iloc[0])
-    classics = ", ".join(f"{width} {name}" for width, name in CLASSICS.items())
+    own = fits[fits["activation"] == fits["activation"].max()]
+    pair, ends = tasks(fits)[:2], []
+    for name in (name for name in tasks(fits) if name not in flat(fits, CELL)):
+        means = 100 * finished(own[own["task"] == name]).groupby("width")["test_accuracy"].mean()
+        if len(means):
+            ends.append(f"from {means.iloc[0]:.1f} to {means.iloc[-1]:.1f} % on the {name} task")
+    accuracy, loss = (
+        " and ".join(told(saturation(own[own["task"] == name], metric)) for name in pair) for metric in ENOUGH
+    )
     return (
-        "allconv6 networks in which only the number of 3x3 filters of the first layer changes. Tasks: "
-        f"{facts(fits)}. {left} Test accuracy, with classic first layers over the axes ({classics}, as recalled). "
-        f"{right} Test cross-entropy, with the cost over the axes. No axis begins at 0. Points: mean and range over "
-        f"{seeds_note(fits, labelled(table, cells), CELL)}. "
-        f"Dashed: the {patch} numbers of a patch; fewer filters lose some linearly, as many can keep all under CReLU. "
-        f"Dotted: the {2 * patch} that injectivity takes under ReLU (Puthawala et al. 2022, as recalled). Shaded: 95 % "
-        f"interval of the least width from which on the mean stays within {100 * ENOUGH['test_accuracy']:.0f} point "
-        f"({ENOUGH['test_loss']:g} nats) of the widest one's, by Student's intervals, variance over seeds pooled over "
-        f"widths. {flat_note(fits, CELL, reached='accuracy is {} % at every width')}The claim, that the easy task "
-        f"saturates below {min(CLASSICS)} filters and the hard one later, but below {max(CLASSICS)}, "
-        f"{HELD[found.state]}: {found.sentence}."
-        f"{''.join(_gain(fits, name) for name in tasks(fits) if name not in flat(fits, CELL))}"
+        f"Accuracy saturates below {min(CLASSICS)} first-layer filters on an easy task, later but below "
+        f"{max(CLASSICS)} on a hard one (Krizhevsky et al. 2012): the claim {HELD[found.state]}. "
+        f"{', '.join(f'({letter})' for letter in letters)} Mean and range over "
+        f"{seeds_note(fits, labelled(table, cells), CELL)}. Shaded: 95 % interval of the least width from which on the "
+        f"mean stays within {100 * ENOUGH['test_accuracy']:.0f} point ({ENOUGH['test_loss']:g} nats) of the widest "
+        "one's, by Student's, variance pooled over widths. "
+        f"{flat_note(fits, CELL, reached='accuracy is {} % at every width')}Saturation on the {' and the '.join(pair)} "
+        f"task: accuracy at {accuracy} filters, cross-entropy at {loss}; accuracy goes {', '.join(ends) or 'nowhere'}. "
+        f"The classics' widths and the {2 * int(fits['patch'].iloc[0])} are as recalled. Tasks: {facts(fits)}."
     )
 
 

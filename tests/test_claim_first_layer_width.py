@@ -120,7 +120,7 @@ def test_one_seed_has_no_interval():
     found = FIGURE.saturation(fits[fits["task"] == "hard"][lambda rows: rows["activation"] == "relu"])
     assert found.value == 32
     assert np.isnan(found.low)
-    assert FIGURE.told(found) == "32 (no interval: n = 1)"
+    assert FIGURE.told(found) == "32 (n = 1)"
 
 
 # --- the figure ------------------------------------------------------------------------------------------------------
@@ -133,9 +133,8 @@ def test_the_learning_rate_is_chosen_by_training_loss():
 def test_the_verdict():
     tables = FAKE.tables(3)
     assert FIGURE.verdict(tables[""], tables["cells"]).state == "held"
-    assert "saturates at 4 [4, 4] filters on the easy task and at 32 [32, 32]" in FIGURE.caption(
-        tables[""], tables["cells"]
-    )
+    said = FIGURE.verdict(tables[""], tables["cells"]).sentence
+    assert "saturates at 4 [4, 4] filters on the easy task and at 32 [32, 32]" in said
     fits = tables[""]
     wide = fits["key"].str.contains("easy-relu-(?:32|96)")
     better = fits.assign(test_accuracy=fits["test_accuracy"] + 0.05 * wide)
@@ -148,11 +147,14 @@ def test_the_verdict():
     assert FIGURE.verdict(alone[""], alone["cells"]).state == "open"
 
 
-def test_the_caption_says_gain_and_cost():
+def test_gain_and_cost_are_told():
     tables = FAKE.tables(3)
+    said = FIGURE.verdict(tables[""], tables["cells"]).sentence
+    assert "goes from 33.1 % with 2 filters to 45.1 % with 96" in said
+    assert "for 32.3 times the multiply-adds" in said  # 97 / 3
     caption = FIGURE.caption(tables[""], tables["cells"])
-    assert "goes from 33.1 % with 2 filters to 45.1 % with 96" in caption
-    assert "for 32.3 times the multiply-adds" in caption  # 97 / 3
+    assert "task: accuracy at 4 [4, 4] and 32 [32, 32] filters, cross-entropy at 4 [4, 4] and 32 [32, 32]; " in caption
+    assert ", from 33.1 to 45.1 % on the hard task. " in caption
     assert "n = 3 seeds" in caption
 
 
@@ -164,7 +166,7 @@ def test_a_task_on_which_width_does_not_matter_has_a_sentence_and_no_panels():
     titles = [axes.get_title() for axes in FIGURE.figure(tables[""], tables["cells"]).axes]
     assert titles == ["(a) hard task", "(b) hard task"]
     assert "On the easy task, not drawn, accuracy is 99.0 % at every width." in FIGURE.caption(*tables.values())
-    assert "(a) Test accuracy" in FIGURE.caption(*tables.values())
+    assert "(a), (b) Mean and range" in FIGURE.caption(*tables.values())
 
 
 def test_the_title_asks_what_is_not_held():
