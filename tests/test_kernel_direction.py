@@ -221,6 +221,7 @@ def test_sphere_areas():
     assert sphere_area(1) == pytest.approx(2)
     assert sphere_area(2) == pytest.approx(2 * np.pi)
     assert sphere_area(3) == pytest.approx(4 * np.pi)
+    assert sphere_area(340) == pytest.approx(1.5352364755e-220, rel=1e-9)  # 2 pi^170 / 169!
 
 
 def test_bad_input_gets_one_sentence():
@@ -231,6 +232,7 @@ def test_bad_input_gets_one_sentence():
         (lambda: narrow_floor(function, 1.0, num_angles=2), "num_angles must be"),
         (lambda: narrow_floor(lambda p: p[:, 0] * np.nan, 1.0), "finite"),
         (lambda: radial_floor(np.square, 2.0, 1), "input_dim must be"),
+        (lambda: radial_floor(np.square, 2.0, 342), "dim must be at most 340, got 341"),
         (lambda: radial_floor(np.square, np.inf, 2), "lipschitz must be"),
         (lambda: radial_floor(np.square, 2.0, 2, "sup"), "norm must be"),
         (lambda: radial_floor(lambda r: r * np.nan, 2.0, 2), "finite"),

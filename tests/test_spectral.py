@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import integrate
+from scipy import integrate, interpolate, optimize
 
 from widththeory.bounds.bessel_table import BesselTable
-from widththeory.bounds.radial_law import RadialLaw, ball_radius
+from widththeory.bounds.radial_law import RadialLaw
 from widththeory.bounds.ridge_sum import best_ridge_error
 from widththeory.bounds.spectral import (
     Spectrum,
@@ -201,36 +201,6 @@ def test_floor_agrees_with_mpmath(dim, frequency, order, num_neurons, top):
     assert abs(usual.value - expected) <= usual.error
 
 
-def fast_wave(frequency, end):
-    """An oscillation that falls to 0 at `end`."""
-    return lambda t: np.cos(frequency * t) * (0.5 + 0.5 * np.cos(np.pi * t / end))
-
-
-def test_a_small_max_frequency_weakens_the_floor_and_spoils_nothing():
-    """Waves much faster than max_frequency: the zero network leaves E g^2, and a floor of more range is above."""
-    rng = np.random.default_rng(0)
-    cases = [(8, 28.108, 6.98216, 3.0, 1)]
-    for _ in range(12):
-        frequency, end, top = rng.uniform(10, 60), rng.uniform(3, 8), rng.uniform(1.1, 6)
-        cases.append((int(rng.integers(2, 9)), frequency, end, top, int(rng.choice([1, 2, 5]))))
-    for dim, frequency, end, top, count in cases:
-        law, profile = RadialLaw(dim, 2), fast_wave(frequency, end)
-        small, whole = (floor(spectrum(profile, law, end, most), count) for most in (top, frequency + 8))
-        moment = law.expectation(lambda t, g=profile: g(t) ** 2, end, breaks=tuple(np.arange(0.05, end, 0.05)))
-        assert small.lower <= moment.upper, (dim, frequency, end, top, count)
-        assert small.lower <= whole.upper, (dim, frequency, end, top, count)
-        assert whole.value > 0.9 * moment.value
-
-
-def test_a_profile_that_is_not_resolved_is_refused():
-    jump = lambda t: (t < 2.1).astype(float)  # noqa: E731
-    with pytest.raises(ValueError, match="profile must be smooth between breaks at the scale of"):
-        spectrum(jump, RadialLaw(4), 5.0, 4.0)
-    assert spectrum(jump, RadialLaw(4), 5.0, 4.0, breaks=(2.1,)).density_error < 1e-10
-    with pytest.raises(ValueError, match="profile must be smooth"):
-        spectrum(fast_wave(1e7, 5.0), RadialLaw(4), 5.0, 4.0)
-
-
 def test_tube_fraction():
     rng = np.random.default_rng(0)
     for dim, rho, printed in ((3, 1.3, 0.36103), (6, 2.0, 0.01172)):
@@ -256,6 +226,28 @@ def test_floor_falls_with_neurons(one, other):
     assert more.value <= fewer.value + fewer.error
     assert -more.error <= more.value
     assert fewer.value <= found.second_moment.upper
+
+
+def test_a_kink_close_to_the_root_of_the_cap():
+    """E_k by quadrature in the root of rho - 1: for k = 1.01 in dimension 64 the kink is 1e-6 beside it."""
+    found = Cosine(64, 1.0).spectrum()
+    kink = 1 + optimize.brentq(lambda x: log_tube_fraction(np.array([1 + x]), 64)[0] + math.log(1.01), 1e-12, 1.0)
+    panel = int(np.searchsorted(found.edges, kink, side="right")) - 1
+    left, right = found.edges[panel], found.edges[panel + 1]
+    density = interpolate.BarycentricInterpolator(found.frequencies[panel], found.density[panel])
+
+    def integrand(x):
+        rho = 1 + x * x
+        return 2 * x * density(rho) * -math.expm1(math.log(1.01) + log_tube_fraction(np.array([rho]), 64)[0])
+
+    assert left <= kink < right
+    inside = integrate.quad(integrand, math.sqrt(kink - 1), math.sqrt(right - 1), epsabs=1e-15)[0]
+    beyond = found.masses[panel + 1 :] * -np.expm1(
+        math.log(1.01) + log_tube_fraction(found.frequencies, 64)[panel + 1 :]
+    )
+    result = floor(found, 1.01)
+    assert abs(result.value - inside - float(beyond.sum())) < 0.1 * result.error
+    assert result.error < 1e-10
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -401,74 +393,9 @@ def test_outside_error_contains_the_truth():
     assert outside_error(law, radius, np.ones(400), 1.0).value == pytest.approx(0.1, rel=1e-8)
     with pytest.raises(ValueError, match="squared_errors must lie between 0 and supremum"):
         outside_error(law, radius, np.array([0.0, 2.0]), 1.0)
+    with pytest.raises(ValueError, match=r"failure_probability must be in \(0, 1\), got 4"):
+        outside_error(law, radius, np.ones(400), 1.0, failure_probability=4.0)
     with pytest.raises(ValueError, match="at least 2 values"):
         outside_error(law, radius, np.array([0.0]), 1.0)
     with pytest.raises(ValueError, match="one hidden layer"):
         truncated_supremum(Network([(np.eye(2), np.zeros(2))]), 1.0)
-
-
-@pytest.mark.parametrize(("dim", "order"), [(2, 0), (2, 2), (3, 0), (3, 1), (8, 0), (8, 2), (8, 3), (32, 2), (128, 0)])
-def test_distribution_function(dim, order):
-    law = RadialLaw(dim, order)
-    top = 2.0 * law.bessel_order
-    grid = np.array([5e-4, 0.05, 0.7, 1.0, 1.3]) * top
-    found = law.cdf(np.append(0.0, grid))
-    assert found[0] == 0
-    for value, radius in zip(found[1:], grid, strict=True):
-        area = integrate.quad(lambda t: float(law.density(np.array([t]))[0]), 0, radius, epsabs=1e-13, limit=400)[0]
-        assert abs(value - area) < 1e-11
-    # the moments of the law in closed form, by quadrature to 40 top and the leading tail 2 / (pi Z) t^(s - 2 - 2m) / 2
-    far = 40 * top
-    for power in range(2 * order + 1):
-        body = law.expectation(lambda t, power=power: t**power, far).value
-        rest = far ** (power - 1 - 2 * order) / (math.pi * law.normaliser * (1 + 2 * order - power))
-        assert body + rest == pytest.approx(law.moment(power), rel=2e-3)  # the tail's next terms are 1e-3 of the whole
-    assert law.moment(0) == pytest.approx(1, rel=1e-12)
-    assert float(law.cdf(np.array([law.quantile(0.3)]))[0]) == pytest.approx(0.3, rel=1e-9)
-
-
-def test_known_quantiles():
-    for dim, printed in ((3, (2.97, 6.02, 9.7)), (4, (3.66, 7.02, 12.4)), (6, (4.99, 10.22, 14.9))):
-        for share, value in zip((0.5, 0.99, 0.999), printed, strict=True):
-            assert abs(RadialLaw(dim, 2).quantile(share) - value) < 0.06  # printed from a grid of step 0.05
-    for dim in (2, 8, 32, 128):
-        assert 0.89755 < float(RadialLaw(dim).cdf(np.array([3.2 * dim]))[0]) < 0.90785  # printed to four digits
-        assert math.sqrt(dim) / 5 <= ball_radius(dim) <= math.sqrt(dim) / 2
-
-
-@pytest.mark.parametrize(("dim", "order"), [(2, 0), (3, 1), (8, 0), (8, 2)])
-def test_samples_follow_the_law(dim, order):
-    law = RadialLaw(dim, order)
-    rng = np.random.default_rng(dim)
-    number = 40_000
-    points = law.sample(number, rng)
-    radii = np.sort(np.linalg.norm(points, axis=1)) * law.scale
-    kept = radii < 30 * law.bessel_order  # the exact sum grows with the radius
-    places = np.arange(number)[kept][::200]
-    # Kolmogorov: the greatest gap exceeds 2.2 / sqrt(n) with probability 1e-4
-    assert np.max(np.abs(law.cdf(radii[places]) - places / number)) < 2.2 / math.sqrt(number)
-    assert np.all(np.abs(np.mean(np.sign(points), axis=0)) < 5 / math.sqrt(number))
-    # the characteristic function vanishes from twice the ball's radius on, and not before
-    ball = law.scale / (2 * math.pi)
-    for multiple, vanishes in ((2.0, True), (2.7, True), (0.3, False)):
-        waves = np.cos(2 * math.pi * multiple * ball * points[:, 0])
-        assert (abs(waves.mean()) < 5 * waves.std() / math.sqrt(number)) == vanishes
-    start = 10 * law.bessel_order + 30
-    beyond = np.sort(law.sample_radii(number, rng, above=start))
-    body = float(law.cdf(np.array([start]))[0])
-    kept = beyond < 4 * start
-    places = np.arange(number)[kept][::500]
-    assert np.max(np.abs((law.cdf(beyond[places]) - body) / (1 - body) - places / number)) < 2.2 / math.sqrt(number)
-
-
-def test_bad_input_of_the_law():
-    with pytest.raises(ValueError, match="normaliser Z of the radial law above 1e-304"):
-        RadialLaw(64, 120)
-    with pytest.raises(ValueError, match="dim must be an integer of at least 2, got 1"):
-        RadialLaw(1)
-    with pytest.raises(ValueError, match="power must be at least 0 and below 1"):
-        RadialLaw(4).moment(1)
-    with pytest.raises(ValueError, match="radius below 1e5"):
-        RadialLaw(4).quantile(1 - 1e-12)
-    with pytest.raises(ValueError, match="radii must be at least 0"):
-        RadialLaw(4).cdf(np.array([-1.0]))

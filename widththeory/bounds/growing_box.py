@@ -2,6 +2,7 @@
 
 import math
 
+from widththeory.bounds.enclosure import at_least_zero
 from widththeory.typing import Certified, check_positive_int
 
 
@@ -44,6 +45,6 @@ def growing_box_floor(
         raise ValueError(f"outside must be a finite number of at least 0, got {outside!r}")
     if box_radius < 2 * radius or l1_norm.upper <= 2 * outside:
         return Certified(0.0, 0.0)
-    value = max(0.0, l1_norm.value - 2 * outside)
-    rounding = 1e-15 * value if outside else 0.0
-    return Certified(value, min(value, l1_norm.error + rounding))
+    value = l1_norm.value - 2 * outside
+    rounding = 1e-15 * abs(value) if outside else 0.0
+    return Certified(*at_least_zero(value, l1_norm.error + rounding))

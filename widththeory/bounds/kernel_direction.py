@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import beta, betainc, gamma
 
+from widththeory.bounds.enclosure import at_least_zero
 from widththeory.typing import Certified, Points, Values, check_positive_int
 
 Vector = Float[np.ndarray, "_"]
@@ -83,15 +84,7 @@ def narrow_floor(
             lower.append(turned(distance.lower, half, lipschitz, norm))
         halves[worst], lower[worst] = half, turned(found[worst].lower, half, lipschitz, norm)
     below = max(0.0, min(lower))
-    return _no_less_than_zero(value, max(value - below, above - value) * (1 + 1e-12))
-
-
-def _no_less_than_zero(value: float, error: float) -> Certified:
-    """The same enclosure, cut at zero: a distance is not negative, however little is proven about it."""
-    if error <= value:
-        return Certified(value, error)
-    half = 0.5 * (value + error)
-    return Certified(value, value) if error <= value else Certified(half, half)
+    return Certified(*at_least_zero(value, max(value - below, above - value) * (1 + 1e-12)))
 
 
 def turned(distance: float, angle: float, lipschitz: float, norm: str) -> float:
@@ -193,14 +186,14 @@ def radial_floor(
     Args:
         profile: vectorised over radii in [0, 1].
         lipschitz: proven bound on |profile'|.
-        input_dim: n, at least 2.
+        input_dim: n, from 2 to 341.
         norm: "l2" (not squared) or "l1".
         num_cells: chords, and cells on half a chord.
 
     Error: each cell is represented by one value; f moves by at most `lipschitz` times the offset from it.
 
     Raises:
-        ValueError: as for `narrow_floor`, or input_dim below 2.
+        ValueError: as for `narrow_floor`, or input_dim below 2 or above 341.
 
     Source: derived for this project.
     """
@@ -231,12 +224,17 @@ def radial_floor(
         value, error, size = mass @ np.mean(centred, axis=1), mass @ offset, mass.sum()
     # rounding is that of a constant: balls of many dimensions are small, and so is all that is integrated over them
     rounding = 1e-12 * float(np.max(np.abs(values)) * size)
-    return _no_less_than_zero(float(value), float(lipschitz * error) + rounding)
+    return Certified(*at_least_zero(float(value), float(lipschitz * error) + rounding))
 
 
 def sphere_area(dim: int) -> float:
     """Area of the unit sphere of R^dim: 2 for dim = 1, 2 pi for dim = 2.
 
+    Raises:
+        ValueError: dim below 1, or above 340, where Gamma(dim / 2) overflows.
+
     Source: derived for this project (a textbook formula).
     """
+    if check_positive_int("dim", dim) > 340:
+        raise ValueError(f"dim must be at most 340, got {dim}")
     return float(2 * np.pi ** (0.5 * dim) / gamma(0.5 * dim))

@@ -129,14 +129,15 @@ def sphere_projection_floor(
 
     Source: derived for this project; the target is that of [daniely2017] Lemma 4.
     """
-    check_positive_int("dim", dim, at_least=3)
     check_narrow(width, dim, "dim")
+    dim, width = check_positive_int("dim", dim, at_least=3), int(width)
     key, wanted = _key(frequency), _bits(precision)
-    # terms are as large as cosh(2 w)^2, and cancel
-    with flint.ctx.workprec(wanted + math.ceil(6 * float(_frequency(key).abs_upper()))):
+    # terms are as large as cosh(2 w)^2, and cancel; where w is small all but w^2 of 1 does
+    lost = 6 * float(_frequency(key).abs_upper()) + max(0.0, -3 * float(_frequency(key).lower().log()))
+    with flint.ctx.workprec(wanted + math.ceil(lost)):
         w = _frequency(key)
         a, b = Ball(width) / 2, Ball(dim - width) / 2
-        last, beyond = _cut((2 * w) ** 2, Ball(2) ** -wanted / (2 * w).cosh())
+        last, beyond = _cut((2 * w) ** 2, Ball(2) ** -wanted * (w**2).min(Ball(1)) / (2 * w).cosh())
         first, second, both = (_rising(z, 2 * last) for z in (a, b, a + b))
         factorials = _rising(Ball(1), last)
         halves = [1 / (factorials[k] * second[k]) for k in range(last + 1)]
@@ -218,7 +219,7 @@ def _root(dim: int, degree: int) -> flint.arb:
 @lru_cache(maxsize=8)
 def _energies(dim: int, key: float | tuple[flint.fmpz, ...], precision: int) -> _Energies:
     """The tail sums, from the last degree down: that from which on terms surely shrink and are negligible."""
-    check_positive_int("dim", dim, at_least=3)
+    dim = check_positive_int("dim", dim, at_least=3)
     w = _frequency(key)
     half = Ball(dim) / 2 - 1
     factor = ((half + 1).gamma() * (2 / w) ** half) ** 2

@@ -10,7 +10,7 @@ import scipy.special as sp
 from jaxtyping import Float
 
 from widththeory.bounds.bessel_table import BesselTable
-from widththeory.bounds.quadrature import gauss_legendre, panel_edges, panel_nodes
+from widththeory.bounds.quadrature import gauss_legendre, panel_edges, panel_nodes, unresolved
 from widththeory.bounds.radial_law import RadialLaw
 from widththeory.typing import Certified, check_positive_int
 
@@ -18,8 +18,7 @@ Array = Float[np.ndarray, "..."]
 
 _NUM_NODES = 12  # Gauss-Legendre nodes a panel
 _LARGEST_LOG = 709.0  # exp of more overflows float64
-_NUM_CHECKED = 16  # nodes of the polynomials that the profile is held against
-_UNRESOLVED = 1e-10  # of the norm of the profile, which they may leave
+_UNRESOLVED = 1e-10  # of the norm of the profile, which polynomials may leave
 _MOST_PANELS = 2**14  # in t, when a profile is resolved
 
 
@@ -153,7 +152,14 @@ def spectrum(
     rho = panel_nodes(edges, _NUM_NODES)[0]
 
     # the law's Bessel function and that of the transform oscillate at rate at most max_frequency + 1
-    width = _resolving_width(profile, law, support_end, 5 / (max_frequency + 2), breaks)
+    width = 5 / (max_frequency + 2)
+    while unresolved(profile, law.density, panel_edges(support_end, width, breaks)) > _UNRESOLVED:
+        if 2 * support_end > _MOST_PANELS * width:
+            raise ValueError(
+                f"profile must be smooth between breaks at the scale of {width:.2g}, the shortest panels tried: breaks "
+                "must hold every radius where it or its slope jumps"
+            )
+        width /= 2
     # both Bessel functions of the integrand are rounded
     roundoff = bessel_roundoff(law.bessel_order) + bessel_roundoff(law.dim / 2 - 1)
     bessel = BesselTable(law.dim / 2 - 1, float(max_frequency * support_end))
@@ -178,34 +184,6 @@ def spectrum(
     density_error = float(np.sum(weights * rho * (2 * np.abs(fine) + slip) * slip) / law.normaliser)
     certified_moment = Certified(moment, abs(moment - coarse_moment) + roundoff * moment)
     return Spectrum(law.dim, edges, rho * fine**2 / law.normaliser, certified_moment, density_error, leftover)
-
-
-def _resolving_width(
-    profile: Callable[[Array], Array], law: RadialLaw, support_end: float, width: float, breaks: Sequence[float]
-) -> float:
-    """The first of `width`, its half, ... in panels of which the profile is the polynomial through its own nodes.
-
-    The difference of two rules bounds their error only where the profile is resolved: an oscillation that is too fast
-    for both is wrong in both.
-    """
-    nodes, weights = gauss_legendre(_NUM_CHECKED)
-    expansion = (np.polynomial.legendre.legvander(nodes, _NUM_CHECKED - 1) * weights[:, None]).T
-    expansion *= np.arange(_NUM_CHECKED)[:, None] + 0.5
-    between = np.polynomial.legendre.legvander(gauss_legendre(_NUM_CHECKED + 1)[0], _NUM_CHECKED - 1) @ expansion
-    while True:
-        edges = panel_edges(support_end, width, breaks)
-        at_nodes = panel_nodes(edges, _NUM_CHECKED)[0]
-        elsewhere, weights = panel_nodes(edges, _NUM_CHECKED + 1)
-        values, known = (profile(t.ravel()).reshape(t.shape) for t in (elsewhere, at_nodes))
-        mass = weights * law.density(elsewhere.ravel()).reshape(weights.shape)
-        if np.sum(mass * (values - known @ between.T) ** 2) <= _UNRESOLVED**2 * np.sum(mass * values**2):
-            return width
-        if 2 * support_end > _MOST_PANELS * width:
-            raise ValueError(
-                f"profile must be smooth between breaks at the scale of {width:.2g}, the shortest panels tried: breaks "
-                "must hold every radius where it or its slope jumps"
-            )
-        width /= 2
 
 
 def floor(spectrum: Spectrum, num_neurons: int | float) -> Certified:
@@ -329,15 +307,16 @@ def _integrate_above(spectrum: Spectrum, start: float, log_count: float | None) 
     whole = spectrum.masses[panel + 1 :]
     if log_count is not None:
         whole = whole * -np.expm1(np.minimum(0.0, log_count + spectrum._log_tubes[panel + 1 :]))
-    # the panel of the kink: S by its interpolating polynomial, and rho = start + u^2, which also resolves the square
-    # root of cap at rho = 1
-    left, right = spectrum.edges[panel], spectrum.edges[panel + 1]
-    u, weight = gauss_legendre(20)
-    u = (u + 1) / 2
-    rho = start + (right - start) * u**2
+    # the panel of the kink: S by its interpolating polynomial, and rho = 1 + u^2, as cap has a square root at 1, which
+    # may be much nearer to the kink than the panel is long
+    left, right, base = spectrum.edges[panel], spectrum.edges[panel + 1], min(1.0, start)
+    nodes, weight = gauss_legendre(20)
+    low, high = math.sqrt(start - base), math.sqrt(right - base)
+    u = low + (high - low) * (nodes + 1) / 2
+    rho = base + u**2
     density = _interpolate(spectrum.density[panel], (2 * rho - left - right) / (right - left))
     factor = 1.0 if log_count is None else -np.expm1(np.minimum(0.0, log_count + log_tube_fraction(rho, spectrum.dim)))
-    return float(np.sum(whole) + np.sum(density * factor * weight * u) * (right - start))
+    return float(np.sum(whole) + np.sum(density * factor * weight * u) * (high - low))
 
 
 def _kink_error(spectrum: Spectrum, start: float, log_count: float) -> float:

@@ -60,14 +60,14 @@ def outside_error(
         radius: R, in units of x; t = law.scale * R.
         squared_errors: at least 2 values of (f~ - g)^2 at points drawn given |x| > R.
         supremum: a bound on (f~ - g)^2 that holds everywhere outside.
-        failure_probability: the chance that the true value is not within the error.
+        failure_probability: delta, in (0, 1): the chance that the true value is not within the error.
 
     Error:
         With probability 1 - delta, by the empirical Bernstein inequality on both sides:
         P(|x| > R) (sqrt(2 V log(4/delta) / n) + 7 M log(4/delta) / (3 (n - 1))), V the sample variance, M the supremum.
 
     Raises:
-        ValueError: fewer than 2 values, or values outside [0, supremum].
+        ValueError: fewer than 2 values, values outside [0, supremum], or a probability outside (0, 1).
 
     Source:
         [maurerpontil2009] Theorem 4, as recalled; two-sided by halving the probability.
@@ -77,6 +77,8 @@ def outside_error(
         raise ValueError(f"squared_errors must hold at least 2 values, got {number}")
     if not (np.all(squared_errors >= 0) and np.all(squared_errors <= supremum)):
         raise ValueError(f"squared_errors must lie between 0 and supremum={supremum!r}")
+    if not 0 < failure_probability < 1:
+        raise ValueError(f"failure_probability must be in (0, 1), got {failure_probability!r}")
     share = float(1 - law.cdf(np.array([law.scale * radius]))[0])
     log_term = math.log(4 / failure_probability)
     spread = math.sqrt(2 * float(np.var(squared_errors, ddof=1)) * log_term / number)

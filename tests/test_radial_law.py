@@ -1,0 +1,76 @@
+"""The radial law: its distribution function against quadrature, its moments, quantiles and samples."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import integrate
+
+from widththeory.bounds.radial_law import RadialLaw, ball_radius
+
+
+@pytest.mark.parametrize(("dim", "order"), [(2, 0), (2, 2), (3, 0), (3, 1), (8, 0), (8, 2), (8, 3), (32, 2), (128, 0)])
+def test_distribution_function(dim, order):
+    law = RadialLaw(dim, order)
+    top = 2.0 * law.bessel_order
+    grid = np.array([5e-4, 0.05, 0.7, 1.0, 1.3]) * top
+    found = law.cdf(np.append(0.0, grid))
+    assert found[0] == 0
+    for value, radius in zip(found[1:], grid, strict=True):
+        area = integrate.quad(lambda t: float(law.density(np.array([t]))[0]), 0, radius, epsabs=1e-13, limit=400)[0]
+        assert abs(value - area) < 1e-11
+    # the moments of the law in closed form, by quadrature to 40 top and the leading tail 2 / (pi Z) t^(s - 2 - 2m) / 2
+    far = 40 * top
+    for power in range(2 * order + 1):
+        body = law.expectation(lambda t, power=power: t**power, far).value
+        rest = far ** (power - 1 - 2 * order) / (math.pi * law.normaliser * (1 + 2 * order - power))
+        assert body + rest == pytest.approx(law.moment(power), rel=2e-3)  # the tail's next terms are 1e-3 of the whole
+    assert law.moment(0) == pytest.approx(1, rel=1e-12)
+    assert float(law.cdf(np.array([law.quantile(0.3)]))[0]) == pytest.approx(0.3, rel=1e-9)
+
+
+def test_known_quantiles():
+    for dim, printed in ((3, (2.97, 6.02, 9.7)), (4, (3.66, 7.02, 12.4)), (6, (4.99, 10.22, 14.9))):
+        for share, value in zip((0.5, 0.99, 0.999), printed, strict=True):
+            assert abs(RadialLaw(dim, 2).quantile(share) - value) < 0.06  # printed from a grid of step 0.05
+    for dim in (2, 8, 32, 128):
+        assert 0.89755 < float(RadialLaw(dim).cdf(np.array([3.2 * dim]))[0]) < 0.90785  # printed to four digits
+        assert math.sqrt(dim) / 5 <= ball_radius(dim) <= math.sqrt(dim) / 2
+
+
+@pytest.mark.parametrize(("dim", "order"), [(2, 0), (3, 1), (8, 0), (8, 2)])
+def test_samples_follow_the_law(dim, order):
+    law = RadialLaw(dim, order)
+    rng = np.random.default_rng(dim)
+    number = 40_000
+    points = law.sample(number, rng)
+    radii = np.sort(np.linalg.norm(points, axis=1)) * law.scale
+    kept = radii < 30 * law.bessel_order  # the exact sum grows with the radius
+    places = np.arange(number)[kept][::200]
+    # Kolmogorov: the greatest gap exceeds 2.2 / sqrt(n) with probability 1e-4
+    assert np.max(np.abs(law.cdf(radii[places]) - places / number)) < 2.2 / math.sqrt(number)
+    assert np.all(np.abs(np.mean(np.sign(points), axis=0)) < 5 / math.sqrt(number))
+    # the characteristic function vanishes from twice the ball's radius on, and not before
+    ball = law.scale / (2 * math.pi)
+    for multiple, vanishes in ((2.0, True), (2.7, True), (0.3, False)):
+        waves = np.cos(2 * math.pi * multiple * ball * points[:, 0])
+        assert (abs(waves.mean()) < 5 * waves.std() / math.sqrt(number)) == vanishes
+    start = 10 * law.bessel_order + 30
+    beyond = np.sort(law.sample_radii(number, rng, above=start))
+    body = float(law.cdf(np.array([start]))[0])
+    kept = beyond < 4 * start
+    places = np.arange(number)[kept][::500]
+    assert np.max(np.abs((law.cdf(beyond[places]) - body) / (1 - body) - places / number)) < 2.2 / math.sqrt(number)
+
+
+def test_bad_input_of_the_law():
+    with pytest.raises(ValueError, match="normaliser Z of the radial law above 1e-304"):
+        RadialLaw(64, 120)
+    with pytest.raises(ValueError, match="dim must be an integer of at least 2, got 1"):
+        RadialLaw(1)
+    with pytest.raises(ValueError, match="power must be at least 0 and below 1"):
+        RadialLaw(4).moment(1)
+    with pytest.raises(ValueError, match="radius below 1e5"):
+        RadialLaw(4).quantile(1 - 1e-12)
+    with pytest.raises(ValueError, match="radii must be at least 0"):
+        RadialLaw(4).cdf(np.array([-1.0]))
