@@ -115,6 +115,18 @@ def test_pieces_for_square_is_the_formula(num_scales):
     assert square_floor((needed - 1,) if needed > 1 else (), "sup").value <= 2.0 ** (-2 * num_scales - 2)
 
 
+@pytest.mark.parametrize("depth", [100, 132, 133, 134, 250])
+def test_floors_of_very_many_pieces_are_as_good(depth):
+    """The squared floor of 4^133 pieces is a float of three bits, from 134 on none: its root has them all."""
+    floor, pieces = square_floor((3,) * depth, "l2"), 4**depth
+    assert floor.error <= 4e-16 * floor.value
+    value, error = Fraction(floor.value), Fraction(floor.error)
+    assert (value - error) ** 2 <= Fraction(1, 180 * pieces**4) <= (value + error) ** 2
+    sawtooth = sawtooth_floor(1081, (2**1080 - 1,), "l2")  # the last of 2^1080 teeth
+    assert sawtooth.lower**2 * 12 <= 2.0**-1070
+    assert Fraction(sawtooth.lower) ** 2 <= Fraction(1, 12 * 2**1080) <= Fraction(sawtooth.upper) ** 2
+
+
 def test_bad_input_gets_one_sentence():
     for call, message in [
         (lambda: max_affine_pieces((3, 0)), "widths must be"),

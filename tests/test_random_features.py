@@ -166,6 +166,8 @@ def test_count_follows_the_law():
         (lambda: law_exponent(0, 1.0, 1.0), "input_dim must be"),
         (lambda: law_exponent(1, 0.0, 1.0), "lipschitz must be"),
         (lambda: law_regime(1, 1.0, 0.0), "l2_error must be"),
+        (lambda: law_exponent(1, 1e-160, 1.0), "lipschitz / l2_error must lie between 1e-150 and 1e150"),
+        (lambda: random_features_needed(1, 1e200, 1e-200), "lipschitz / l2_error must lie between 1e-150 and 1e150"),
         (lambda: lattice_points(2, -1), "squared_radius must be"),
         (lambda: random_feature_floor(2, 1.0, -1), "num_features must be"),
         (lambda: random_features_needed(2, 1.0, 0.1, 1.0), "failure must"),

@@ -55,9 +55,17 @@ def test_certified_covers_the_ball(number, radius):
     assert certified.error <= radius * 1.001 + abs(number) * 1e-14 + 1e-300  # no wider than rounding makes it
 
 
+def test_certified_covers_what_is_below_the_smallest_float():
+    tiny = rigorous.to_certified(rigorous.square_floor((3,) * 600))
+    assert tiny.value == 0.0
+    assert 0.0 < tiny.error < 1e-300
+
+
 def test_what_is_not_finite_or_known_is_refused():
     with pytest.raises(ValueError, match="finite"):
         rigorous.to_certified(arb("inf"))
+    with pytest.raises(ValueError, match="ball must be in the range of floats"):
+        rigorous.to_certified(arb(2) ** 2000)
     with pytest.raises(ValueError, match="norm must be one of"):
         rigorous.square_floor((2,), "l3")
     assert rigorous.to_certified(rigorous.to_ball(Certified(0.5, 0.25))).error == pytest.approx(

@@ -1,6 +1,7 @@
 """Correlations and gradients with a sawtooth, integrated exactly between breakpoints, against their bounds."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -158,6 +159,25 @@ def test_gradient_bound_is_monotone(num_folds, widths, extra, largest):
     assert gradient_bound(num_folds + 1, widths, largest).lower <= bound.upper
     assert bound.value <= largest  # never worse than knowing nothing: 2 E|h^k - 1/2| |grad g| is half of it
     assert bound.value <= 0.5 * largest * (1 + 1e-15)
+
+
+@pytest.mark.parametrize("num_folds", [2, 30, 1000, 1071, 1073, 1500])
+@pytest.mark.parametrize("size", [0.1, 1e300, 1e-300])
+def test_error_is_that_of_rounding_however_many_the_folds(num_folds, size):
+    """2^-1075 is no float, and of five times as much, in floats, a fifth is lost: what is large makes up for it."""
+    for bound, exact in (
+        (correlation_bound(num_folds, 6, size), Fraction(min(5, 2 ** (num_folds - 1)), 2 ** (num_folds + 2))),
+        (gradient_bound(num_folds, (5,), size), Fraction(min(5, 2 ** (num_folds - 1)), 2**num_folds)),
+        (variation_bound(num_folds, size), Fraction(1, 2 ** (num_folds + 3))),
+    ):
+        assert abs(Fraction(bound.value) - exact * Fraction(size)) <= Fraction(bound.error)
+        assert bound.error <= 4e-16 * bound.value + 5e-324
+
+
+def test_small_constants_make_no_progress_of_zero():
+    """Their squares underflow, and with a large rate nothing else does: 21 1e-340 1e300 2 1e9 / 2."""
+    progress = printed_progress(1e-170, 1.0, 1e150, 4, 1000, 1000, 2.0)
+    assert abs(progress.value - 2.1e-30) <= progress.error + 1e-45  # arguments are rounded
 
 
 def test_largest_gradient_by_hand():

@@ -32,8 +32,7 @@ def depth_for_pieces(num_pieces: int, width: int) -> int:
 
     Source: [serra2018] (as recalled), inverted.
     """
-    check_positive_int("num_pieces", num_pieces)
-    check_positive_int("width", width)
+    num_pieces, width = check_positive_int("num_pieces", num_pieces), check_positive_int("width", width)
     depth, reached = 0, 1
     while reached < num_pieces:
         depth, reached = depth + 1, reached * (width + 1)
@@ -48,8 +47,7 @@ def width_for_pieces(num_pieces: int, depth: int) -> int:
 
     Source: [serra2018] (as recalled), inverted.
     """
-    check_positive_int("num_pieces", num_pieces)
-    check_positive_int("depth", depth)
+    num_pieces, depth = check_positive_int("num_pieces", num_pieces), check_positive_int("depth", depth)
     low, high = 1, max(1, num_pieces - 1)
     while low < high:  # bisection on exact integers: a float root may be off by one
         middle = (low + high) // 2
@@ -144,6 +142,7 @@ def _rounded(exact: Fraction) -> Certified:
 def _rounded_root(exact: Fraction) -> Certified:
     if exact == 0:
         return Certified(0.0, 0.0)
-    value = math.sqrt(exact)
-    # two roundings, of the fraction and of the root; a fraction that underflows has a root below 1e-161
-    return Certified(value, 2 * math.ulp(value) + (1e-161 if value == 0 else 0.0))
+    # of a number near 1: a fraction below 1e-308 has fewer digits as a float, or none, where its root has all
+    shift = max(0, exact.denominator.bit_length() - exact.numerator.bit_length()) // 2
+    value = math.ldexp(math.sqrt(exact * 4**shift), -shift)
+    return Certified(value, 2 * math.ulp(value))  # two roundings, of the fraction and of the root

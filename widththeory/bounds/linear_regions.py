@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from widththeory.bounds.region_counts import cells, check_sizes, folded, most
-from widththeory.typing import Certified, check_positive_int
+from widththeory.typing import Certified
 
 
 def _count(regions: int) -> Certified:
@@ -51,9 +51,7 @@ def montufar_lower(input_dim: int, widths: Sequence[int]) -> Certified:
     Source:
         [montufar2014], as recalled.
     """
-    check_positive_int("input_dim", input_dim)
-    check_sizes(input_dim, widths, at_least=input_dim)
-    return _count(folded(input_dim, widths))
+    return _count(folded(input_dim, widths, per_input=1))
 
 
 def serra_lower(input_dim: int, widths: Sequence[int]) -> Certified:
@@ -69,9 +67,7 @@ def serra_lower(input_dim: int, widths: Sequence[int]) -> Certified:
     Source:
         [serra2018], as recalled.
     """
-    check_positive_int("input_dim", input_dim)
-    check_sizes(input_dim, widths, at_least=3 * input_dim)
-    return _count(folded(input_dim, widths, extra=1))
+    return _count(folded(input_dim, widths, per_input=3, extra=1))
 
 
 def serra_upper(input_dim: int, widths: Sequence[int]) -> Certified:
@@ -106,7 +102,7 @@ def one_dimension(widths: Sequence[int]) -> Certified:
     Source:
         [serra2018], as recalled: `serra_lower` and `serra_upper` agree for input_dim 1.
     """
-    check_sizes(1, widths, but_last=3)
+    _, widths = check_sizes(1, widths, but_last=3)
     return _count(math.prod(width + 1 for width in widths))
 
 
@@ -130,8 +126,8 @@ def order_at_initialisation(input_dim: int, widths: Sequence[int]) -> float:
     Source:
         [haninrolnick2019patterns], its hypotheses as recalled; one input: [haninrolnick2019].
     """
-    check_sizes(input_dim, widths)
-    units = int(sum(widths))
+    input_dim, widths = check_sizes(input_dim, widths)
+    units = sum(widths)
     try:
         return units**input_dim / math.factorial(input_dim)
     except OverflowError:

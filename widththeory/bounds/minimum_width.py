@@ -104,8 +104,8 @@ def minimum_width(
         `minimum_width_results`, some as recalled, which it marks. The inclusions between spaces are elementary (derived
         for this project).
     """
-    check_positive_int("input_dim", input_dim)
-    check_positive_int("output_dim", output_dim)
+    input_dim = check_positive_int("input_dim", input_dim)
+    output_dim = check_positive_int("output_dim", output_dim)
     space = _SPACES.get((function_class, norm, domain))
     if space is None or activation not in ACTIVATIONS:
         return MinimumWidth(None, None, (), ())

@@ -8,6 +8,7 @@ import functools
 import math
 from typing import Literal
 
+from widththeory.bounds.enclosure import at_least_zero
 from widththeory.typing import Certified, check_positive_int
 
 _BITS = 10**6  # of the integers in which lattice points are counted; more radii cost seconds and add little
@@ -24,7 +25,10 @@ def _ratio(input_dim: int, lipschitz: float, l2_error: float) -> float:
     _check(input_dim, lipschitz)
     if not (math.isfinite(l2_error) and l2_error > 0):
         raise ValueError(f"l2_error must be a positive finite number, got {l2_error!r}")
-    return (lipschitz / l2_error) ** 2
+    ratio = lipschitz / l2_error
+    if not 1e-150 < ratio < 1e150:  # its square and the inverse of that stay floats
+        raise ValueError(f"lipschitz / l2_error must lie between 1e-150 and 1e150, got {lipschitz!r} / {l2_error!r}")
+    return ratio**2
 
 
 def law_exponent(input_dim: int, lipschitz: float, l2_error: float) -> float:
@@ -79,8 +83,8 @@ def lattice_points(input_dim: int, squared_radius: int) -> int:
 
     Source: derived for this project (classical).
     """
-    check_positive_int("input_dim", input_dim)
-    check_positive_int("squared_radius", squared_radius, at_least=0)
+    input_dim = check_positive_int("input_dim", input_dim)
+    squared_radius = check_positive_int("squared_radius", squared_radius, at_least=0)
     return _counts(input_dim, squared_radius)[-1]
 
 
@@ -141,7 +145,7 @@ def random_feature_floor(input_dim: int, lipschitz: float, num_features: int) ->
     Source: derived for this project, after the lower bound of [hsu2021].
     """
     _check(input_dim, lipschitz)
-    check_positive_int("num_features", num_features, at_least=0)
+    num_features = check_positive_int("num_features", num_features, at_least=0)
     best = 0.0
     for m, count in enumerate(_table(input_dim)[1:], start=1):
         size = lipschitz / (math.pi * math.sqrt(2 * m))
@@ -186,4 +190,4 @@ def random_features_needed(input_dim: int, lipschitz: float, l2_error: float, fa
         value = float(count) * share * (1 - failure)  # counts of the table stay far below 1e308
         if value > best:
             best, doubt = value, 1e-14 * float(count)  # the share is a difference of numbers up to 1
-    return Certified(best, min(doubt, best))
+    return Certified(*at_least_zero(best, doubt))

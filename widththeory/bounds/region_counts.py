@@ -6,31 +6,43 @@ from collections.abc import Sequence
 from widththeory.typing import check_positive_int
 
 
-def check_sizes(input_dim: int, widths: Sequence[int], *, at_least: int = 1, but_last: int | None = None) -> None:
-    """Raise ValueError unless there are hidden layers, each at least so wide (all but the last, with `but_last`)."""
-    check_positive_int("input_dim", input_dim)
+def check_sizes(
+    input_dim: int, widths: Sequence[int], *, per_input: int = 0, but_last: int = 1
+) -> tuple[int, tuple[int, ...]]:
+    """Both as Python's integers, which do not overflow as NumPy's do.
+
+    Args:
+        input_dim: d, at least 1.
+        widths: of the hidden layers, at least one, each at least 1 and `per_input` times d.
+        but_last: the least of all but the last.
+
+    Raises:
+        ValueError: an argument outside its range.
+    """
+    dim = check_positive_int("input_dim", input_dim)
     if len(widths) == 0:
         raise ValueError("widths must hold at least one hidden layer, got none")
-    for index, width in enumerate(widths):
-        inner = but_last is not None and index < len(widths) - 1
-        check_positive_int(f"widths[{index}]", width, at_least=but_last if inner and but_last else at_least)
+    least = [max(1, per_input * dim, but_last)] * (len(widths) - 1) + [max(1, per_input * dim)]
+    sizes = zip(widths, least, strict=True)
+    return dim, tuple(check_positive_int(f"widths[{i}]", width, at_least=low) for i, (width, low) in enumerate(sizes))
 
 
 def cells(input_dim: int, num_hyperplanes: int) -> int:
     """sum_{j <= d} C(m, j): cells of m hyperplanes in general position in d dimensions."""
-    check_sizes(input_dim, (num_hyperplanes,))
+    input_dim, (num_hyperplanes,) = check_sizes(input_dim, (num_hyperplanes,))
     return sum(math.comb(num_hyperplanes, j) for j in range(input_dim + 1))
 
 
-def folded(input_dim: int, widths: Sequence[int], *, extra: int = 0) -> int:
+def folded(input_dim: int, widths: Sequence[int], *, per_input: int, extra: int = 0) -> int:
     """prod_{l<L} (floor(n_l / d) + extra)^d sum_{j <= d} C(n_L, j): layers that fold, and one of hyperplanes."""
+    input_dim, widths = check_sizes(input_dim, widths, per_input=per_input)
     folds = math.prod(width // input_dim + extra for width in widths[:-1])
     return folds**input_dim * cells(input_dim, widths[-1])
 
 
 def most(input_dim: int, widths: Sequence[int]) -> int:
     """sum over J of prod_l C(n_l, j_l), by layers, with the largest rank that a layer can still see as state."""
-    check_sizes(input_dim, widths)
+    input_dim, widths = check_sizes(input_dim, widths)
     sums = {input_dim: 1}
     for width in widths:
         following: dict[int, int] = {}

@@ -24,18 +24,19 @@ def to_certified(ball: flint.arb) -> Certified:
     """The ball as a float and a float radius that covers it.
 
     Raises:
-        ValueError: a ball that is not finite.
+        ValueError: a ball that is not finite, or beyond 1.8e308.
 
     Source: derived for this project.
     """
     if not ball.is_finite():
         raise ValueError(f"ball must be finite, got {ball}")
     value = float(ball.mid())
+    if not math.isfinite(value):
+        raise ValueError(f"ball must be in the range of floats, got {ball}")
     with flint.ctx.workprec(1024):  # the difference is then exact enough that its upper end is above it
         distance = (ball - flint.arb(value)).abs_upper()
-    radius = float(distance)
-    # float() rounds to nearest; one step up is above
-    return Certified(value, math.nextafter(radius, math.inf) if radius else 0.0)
+    # float() rounds to nearest, a small distance to 0; one step up is above
+    return Certified(value, math.nextafter(float(distance), math.inf) if distance > 0 else 0.0)
 
 
 def to_ball(number: Certified) -> flint.arb:
@@ -54,7 +55,7 @@ def rational(number: Fraction | int | float) -> flint.arb:
     Source: derived for this project.
     """
     exact = Fraction(number)
-    return flint.arb(flint.fmpq(exact.numerator, exact.denominator))
+    return flint.arb(flint.fmpq(int(exact.numerator), int(exact.denominator)))  # NumPy's integers are not known to it
 
 
 def sawtooth_floor(num_folds: int, widths: Sequence[int], norm: str = "l1", *, precision: int = 128) -> flint.arb:

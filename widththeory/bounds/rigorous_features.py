@@ -53,7 +53,7 @@ def random_feature_floor(
     Source: derived for this project, after the lower bound of [hsu2021].
     """
     _check(input_dim, lipschitz=lipschitz)
-    check_positive_int("num_features", num_features, at_least=0)
+    num_features = check_positive_int("num_features", num_features, at_least=0)
     with flint.ctx.workprec(check_positive_int("precision", precision, at_least=2)):
         best = Ball(0)
         for m, count in _counts(input_dim, max_squared_radius):

@@ -31,8 +31,8 @@ def correlation_bound(
 
     Source: derived for this project, after [malach2021].
     """
-    check_positive_int("num_folds", num_folds)
-    check_positive_int("num_pieces", num_pieces)
+    num_folds = check_positive_int("num_folds", num_folds)
+    num_pieces = check_positive_int("num_pieces", num_pieces)
     return _scaled(min(num_pieces - 1, 2 ** (num_folds - 1)), num_folds + 2, "oscillation", oscillation, precision)
 
 
@@ -51,7 +51,7 @@ def variation_bound(num_folds: int, total_variation: int | float | flint.arb, *,
 
     Source: derived for this project.
     """
-    check_positive_int("num_folds", num_folds)
+    num_folds = check_positive_int("num_folds", num_folds)
     return _scaled(1, num_folds + 3, "total_variation", total_variation, precision)
 
 
@@ -73,7 +73,7 @@ def gradient_bound(
 
     Source: derived for this project, after [malach2021] Theorem 7.
     """
-    check_positive_int("num_folds", num_folds)
+    num_folds = check_positive_int("num_folds", num_folds)
     count = min(max_affine_pieces(widths) - 1, 2 ** (num_folds - 1))
     return _scaled(count, num_folds, "largest", largest, precision)
 
@@ -164,8 +164,8 @@ def printed_loss_floor(depth: int, width: int, *, precision: int = 128) -> flint
 
     Source: [malach2021] Theorem 18. Differs: n is a square here, so that the depth is an integer.
     """
-    check_positive_int("depth", depth)
-    check_positive_int("width", width)
+    depth = check_positive_int("depth", depth)
+    width = check_positive_int("width", width)
     with flint.ctx.workprec(check_positive_int("precision", precision, at_least=2)):
         return (1 - Ball(2 * depth) * Ball(2 * width) ** depth / Ball(2) ** depth**2).max(Ball(0))
 
@@ -204,9 +204,9 @@ def printed_progress(
     for name, number in numbers.items():
         if not (math.isfinite(number) and number > 0):
             raise ValueError(f"{name} must be a positive finite number, got {number!r}")
-    check_positive_int("input_dim", input_dim)
-    check_positive_int("num_params", num_params)
-    check_positive_int("num_steps", num_steps, at_least=0)
+    input_dim = check_positive_int("input_dim", input_dim)
+    num_params = check_positive_int("num_params", num_params)
+    num_steps = check_positive_int("num_steps", num_steps, at_least=0)
     with flint.ctx.workprec(check_positive_int("precision", precision, at_least=2)):
         largest_rate = (rational(learning_rate) ** 2).max(Ball(1))
         constants = 21 * (rational(lipschitz) * rational(initial_scale)) ** 2 * largest_rate

@@ -35,9 +35,7 @@ def montufar_lower(input_dim: int, widths: Sequence[int], *, precision: int = 12
 
     Source: [montufar2014], as recalled.
     """
-    check_positive_int("input_dim", input_dim)
-    check_sizes(input_dim, widths, at_least=input_dim)
-    return _ball(folded(input_dim, widths), precision)
+    return _ball(folded(input_dim, widths, per_input=1), precision)
 
 
 def serra_lower(input_dim: int, widths: Sequence[int], *, precision: int = 128) -> flint.arb:
@@ -48,9 +46,7 @@ def serra_lower(input_dim: int, widths: Sequence[int], *, precision: int = 128) 
 
     Source: [serra2018], as recalled.
     """
-    check_positive_int("input_dim", input_dim)
-    check_sizes(input_dim, widths, at_least=3 * input_dim)
-    return _ball(folded(input_dim, widths, extra=1), precision)
+    return _ball(folded(input_dim, widths, per_input=3, extra=1), precision)
 
 
 def serra_upper(input_dim: int, widths: Sequence[int], *, precision: int = 128) -> flint.arb:
@@ -72,5 +68,5 @@ def one_dimension(widths: Sequence[int], *, precision: int = 128) -> flint.arb:
 
     Source: [serra2018], as recalled.
     """
-    check_sizes(1, widths, but_last=3)
+    _, widths = check_sizes(1, widths, but_last=3)
     return _ball(math.prod(width + 1 for width in widths), precision)

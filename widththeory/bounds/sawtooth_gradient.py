@@ -6,11 +6,13 @@ orthogonal to every function that is affine there. Only teeth that hold a breakp
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 from jaxtyping import Float
 
 from widththeory.bounds.affine_pieces import max_affine_pieces
+from widththeory.bounds.enclosure import at_least_zero
 from widththeory.typing import Certified, check_positive_int
 
 
@@ -35,8 +37,8 @@ def correlation_bound(num_folds: int, num_pieces: int, oscillation: float) -> Ce
 
     Source: derived for this project, after [malach2021].
     """
-    check_positive_int("num_folds", num_folds)
-    check_positive_int("num_pieces", num_pieces)
+    num_folds = check_positive_int("num_folds", num_folds)
+    num_pieces = check_positive_int("num_pieces", num_pieces)
     _check_size("oscillation", oscillation)
     return _scaled(min(num_pieces - 1, 2 ** (num_folds - 1)), num_folds + 2, oscillation)
 
@@ -58,7 +60,7 @@ def variation_bound(num_folds: int, total_variation: float) -> Certified:
 
     Source: derived for this project.
     """
-    check_positive_int("num_folds", num_folds)
+    num_folds = check_positive_int("num_folds", num_folds)
     _check_size("total_variation", total_variation)
     return _scaled(1, num_folds + 3, total_variation)
 
@@ -87,7 +89,7 @@ def gradient_bound(num_folds: int, widths: Sequence[int], largest: float) -> Cer
 
     Source: derived for this project, after [malach2021] Theorem 7, whose bound is `printed_progress`.
     """
-    check_positive_int("num_folds", num_folds)
+    num_folds = check_positive_int("num_folds", num_folds)
     _check_size("largest", largest)
     return _scaled(min(max_affine_pieces(widths) - 1, 2 ** (num_folds - 1)), num_folds, largest)
 
@@ -146,12 +148,12 @@ def printed_loss_floor(depth: int, width: int) -> Certified:
         [malach2021] Theorem 18.
         Differs: n is a square here, so that the depth is an integer.
     """
-    check_positive_int("depth", depth)
-    check_positive_int("width", width)
+    depth = check_positive_int("depth", depth)
+    width = check_positive_int("width", width)
     # (2 p)^depth 2^(1 - depth^2) depth, by its logarithm: the powers may be too large for floats
     exponent = 1 + math.log2(depth) + depth * (1 + math.log2(width)) - depth**2
     value = 0.0 if exponent >= 0 else -math.expm1(exponent * math.log(2))
-    return Certified(value, min(value, 1e-13 * (1 + depth**2)))
+    return Certified(*at_least_zero(value, 1e-13 * (1 + depth**2)))
 
 
 def printed_progress(
@@ -195,12 +197,14 @@ def printed_progress(
     for name, number in numbers.items():
         if not (math.isfinite(number) and number > 0):
             raise ValueError(f"{name} must be a positive finite number, got {number!r}")
-    check_positive_int("input_dim", input_dim)
-    check_positive_int("num_params", num_params)
-    check_positive_int("num_steps", num_steps, at_least=0)
-    constants = 21 * (lipschitz * initial_scale) ** 2 * max(1.0, learning_rate**2)
-    value = constants * math.sqrt(input_dim) * num_params * num_steps**2 / alpha
-    return Certified(value, 2e-15 * value)
+    input_dim = check_positive_int("input_dim", input_dim)
+    num_params = check_positive_int("num_params", num_params)
+    num_steps = check_positive_int("num_steps", num_steps, at_least=0)
+    # in rationals but for the root: squares of floats may underflow or overflow where the product does not
+    largest_rate = max(Fraction(1), Fraction(learning_rate) ** 2)
+    constants = 21 * (Fraction(lipschitz) * Fraction(initial_scale)) ** 2 * largest_rate
+    value = float(constants * Fraction(math.sqrt(input_dim)) * num_params * num_steps**2 / Fraction(alpha))
+    return Certified(value, 2 * math.ulp(value))
 
 
 def _check_size(name: str, number: float) -> None:
@@ -209,7 +213,7 @@ def _check_size(name: str, number: float) -> None:
 
 
 def _scaled(count: int, exponent: int, size: float) -> Certified:
-    """count * 2^-exponent * size; the quotient of integers is rounded once."""
-    value = count / 2**exponent * size
-    underflow = 1e-323 if count and size and value < 1e-290 else 0.0
-    return Certified(value, 4e-16 * value + underflow)
+    """count * 2^-exponent * size, rounded once: the first two alone may underflow."""
+    exact = Fraction(count, 2**exponent) * Fraction(size)
+    value = float(exact)
+    return Certified(value, math.ulp(value) if value != exact else 0.0)
