@@ -92,6 +92,15 @@ def test_more_norm_allows_less_error(dim, frequency, norm_sum, more):
     assert small.lower <= 1
 
 
+@pytest.mark.parametrize(("dim", "frequency"), [(700, 26.0), (5, 1e-160)])
+def test_where_bessel_functions_underflow_nothing_is_claimed(dim, frequency):
+    """The sine's norm is then unknown, and with it what share of it is left: it lies between 0 and 1."""
+    assert polynomial_distance_squared(dim, frequency, 0).upper > 0
+    assert polynomial_distance_squared(dim, frequency, 3).upper > 0
+    floor = error_floor(dim, frequency, 0.0)
+    assert floor.lower <= 0 < 1 <= floor.upper
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -100,11 +109,12 @@ def test_more_norm_allows_less_error(dim, frequency, norm_sum, more):
         lambda: neuron_norm_needed(4, 0.0, 0.1),
         lambda: neuron_norm_needed(4, 1.0, 0.0),
         lambda: error_floor(4, 1.0, -1.0),
+        lambda: error_floor(1000, 1000.0, 1.0),
         lambda: polynomial_distance_squared(4, 1.0, -1),
     ],
 )
 def test_bad_arguments_raise(bad):
-    with pytest.raises(ValueError, match="must be"):
+    with pytest.raises(ValueError, match=r"must (be|give fewer)"):
         bad()
 
 

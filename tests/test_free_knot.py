@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from widththeory.bounds.affine_pieces import max_affine_pieces, sawtooth_floor, square_floor
 from widththeory.bounds.free_knot import free_knot_enclosures, free_knot_floor, network_floor
+from widththeory.bounds.rigorous_free_knot import free_knot_enclosure
 from widththeory.bounds.tabulated import Tabulated, tabulate
 from widththeory.constructions.telgarsky import Sawtooth
 from widththeory.exact.one_dim import piecewise
@@ -211,6 +212,49 @@ def test_far_from_the_origin_nothing_is_lost(height, place):
         assert moved.value == pytest.approx(plain.value, abs=4 * np.spacing(abs(height)) + 1e-9)
 
 
+def test_short_cells_far_from_zero_keep_their_moments():
+    """A spike of width 1e-10: lower ends were above upper ones when middles of cells were subtracted."""
+    knots = [0.3276494542001177, 0.32764945421092256, 0.3276494550332589, 0.32764945505644333]
+    knots = np.array([*knots, 0.943006272690257, 0.9689264863063872])
+    values = np.array(
+        [30132943.73721135, -0.0034564729358860327, -1.245181210221133, 1.6331647549194066, 6e-07, 1971.3]
+    )
+    floor = free_knot_floor(Tabulated(knots, values), 3, num_cells=64)
+    exact = free_knot_enclosure(knots.tolist(), values.tolist(), 3, num_cells=16)
+    assert Fraction(max(0.0, floor.lower)) ** 2 <= exact.upper
+    assert exact.lower <= Fraction(floor.upper) ** 2
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("height", [1e-310, 1e-161, 1e200])
+@pytest.mark.parametrize("stretch", [1e-140, 1.0, 1e100])
+def test_scale_does_not_matter(norm, height, stretch):
+    """Squares of values and cubes of lengths would underflow or overflow."""
+    knots, values = np.array([0.0, 0.2, 0.5, 0.6, 1.0]), np.array([0.0, 1.0, -1.0, 0.3, 0.2])
+    plain = free_knot_floor(Tabulated(knots, values), 2, norm, num_cells=64)
+    scaled = free_knot_floor(Tabulated(knots * stretch, values * height), 2, norm, num_cells=64)
+    all_counts = free_knot_enclosures(Tabulated(knots * stretch, values * height), 2, norm, num_cells=64)
+    size = Fraction(height)
+    for _ in range({"l2": 1, "l1": 2, "sup": 0}[norm]):
+        size *= Fraction(np.sqrt(stretch))
+    # 2e-13: rounding of the scaled numbers; subnormal ones have 13 digits less
+    for low, high in ((scaled.lower, scaled.upper), (all_counts.lower[1], all_counts.upper[1])):
+        slack = Fraction(2, 10**13) * size + Fraction(1e-322)
+        assert Fraction(low) <= Fraction(plain.upper) * size + slack
+        assert Fraction(high) >= Fraction(plain.lower) * size - slack
+        assert Fraction(low) >= Fraction(0.9 * plain.lower) * size - slack
+
+
+@pytest.mark.parametrize(("low", "num_knots"), [(1e6, 1001), (1e15, 8193), (-3.0, 100)])
+def test_tabulated_error_is_that_of_the_knots_there_are(low, num_knots):
+    """Knots far from 0 are rounded: beside 1e15 they are an eighth apart, not 10 / 8192."""
+    sharp = lambda x: np.abs((x - low) % 0.25 - 0.125)  # noqa: E731
+    table = tabulate(sharp, low, low + 10.0, lipschitz=1.0, num_knots=num_knots)
+    assert table.sup_error >= 0.5 * np.max(np.diff(table.knots))
+    points = np.linspace(low, low + 10.0, 20_001)
+    assert np.max(np.abs(sharp(points) - np.interp(points, table.knots, table.values))) <= table.sup_error
+
+
 def test_bad_input_gets_one_sentence():
     for call, message in [
         (lambda: free_knot_floor(SQUARE, 0), "num_pieces must be"),
@@ -222,6 +266,8 @@ def test_bad_input_gets_one_sentence():
         (lambda: Tabulated(np.array([0.0, 1.0]), np.array([0.0, np.nan])), "finite"),
         (lambda: Tabulated(np.array([0.0, 1.0]), np.zeros(2), -1.0), "sup_error must be"),
         (lambda: tabulate(np.sin, 0.0, 1.0), "lipschitz or curvature"),
+        (lambda: tabulate(np.sin, 0.0, 1.0, lipschitz=1.0, curvature=-3.0), "lipschitz or curvature"),
+        (lambda: tabulate(np.sin, 0.0, 1.0, lipschitz=np.nan, curvature=1.0), "lipschitz or curvature"),
         (lambda: tabulate(np.sin, 1.0, 1.0, lipschitz=1.0), "low < high"),
         (lambda: tabulate(np.log, 0.0, 1.0, lipschitz=1.0), "finite"),
     ]:

@@ -95,6 +95,16 @@ def test_share_falls_with_the_dimension_and_the_floor_does_not_vanish():
     assert shares[-1] > 0.005
 
 
+def test_many_dimensions():
+    """By m = 0 alone the floor is at most 2^n (4 / 3) max_w int w t^2 (1 - t/2)^3 dt / (2 int_0^1 w), of order 2^n."""
+    for dim in (1023, 1024, 1025, 2000):
+        share = np.exp(2 * (np.log(square_sum_floor(dim).value) - dim / 2 * np.log(2)))
+        before = np.exp(2 * (np.log(square_sum_floor(dim - 1).value) - (dim - 1) / 2 * np.log(2)))
+        assert 0.99 < share / before < 1.0
+
+
 def test_bad_input_gets_one_sentence():
+    with pytest.raises(ValueError, match="input_dim must be at most 2000, got 2001"):
+        square_sum_floor(2001)
     with pytest.raises(ValueError, match="input_dim must be an integer of at least 1, got 0"):
         square_sum_floor(0)

@@ -11,6 +11,7 @@ from widththeory.typing import Certified, check_positive_int
 # where they do not; ten times that is allowed for.
 _BESSEL_ERROR = 1e-12
 _ROUNDOFF = 1e-14
+_SMALLEST = 5e-324  # of squares that underflow
 
 
 def harmonic_dimension(dim: int, degree: int) -> int:
@@ -59,7 +60,7 @@ def _odd_energies(dim: int, frequency: float) -> tuple[np.ndarray, np.ndarray, n
     amplitude = size * np.abs(bessel)
     spread = np.where(bessel == 0, ceiling, size * accuracy)  # a value that underflows is still below its bound
     energies = amplitude**2
-    errors = 2 * amplitude * spread + spread**2 + 4 * _ROUNDOFF * last * energies
+    errors = 2 * amplitude * spread + spread**2 + 4 * _ROUNDOFF * last * energies + _SMALLEST
     # square norm at the first degree left out, by |J_v(w)| <= (w/2)^v / Gamma(v+1); from there on terms at least halve
     order = last + 1 + half
     tail = (
@@ -118,7 +119,8 @@ def neuron_norm_needed(dim: int, frequency: float, relative_error: float) -> Cer
         (docs/theorems/daniely.md).
 
     Raises:
-        ValueError: an argument outside its range.
+        ValueError: an argument outside its range, or harmonics that are more than floats can count, as those of
+            dimension 1000 and frequency 1000; `rigorous_daniely` has no such limit.
 
     Source:
         [daniely2017] Theorem 3, solved for the norms (derived for this project).
@@ -131,7 +133,7 @@ def neuron_norm_needed(dim: int, frequency: float, relative_error: float) -> Cer
     for n, below, above in zip(degrees, lowest, highest, strict=True):
         if above <= 0:
             continue
-        root = math.sqrt(harmonic_dimension(dim, int(n))) / 2
+        root = _root(dim, int(n)) / 2
         if below > 0:
             low = max(low, root * (math.sqrt(below) - relative_error * whole.upper / math.sqrt(below)))
         high = max(high, root * (math.sqrt(above) - relative_error * whole.lower / math.sqrt(above)))
@@ -149,7 +151,8 @@ def error_floor(dim: int, frequency: float, norm_sum: float) -> Certified:
         norm_sum: sum of the L2 norms of the neurons, output weights included, at least 0.
 
     Raises:
-        ValueError: an argument outside its range.
+        ValueError: an argument outside its range, or harmonics that are more than floats can count, as those of
+            dimension 1000 and frequency 1000; `rigorous_daniely` has no such limit.
 
     Source:
         [daniely2017] Theorem 3.
@@ -160,11 +163,19 @@ def error_floor(dim: int, frequency: float, norm_sum: float) -> Certified:
     low = high = 0.0
     whole, degrees, lowest, highest = _tails(dim, frequency)
     for n, below, above in zip(degrees, lowest, highest, strict=True):
-        cost = 2 * norm_sum / math.sqrt(harmonic_dimension(dim, int(n)))
+        cost = 2 * norm_sum / _root(dim, int(n))
         root_below, root_above = math.sqrt(max(below, 0.0)), math.sqrt(max(above, 0.0))
         low = max(low, root_below * (root_below - cost) / whole.upper)
-        high = max(high, root_above * (root_above - cost) / whole.lower)
+        # where nothing is known of the sine's norm, all that is known is that the floor is a fraction of it
+        high = max(high, root_above * (root_above - cost) / whole.lower) if whole.lower > 0 else 1.0
     return Certified((low + high) / 2, (high - low) / 2 + _ROUNDOFF * high)
+
+
+def _root(dim: int, degree: int) -> float:
+    count = harmonic_dimension(dim, degree)
+    if count.bit_length() > 1023:
+        raise ValueError(f"dim and frequency must give fewer than 1e308 harmonics of degree {degree}, got dim={dim}")
+    return math.sqrt(count)
 
 
 def _tails(dim: int, frequency: float) -> tuple[Certified, np.ndarray, np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ the least such cost, found by dynamic programming, is certainly below the optimu
 cost certainly above it.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ from widththeory.bounds.tabulated import Tabulated
 from widththeory.typing import Certified, check_positive_int
 
 Vector = Float[np.ndarray, "_"]
+
+_POWERS = {"l2": 1, "l1": 2, "sup": 0}  # of the root of a length, in a distance
 
 
 class Enclosures(NamedTuple):
@@ -48,7 +51,7 @@ def free_knot_enclosures(function: Tabulated, max_pieces: int, norm: str = "l2",
     """
     check_positive_int("max_pieces", max_pieces)
     check_positive_int("num_cells", num_cells)
-    function = _centred(function)
+    function, unit = _normalised(function, norm)
     edges = _grid(function, num_cells, norm)
     costs = _costs(function, edges, norm)
     lower, upper = [costs.cost[0, -1]], [costs.cost[0, -1]]
@@ -64,7 +67,8 @@ def free_knot_enclosures(function: Tabulated, max_pieces: int, norm: str = "l2",
             choices.append(np.argmin(table, axis=0))
     if norm == "l1":
         upper = [_l1_upper(function, edges, choices[:count]) for count in range(max_pieces)]
-    return Enclosures(*_as_distances(function, norm, np.array(lower), np.array(upper), costs.rounding))
+    ends = _as_distances(function, norm, np.array(lower), np.array(upper), costs.rounding)
+    return Enclosures(*(np.ldexp(end, unit) for end in ends))
 
 
 def free_knot_floor(
@@ -91,7 +95,7 @@ def free_knot_floor(
     """
     check_positive_int("num_pieces", num_pieces)
     check_positive_int("num_cells", num_cells, at_least=4)
-    function = _centred(function)
+    function, unit = _normalised(function, norm)
     edges: Any = _grid(function, max(1, num_cells // 2), norm)
     closed = np.zeros(len(edges) - 1, dtype=bool)  # cells that hold no optimal breakpoint
     best_lower, best_upper = 0.0, np.inf
@@ -108,7 +112,9 @@ def free_knot_floor(
             break
         edges, closed = _refined(edges, through > upper + 2 * costs.rounding, num_cells)
     value = 0.5 * (best_lower + best_upper)
-    return Certified(value, 0.5 * (best_upper - best_lower) * (1 + 1e-15) if best_lower > 0 else value)
+    error = 0.5 * (best_upper - best_lower) * (1 + 1e-15) if best_lower > 0 else value
+    # in the end all is rounded to multiples of the smallest float
+    return Certified(math.ldexp(value, unit), math.ldexp(error, unit) + (math.ulp(0.0) if value else 0.0))
 
 
 def network_floor(function: Tabulated, widths: Sequence[int], norm: str = "l2", num_cells: int = 1024) -> Certified:
@@ -150,16 +156,23 @@ class _Costs(NamedTuple):
     combine: np.ufunc
 
 
-def _centred(function: Tabulated) -> Tabulated:
-    """The same up to a constant and a shift of the interval, so that rounding is that of the function's variation."""
-    knots, values = function.knots, function.values
-    mean = float(np.diff(knots) @ (values[1:] + values[:-1]) / 2) / function.length
-    centred = values - mean
+def _normalised(function: Tabulated, norm: str) -> tuple[Tabulated, int]:
+    """The same up to a constant, a shift of the interval and powers of 2, and the power of 2 in units of distance.
+
+    Rounding is then that of the function's variation, and cubes of lengths and squares of values do not underflow.
+    """
+    if norm not in _POWERS:
+        raise ValueError(f"norm must be 'l2', 'l1' or 'sup', got {norm!r}")
+    stretch, height = 2 * (math.frexp(function.length)[1] // 2), math.frexp(float(np.max(np.abs(function.values))))[1]
+    knots, values = np.ldexp(function.knots, -stretch), np.ldexp(function.values, -height)
+    length = knots[-1] - knots[0]
+    centred = values - float(np.diff(knots) @ (values[1:] + values[:-1]) / 2) / length
     nearest = min(knots[0], knots[-1], key=abs)
-    if knots[0] * knots[-1] > 0 and abs(nearest) >= function.length:
+    if knots[0] * knots[-1] > 0 and abs(nearest) >= length:
         knots = knots - nearest  # exact: all have one sign, and none is more than twice this one
     # each value was rounded once, relative to itself
-    return Tabulated(knots, centred, function.sup_error + 2.0**-53 * float(np.max(np.abs(centred))))
+    error = math.ldexp(function.sup_error, -height) + 2.0**-53 * float(np.max(np.abs(centred)))
+    return Tabulated(knots, centred, error), height + stretch // 2 * _POWERS[norm]
 
 
 def _costs(function: Tabulated, edges: Vector, norm: str) -> _Costs:
@@ -235,8 +248,6 @@ def _refined(edges: Vector, closed: np.ndarray, num_cells: int) -> tuple[Vector 
 
 def _grid(function: Tabulated, num_cells: int, norm: str) -> Vector:
     """About `num_cells` cells; the function's own knots are edges where they are few."""
-    if norm not in ("l2", "l1", "sup"):
-        raise ValueError(f"norm must be 'l2', 'l1' or 'sup', got {norm!r}")
     if norm == "sup":
         if np.any(np.diff(function.knots) == 0):
             raise ValueError("norm 'sup' needs a continuous function, got knots that are given twice")

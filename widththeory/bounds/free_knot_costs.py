@@ -14,32 +14,22 @@ def l2_costs(knots: Vector, values: Vector, edges: Vector) -> tuple[Matrix, floa
 
     Runs grow one cell at a time by pooling centred moments, so that nothing large is subtracted but the variance that
     the affine function explains. Each of at most M poolings adds a few roundings of the run's own variance, and runs
-    that share no cell have variances that add up to no more than the whole.
+    that share no cell have variances that add up to no more than the whole. Lengths are differences of edges, and
+    distances of centres half of lengths: middles of short cells far from 0 are not known as well.
     """
-    length, mean, slope_moment, variance = _cell_moments(knots, values, edges)
-    num_cells = len(length)
-    centre = 0.5 * (edges[1:] + edges[:-1])
-    moments: tuple[np.ndarray, ...] = (
-        length.copy(),
-        centre.copy(),
-        mean.copy(),
-        length**3 / 12,
-        slope_moment.copy(),
-        variance.copy(),
-    )
+    cells = _cell_moments(knots, values, edges)
+    num_cells, moments = len(edges) - 1, cells
     cost = np.full((num_cells + 1, num_cells + 1), np.inf)
     np.fill_diagonal(cost, 0.0)
-    rows = np.arange(num_cells)
     for size in range(1, num_cells + 1):
+        start = np.arange(num_cells - size + 1)
+        length, last = edges[start + size] - edges[start], edges[start + size - 1]
         if size > 1:
-            moments = _pool(
-                tuple(part[:-1] for part in moments),
-                tuple(part[size - 1 :] for part in (length, centre, mean, length**3 / 12, slope_moment, variance)),
-            )
-        _, _, _, xx, xf, ff = moments
-        start = rows[: num_cells - size + 1]
-        cost[start, start + size] = np.maximum(ff - xf * xf / xx, 0.0)
-    total = float(moments[5][0])
+            first, second = tuple(part[:-1] for part in moments), tuple(part[size - 1 :] for part in cells)
+            moments = _pool(first, second, last - edges[start], edges[start + size] - last)
+        _, xf, ff = moments
+        cost[start, start + size] = np.maximum(ff - 12 * xf * xf / length**3, 0.0)
+    total = float(moments[2][0])
     return cost, 64 * (num_cells + 1) * _UNIT * total
 
 
@@ -73,8 +63,9 @@ def l1_costs(knots: Vector, values: Vector, edges: Vector) -> tuple[Matrix, floa
 def l1_of_partition(knots: Vector, values: Vector, partition: Vector) -> float:
     """Integral of |f - g|, g on each part the better of the least-squares line and that through the quarter points."""
     total = 0.0
-    moments = _cell_moments(knots, values, partition)
-    for a, b, length, mean, cross, _ in zip(partition, partition[1:], *moments, strict=False):
+    means, crosses, _ = _cell_moments(knots, values, partition)
+    for a, b, mean, cross in zip(partition, partition[1:], means, crosses, strict=False):
+        length = b - a
         inner = knots[(knots > a) & (knots < b)]
         points = np.concatenate([[a], np.repeat(inner, 2), [b]])
         left, right = points[0::2], points[1::2]
@@ -121,25 +112,18 @@ def sup_costs(knots: Vector, values: Vector, edges: Vector) -> tuple[Matrix, flo
     return cost, deviation + 16 * _UNIT * float(np.max(np.abs(values)))
 
 
-def _pool(first: tuple[np.ndarray, ...], second: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-    """Moments (length, mean x, mean f, Sxx, Sxf, Sff) of two neighbouring runs together."""
-    n1, x1, f1, xx1, xf1, ff1 = first
-    n2, x2, f2, xx2, xf2, ff2 = second
-    total = n1 + n2
-    dx, df, weight = x2 - x1, f2 - f1, n1 * n2 / total
-    share = n2 / total
-    return (
-        total,
-        x1 + share * dx,
-        f1 + share * df,
-        xx1 + xx2 + weight * dx * dx,
-        xf1 + xf2 + weight * dx * df,
-        ff1 + ff2 + weight * df * df,
-    )
+def _pool(
+    first: tuple[Vector, ...], second: tuple[Vector, ...], left: Vector, right: Vector
+) -> tuple[Vector, Vector, Vector]:
+    """Moments (mean f, Sxf, Sff) of two neighbouring runs together, of lengths `left` and `right`."""
+    f1, xf1, ff1 = first
+    f2, xf2, ff2 = second
+    df, share = f2 - f1, right / (left + right)
+    return f1 + share * df, xf1 + xf2 + left * right / 2 * df, ff1 + ff2 + left * share * df * df
 
 
-def _cell_moments(knots: Vector, values: Vector, edges: Vector) -> tuple[Vector, Vector, Vector, Vector]:
-    """Length, mean, centred integral of x f and of f^2 of each cell, exactly integrated piece by piece."""
+def _cell_moments(knots: Vector, values: Vector, edges: Vector) -> tuple[Vector, Vector, Vector]:
+    """Mean, centred integral of x f and of f^2 of each cell, exactly integrated piece by piece."""
     fine = np.unique(np.concatenate([knots, edges]))
     fine = fine[(fine >= edges[0]) & (fine <= edges[-1])]
     left, right = fine[:-1], fine[1:]
@@ -150,12 +134,12 @@ def _cell_moments(knots: Vector, values: Vector, edges: Vector) -> tuple[Vector,
     end = values[segment + 1] - slope * (knots[segment + 1] - right)
     first = np.searchsorted(fine, edges[:-1])
     cell = np.repeat(np.arange(len(edges) - 1), np.diff(np.append(first, len(left))))
-    length, centre = np.diff(edges), 0.5 * (edges[1:] + edges[:-1])
+    length = np.diff(edges)
     mean = np.add.reduceat(step * (start + end) / 2, first) / length
     u, v = start - mean[cell], end - mean[cell]
-    p, q = left - centre[cell], right - centre[cell]
+    p, q = (place - edges[cell] - length[cell] / 2 for place in (left, right))
     cross = np.add.reduceat(step * (2 * p * u + p * v + q * u + 2 * q * v) / 6, first)
-    return length, mean, cross, np.add.reduceat(step * (u * u + u * v + v * v) / 3, first)
+    return mean, cross, np.add.reduceat(step * (u * u + u * v + v * v) / 3, first)
 
 
 def _running_integral(knots: Vector, values: Vector) -> Vector:

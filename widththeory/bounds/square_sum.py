@@ -15,6 +15,8 @@ With s = 1 - t / 2 and m the mean of the entries other than the largest, the pro
 For n = 1 the least universal width is 2, and a network of width 1 is monotone.
 """
 
+import math
+
 import numpy as np
 from jaxtyping import Float
 from scipy.special import beta, betainc
@@ -39,7 +41,7 @@ def square_sum_floor(input_dim: int) -> Certified:
     monotone function to x^2 is max(x, 1/2)^2, up to reflection: the floor is 81/128 of the variance, attained.
 
     Args:
-        input_dim: n, at least 1.
+        input_dim: n, from 1 to 2000.
 
     Returns: the distance (not squared), integrals over the cube, of volume 2^n.
 
@@ -47,21 +49,23 @@ def square_sum_floor(input_dim: int) -> Certified:
         decreases.
 
     Raises:
-        ValueError: input_dim below 1.
+        ValueError: input_dim below 1, or above 2000, where the volume of the cube overflows.
 
     Source:
         Derived for this project; that a floor exists is [lu2017] Theorem 3, as recalled, and that width max(n, 2)
         suffices [kimminpark2024], as recalled.
     """
     dim = check_positive_int("input_dim", input_dim)
+    if dim > 2000:
+        raise ValueError(f"input_dim must be at most 2000, got {dim}")
     if dim == 1:
-        squared = 9 / 80  # 2 * 81/128 * 4/45
+        squared = 9 / 160  # 81/128 * 4/45
     else:
         means = np.linspace(0.0, 1.0, _NUM_MEANS + 1)
         powers = 3 + (dim - 1) * means[1:]
         integral = np.max([_weighted(reach, powers) for reach in (*_REACHES, np.inf)], axis=0)
-        squared = 2.0**dim * float(np.min(4 / 3 * (1 + (dim - 1) * means[:-1] ** 2) * integral))
-    value = float(np.sqrt(squared))
+        squared = float(np.min(4 / 3 * (1 + (dim - 1) * means[:-1] ** 2) * integral))
+    value = math.ldexp(math.sqrt(2 ** (dim % 2) * squared), dim // 2)  # the square alone would overflow from 1024 on
     return Certified(value, 1e-12 * value)
 
 

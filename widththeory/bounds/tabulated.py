@@ -31,17 +31,15 @@ class Tabulated:
     def __post_init__(self) -> None:
         if len(self.knots) < 2 or len(self.knots) != len(self.values) or not np.all(np.diff(self.knots) >= 0):
             raise ValueError(f"knots must be at least two, sorted, with one value each, got {self.knots!r}")
-        if not (
-            self.knots[0] < self.knots[-1] and np.all(np.isfinite(self.knots)) and np.all(np.isfinite(self.values))
-        ):
-            raise ValueError("knots and values must be finite, with knots[0] < knots[-1]")
+        if not (0 < self.length < np.inf and np.all(np.isfinite(self.knots)) and np.all(np.isfinite(self.values))):
+            raise ValueError("knots and values must be finite, with knots[0] < knots[-1] and a finite length")
         if not (np.isfinite(self.sup_error) and self.sup_error >= 0):
             raise ValueError(f"sup_error must be a finite number of at least 0, got {self.sup_error!r}")
 
     @property
     def length(self) -> float:
         """Length of the interval."""
-        return float(self.knots[-1] - self.knots[0])
+        return float(self.knots[-1]) - float(self.knots[0])
 
 
 def tabulate(
@@ -71,15 +69,13 @@ def tabulate(
     check_positive_int("num_knots", num_knots, at_least=2)
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise ValueError(f"low and high must be finite with low < high, got {low!r} and {high!r}")
-    step = (high - low) / (num_knots - 1)
-    errors = [
-        bound * factor
-        for bound, factor in ((lipschitz, step / 2), (curvature, step**2 / 8))
-        if bound is not None and np.isfinite(bound) and bound >= 0
-    ]
-    if not errors:
+    bounds = [bound for bound in (lipschitz, curvature) if bound is not None]
+    if not bounds or not all(np.isfinite(bound) and bound >= 0 for bound in bounds):
         raise ValueError(f"lipschitz or curvature must be a proven bound of at least 0, got {lipschitz}, {curvature}")
     knots = np.linspace(low, high, num_knots)
+    step = float(np.max(np.diff(knots)))  # knots are rounded, far from 0 by more than their distance
+    factors = ((lipschitz, step / 2), (curvature, step**2 / 8))
+    errors = [bound * factor for bound, factor in factors if bound is not None]
     values = np.asarray(function(knots), dtype=np.float64)
-    # 1e-14: knots and values are rounded, the function itself evaluated to some ulps
+    # 1e-14: steps and values are rounded, the function itself evaluated to some ulps
     return Tabulated(knots, values, min(errors) + 1e-14 * float(np.max(np.abs(values), initial=0.0)))
