@@ -87,7 +87,7 @@ def depth_allowed(floor: pd.DataFrame, needed: pd.DataFrame, relative_error: flo
     return needed[[*TARGET, "width"]].merge(least.reset_index(), on=[*TARGET, "width"], how="left").fillna(np.inf)
 
 
-def law(needed: pd.DataFrame, of: Callable[..., Any] = np.log, num_resamples: int = 500) -> CensoredLine | None:
+def law(needed: pd.DataFrame, of: Callable[..., Any] = np.log) -> CensoredLine | None:
     """log depth = c_k + p log width, or p times another function of the width; None if too few depths are known.
 
     All targets and widths have a say: those that are never good enough are known to need more than the deepest network,
@@ -100,7 +100,7 @@ def law(needed: pd.DataFrame, of: Callable[..., Any] = np.log, num_resamples: in
         after, depth = np.log(needed["after"]), np.log(needed["depth"])
     targets = needed[TARGET].astype(str).agg("/".join, axis=1)
     place, ks = of(needed["width"].astype(float)), needed["target.k"]
-    return fit_censored_line(place, after, depth, levels=ks, groups=targets, num_resamples=num_resamples)
+    return fit_censored_line(place, after, depth, levels=ks, groups=targets)
 
 
 def spans(needed: pd.DataFrame, deepest: float) -> pd.DataFrame:
@@ -366,7 +366,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
         f"(c), (d) Least depth tried that reaches {RELATIVE_ERROR:g}: median and range over targets, best of "
         f"{tried.min()} fits by training loss, {ours['num_steps'].max()} steps of Adam"
         f"{f'; {lost} of {len(ours)} fits failed or diverged' if lost else ''}. (e) {beside[0].upper()}{beside[1:]}. "
-        f"Depth goes as width^p, p (95 % bootstrap over targets) being {', '.join(laws)}; {compliance}, and "
+        f"Depth goes as width^p, p (95 %, jackknife over targets) being {', '.join(laws)}; {compliance}, and "
         f"{len(drifted)} of {len(sampled)} under floors by random lines (n = 2). The paper's "
         f"numbers{' and Theorem 4' * speaks}: as recalled."
     )
@@ -387,7 +387,7 @@ def _law_text(needed: pd.DataFrame) -> str:
     """The exponent with its interval, how much likelier a law exponential in 1/width is, and what is censored."""
     never, at_once = int(np.isinf(needed["depth"]).sum()), int((needed["after"] == 0).sum())
     censored = f"of {len(needed)} cells {never} never reached, {at_once} by the fewest layers"
-    fitted, other = law(needed), law(needed, np.reciprocal, 0)
+    fitted, other = law(needed), law(needed, np.reciprocal)
     if fitted is None or other is None:
         return f"p is unknown ({censored})"
     gain = other.log_likelihood - fitted.log_likelihood

@@ -138,24 +138,24 @@ def cells_of_a_law(exponent, depths, num_targets=40):
 def test_the_exponent_is_that_of_all_targets_not_of_those_within_reach():
     """Narrow networks of hard targets leave the grid above, wide ones of easy targets below: left out, they bend p."""
     needed = cells_of_a_law(-1.2, (1, 2, 3, 4, 6, 8))
-    found = FIGURE.law(needed, num_resamples=100)
+    found = FIGURE.law(needed)
     assert found.num_left > 20
     assert found.num_right > 60
     assert found.low < -1.2 < found.high
     assert found.high - found.low < 0.4
     inside = needed[(needed["after"] > 0) & np.isfinite(needed["depth"])]
-    assert FIGURE.law(inside, num_resamples=0).slope > found.high + 0.2
+    assert FIGURE.law(inside).slope > found.high + 0.2
 
 
 def test_the_likelihood_tells_a_power_from_an_exponential():
     power = cells_of_a_law(-1.2, range(1, 40))
-    assert FIGURE.law(power, num_resamples=0).log_likelihood > FIGURE.law(power, np.reciprocal, 0).log_likelihood + 5
+    assert FIGURE.law(power).log_likelihood > FIGURE.law(power, np.reciprocal).log_likelihood + 5
 
 
 def test_no_exponent_from_too_few_crossings():
     widths = {"width": [4, 8, 16, 32], "after": [6.0, 3.0, 1.0, 1.0], "depth": [8.0, 4.0, 2.0, 2.0]}
     needed = pd.DataFrame({**widths, **dict.fromkeys(FIGURE.TARGET, 0)})
-    assert FIGURE.law(needed, num_resamples=0).slope < 0
+    assert FIGURE.law(needed).slope < 0
     assert FIGURE.law(needed.iloc[:3]) is None
     assert FIGURE.law(needed.assign(width=4)) is None
     assert FIGURE.law(needed.assign(after=0.0)) is None
