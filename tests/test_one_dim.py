@@ -102,6 +102,38 @@ def test_filtered_agrees_with_rational(widths, seed):
     assert max(filtered.distance(rational)) < 1e-12
 
 
+def test_ties_that_rounding_breaks_are_not_certain():
+    """Tenths are no floats: many sums of them that are zero, or almost, are something else in float64."""
+    rng = np.random.default_rng(0)
+    num_certain = 0
+    for _ in range(400):
+        sizes = [1, *rng.integers(2, 5, rng.integers(1, 4)), 1]
+        pairs = zip(sizes, sizes[1:], strict=False)
+        network = Network([(rng.integers(-3, 4, (o, i)) / 10, rng.integers(-3, 4, o) / 10) for i, o in pairs])
+        floating = piecewise(network, -1.0, 1.0, "float")
+        num_certain += floating.certified
+        if floating.certified:
+            assert floating.num_pieces == piecewise(network, -1.0, 1.0, "rational").num_pieces
+    assert num_certain > 100  # of 400: most have ties
+
+
+@pytest.mark.parametrize(
+    ("layers", "num_pieces"),
+    [
+        # two units with one knot, which cancel
+        ([([[1.0], [2.0]], [-0.1, -0.2]), ([[2.0, -1.0]], [0.0])], 1),
+        # a kink that two units see whose knot is there too: relu(u), relu(2 u) for u = relu(x)
+        ([([[1.0]], [0.0]), ([[1.0], [2.0]], [0.0, 0.0]), ([[2.0, -1.0]], [0.0])], 1),
+        # a kink that reaches the output as 3 * 0.1 - 0.3, which is 0 in float64 and not so for these floats
+        ([([[1.0]], [0.0]), ([[0.1], [0.3]], [5.0, 5.0]), ([[3.0, -1.0]], [0.0])], 2),
+    ],
+)
+def test_ties_of_each_kind(layers, num_pieces):
+    network = Network(layers)
+    assert not piecewise(network, -1.0, 1.0, "float").certified
+    assert piecewise(network, -1.0, 1.0).num_pieces == num_pieces
+
+
 def test_generic_networks_need_no_rationals():
     assert all(piecewise(random_network((8, 8), seed), -1.0, 1.0).exact is None for seed in range(10))
 
@@ -251,8 +283,12 @@ def test_inflections_are_isolated():
 def test_products_that_underflow_are_not_zeros():
     """The slope changes at 0, which products of float64 do not show."""
     one, zero = [[1.0]], [0.0]
-    for weights, end in [([1e-59], 1e-300), ([1e-50] * 8, 1.0), ([1e-58] * 5, 1e-58)]:
-        network = Network([*[([[weight]], zero) for weight in weights], (one, zero)])
+    shrink = ([[1e-58, 0.0], [0.0, 1e-58]], zero * 2)
+    for network, end in [
+        (Network([([[1e-59]], zero), (one, zero)]), 1e-300),  # ends of the interval
+        (Network([(one, zero), *[([[1e-58]], [1.0])] * 6, (one, zero)]), 1.0),  # the change of slope
+        (Network([([[1.0], [0.0]], [2.0, 2.0]), *[shrink] * 6, ([[1.0, -1.0]], zero), (one, zero)]), 1.0),  # values
+    ]:
         assert not piecewise(network, -end, end, "float").certified
         exact = piecewise(network, -end, end)
         assert exact.certified

@@ -1,8 +1,8 @@
 """Pieces of a scalar-input ReLU network in float64, with running error bounds that say when a decision is certain.
 
-Every combinatorial decision is a sign: of a pre-activation at a knot, of the distance between two knots born in one
-interval, of a change of slope. Each quantity travels with a bound on its distance to the exact one; a sign is certain
-when the quantity exceeds its bound, or when both are zero (exact zeros are common: dead layers).
+Every combinatorial decision is a sign: of a pre-activation at a knot, or of a change of slope. Each quantity travels
+with a bound on its distance to the exact one; a sign is certain when the quantity exceeds its bound, or when both are
+zero (exact zeros are common: dead layers).
 """
 
 from collections.abc import Sequence
@@ -28,6 +28,7 @@ class FloatPieces(NamedTuple):
     certain: bool
 
 
+@np.errstate(over="ignore", invalid="ignore")  # infinity and NaN exceed no bound, so they are never certain
 def float_pieces(layers: Sequence[Affine], low: float, high: float) -> FloatPieces:
     """Knots of the network on [low, high] and its values there, knots without change of slope left out."""
     knots, knot_errors = np.array([low, high]), np.zeros(2)
@@ -40,14 +41,13 @@ def float_pieces(layers: Sequence[Affine], low: float, high: float) -> FloatPiec
         values, errors = _affine(weight, bias, hidden, errors)
         jumps, jump_errors = _affine(weight, np.zeros(len(bias)), jumps, jump_errors)
         certain &= _signs_are_certain(values, errors)
-        columns, fractions, fraction_errors, rows, distinct = _crossings(values, errors)
-        certain &= distinct
+        columns, fractions, fraction_errors, rows = _crossings(values, errors)
         born = np.zeros((2, len(bias), len(columns)))  # jumps of the new knots and their errors
         new_values, new_errors = _between(values, errors, columns, fractions, fraction_errors)
         new_knots, new_knot_errors = _between(knots[None, :], knot_errors[None, :], columns, fractions, fraction_errors)
         each = np.arange(len(columns))
         new_values[rows, each] = new_errors[rows, each] = 0.0
-        certain &= _signs_are_certain(new_values, new_errors)
+        certain &= _signs_are_certain(new_values, new_errors)  # so new knots are distinct, too
         born[:, rows, each] = _slopes(knots, knot_errors, values[rows], errors[rows], columns)
         at = columns + 1
         positive, signs = values > 0, np.sign(values)
@@ -62,8 +62,7 @@ def float_pieces(layers: Sequence[Affine], low: float, high: float) -> FloatPiec
         certain &= not (_some_below(_SMALL, values) or _some_below(_SMALL, jumps))
         positive = values > 0
         hidden = np.where(positive, values, 0.0)
-        # An inactive unit is exactly zero. Where the sign is in doubt the bound stays: relu is 1-Lipschitz.
-        errors = np.where(positive | (values > -errors), errors, 0.0)
+        errors = np.where(positive, errors, 0.0)  # an inactive unit is exactly zero
         keep = np.asarray(np.any((jumps != 0) | (jump_errors != 0), axis=0))
         keep[0] = keep[-1] = True
         if not keep.all():
@@ -102,8 +101,8 @@ def _signs_are_certain(values: np.ndarray, errors: np.ndarray) -> bool:
     return bool(np.all((np.abs(values) > errors) | ((values == 0) & (errors == 0))))
 
 
-def _crossings(values: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool]:
-    """Zeros strictly inside intervals: (interval, fraction, error of the fraction, unit), sorted, and: all distinct?"""
+def _crossings(values: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Zeros strictly inside intervals: (interval, fraction, error of the fraction, unit), sorted."""
     positive, negative = values > 0, values < 0
     change = (positive[:, :-1] & negative[:, 1:]) | (negative[:, :-1] & positive[:, 1:])
     rows, columns = np.nonzero(change)
@@ -114,9 +113,7 @@ def _crossings(values: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.n
     smallest = np.maximum(total - left_error - right_error, 1e-300)
     fraction_errors = ((right * left_error + left * right_error) / total / smallest + 4 * _UNIT) * _SLACK
     order = np.lexsort((fractions, columns))
-    rows, columns, fractions, fraction_errors = rows[order], columns[order], fractions[order], fraction_errors[order]
-    gap = np.diff(fractions) > fraction_errors[1:] + fraction_errors[:-1]
-    return columns, fractions, fraction_errors, rows, bool(np.all(gap | (np.diff(columns) > 0)))
+    return columns[order], fractions[order], fraction_errors[order], rows[order]
 
 
 def _between(
