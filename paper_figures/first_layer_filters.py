@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from widththeory import command
 from widththeory.estimates import finished, rates_note, select_learning_rate
 from widththeory.plotting import TEXT_WIDTH, series
-from widththeory.verdicts import Verdict
+from widththeory.verdicts import HELD, Verdict
 
 CELL = ["task", "activation"]
 NAMES = {
@@ -137,7 +137,7 @@ def figure(
     below: Any = bottom.subplots(1, 3, width_ratios=(1.5, 1, 1.1)) if several else bottom.subplots(1, 2)
     _waves(below[0], shown, kept(filters, fits), looks, next(letters))
     handles, names = below[0].get_legend_handles_labels()
-    bottom.legend(handles, names, loc="outside lower left", ncols=4, fontsize=7, handletextpad=0.1)
+    bottom.legend(handles, names, loc="outside lower left", ncols=5, fontsize=7, handletextpad=0.1)
     _histogram(below[1], shown, kept(filters, fits), next(letters))
     if several:
         _by_layer(below[2], kept(layers, fits), shown, looks, next(letters))
@@ -228,7 +228,7 @@ def _histogram(axes: Axes, shown: pd.DataFrame, filters: pd.DataFrame, letter: s
     axes.set_yticks(range(SCALES + 2), ["finer", *names, "coarser"], fontsize=7)
     for edge in (0.5, SCALES + 0.5):
         axes.axhline(edge, color="black", linewidth=0.8)
-    axes.set(xlabel="degrees", ylabel="pixels a wave")
+    axes.set(xlabel="orientation, degrees", ylabel="wavelength, pixels")
     axes.set_title(f"({letter}) atoms by the bank's cells", fontsize=8)
 
 
@@ -245,8 +245,9 @@ def _waves(axes: Axes, shown: pd.DataFrame, filters: pd.DataFrame, looks: dict[s
     x, y = bank()
     axes.scatter(x, y, s=22, marker="+", color="black", linewidths=0.8, label="bank of 40")
     turn = np.linspace(0, math.pi, 100)
-    axes.plot(math.pi * np.cos(turn), math.pi * np.sin(turn), color="0.6", linewidth=0.7, linestyle=":")
-    axes.set(aspect="equal", xlim=(-3.3, 3.3), ylim=(-0.1, 3.3), xlabel="$k_x$, radians a pixel", ylabel="$k_y$")
+    look: dict[str, Any] = {"color": "0.6", "linewidth": 0.7, "linestyle": ":", "label": r"$|k|=\pi$"}
+    axes.plot(math.pi * np.cos(turn), math.pi * np.sin(turn), **look)
+    axes.set(aspect="equal", xlim=(-3.3, 3.3), ylim=(-0.1, 3.3), xlabel="$k_x$, radians per pixel", ylabel="$k_y$")
     axes.set_title(f"({letter}) waves of the atoms and the bank", fontsize=8)
 
 
@@ -279,12 +280,15 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame, filters: pd.DataFrame, lay
     plain = trained[~trained["net"].str.endswith("crelu")]
     pairs = plain["largest_mean_opposite"] < plain["noise_low"]
     more = trained["goodness"] - trained["noise_goodness"]
+    better = round((trained["above_noise"] * trained["num_filters"]).sum())
+    most = trained["bank_cells"].max() if len(trained) else 0
     return Verdict(
         "open" if trained.empty else "held" if atoms.all() and pairs.all() else "not held",
         f"in {int(atoms.sum())} of {len(trained)} first layers the median filter is nearer to a Gabor atom than 95 % "
         f"of random filters ({trained['goodness'].min():.2f} to {trained['goodness'].max():.2f} of its energy in one, "
         f"{more.min():.2f} to {more.max():.2f} more than of a random one's); in {int(pairs.sum())} of {len(plain)} "
-        "under ReLU filters have closer opposites than in any draw of random ones",
+        f"under ReLU filters have closer opposites than in any draw of random ones; {trained['in_bank'].sum()} of "
+        f"{better} atoms are of the bank's scales, in at most {most} of its {ORIENTATIONS * SCALES} cells a network",
         "share of the median filter's energy outside its Gabor atom, the least over networks",
         floor=None,
         best_fit=None if trained.empty else float(1 - trained["goodness"].max()),
@@ -293,11 +297,6 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame, filters: pd.DataFrame, lay
         short=f"{100 * trained['goodness'].min():.0f} to {100 * trained['goodness'].max():.0f} % of the median "
         "filter's energy lies in one Gabor atom",
     )
-
-
-def missing(nets: pd.DataFrame) -> list[str]:
-    """Networks of packages that were not in the data folder."""
-    return [called(net) for net in nets.loc[~nets["there"].astype(bool), "net"]]
 
 
 def caption(
@@ -311,50 +310,33 @@ def caption(
     """Which networks and what is measured, pairs beside noise in numbers, what is missing, and whether it held."""
     fits, shown = chosen(table, cells), drawn(table, cells, filters, layers)
     found = verdict(table, cells, filters, layers)
-    gone, lost = missing(nets), len(fits) - len(finished(fits))
-    there = nets[nets["there"].astype(bool) & (nets["kind"] == "package")]
-    sources = "; ".join(
-        f"{called(row.net)} ({row.trained_on}; {row.source}, {row.licence})" for row in there.itertuples()
-    )
-    pairs = "; ".join(
-        f"{called(row.net)} {row.mean_opposite:.3f} against {row.noise_mean_opposite:.3f} "
-        f"[{row.noise_low:.3f}, {row.noise_high:.3f}]"
-        for row in shown.itertuples()
-    )
-    ours = shown[shown["kind"] == "ours"]
+    gone, lost = int((~nets["there"].astype(bool)).sum()), len(fits) - len(finished(fits))
+    ours, trained = shown[shown["kind"] == "ours"], shown[~shown["net"].isin(CONTROLS)]
     reached = finished(fits).groupby(CELL)["test_accuracy"].mean()
-    accuracy = ", ".join(
-        f"{task} {'CReLU' if activation == 'crelu' else 'ReLU'} {value:.2f}"
-        for (task, activation), value in reached.items()
-    )
-    held = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}[found.state]
-    trained = shown[~shown["net"].isin(CONTROLS)]
-    atoms = round((trained["above_noise"] * trained["num_filters"]).sum())
-    inside, most = trained["in_bank"].sum(), trained["bank_cells"].max() if len(trained) else 0
-    count = f"{ours['num_networks'].min():.0f}" if len(ours) else "0"
-    absent = f"Not in the data folder, and so not drawn: {', '.join(gone)}. " if gone else ""
+    above = int((trained["goodness"] > trained["noise_best"]).sum())
+    pairs = []
+    for name, own in trained.groupby(trained["net"].str.endswith("crelu").map({True: "CReLU", False: "ReLU"})):
+        below = int((own["largest_mean_opposite"] < own["noise_low"]).sum())
+        cosines = dict.fromkeys(f"{end:.2f}" for end in (own["mean_opposite"].min(), own["mean_opposite"].max()))
+        pairs.append(f"in {below} of {len(own)} under {name} ({' to '.join(cosines)})")
     count_of = len(mosaics(shown, kept(pixels, fits)))
     first, atom, opposite, nearest, waves, bank_of, last = (
         ", ".join(f"({letter})" for letter in LETTERS[start:end])
         for start, end in ((0, count_of), *((count_of + step, count_of + step + 1) for step in range(6)))
     )
-    by_layer = f"{last} Mean cosine to the most opposite filter, less noise's, layer by layer. " * deep(
-        kept(layers, fits)
-    )
+    by_layer = f" {last} Mean cosine to the most opposite." * deep(kept(layers, fits))
+    accuracy = " to ".join(dict.fromkeys(f"{end:.2f}" for end in (reached.min(), reached.max())))
     return (
-        f"First layers, dead filters left out (norm below 0.1 % of the largest). {first} Filters, best atoms first, "
-        "each over its largest value. Median and quartiles over filters, below them (hollow) of Gaussian filters of "
-        f"that shape, for cosines as many: {atom} share of energy in the best Gabor atom found (one envelope and wave, "
-        f"a phase in each channel), cosines {opposite} to the most opposite, {nearest} to the nearest other one. "
-        f"{waves} Waves of atoms better than 95 % of noise, with the bank of 8 orientations at 5 scales (as recalled), "
-        f"and {bank_of} their numbers by its cells. {by_layer}{f'From packages: {sources}. ' if sources else ''}Ours: "
-        f"residual networks, n = {count} seeds each, {rates_note(table)}, test accuracy "
-        f"{accuracy}; the scale of their normalisation is taken as positive"
-        f"{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. {absent}"
-        "Mean cosine to the most opposite, as in Shang et al. 2016, against noise [least, largest draw]: "
-        f"{pairs}. Of the {atoms} atoms drawn {100 * inside / max(atoms, 1):.0f} % are of the "
-        f"bank's scales, and the fullest network has {most} of its {ORIENTATIONS * SCALES} cells. The claim, that "
-        f"trained first layers are Gabor atoms with closer opposites than noise under ReLU, {held}: {found.sentence}."
+        "First layers of trained networks are nearer to Gabor atoms than noise is and, under ReLU, to opposites of "
+        f"each other (Shang et al. 2016): the claim {HELD[found.state]}. {first} Filters, best atoms first. {atom}, "
+        f"{opposite}, {nearest} Median and quartiles over filters, and over noise of their shape. {waves} Waves of "
+        f"atoms better than 95 % of noise, beside the bank (as recalled); {bank_of} their numbers by its "
+        f"cells.{by_layer} Ours: n = {ours['num_networks'].min() if len(ours) else 0:.0f} seeds, {rates_note(table)}, "
+        f"test accuracy {accuracy}{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. In {above} of "
+        f"{len(trained)} first layers the median filter has more of its energy in one atom "
+        f"({trained['goodness'].min():.2f} to {trained['goodness'].max():.2f}) than 95 % of noise; the mean cosine to "
+        f"the most opposite is below all draws of noise {' and '.join(pairs)}."
+        f"{f' Published networks not in the data folder: {gone}.' if gone else ''}"
     )
 
 

@@ -169,10 +169,12 @@ def test_the_caption_says_what_is_missing():
     tables = FAKE.tables(2)
     arguments = [tables[name] for name in ("", "cells", "filters", "layers", "pixels", "nets")]
     caption = FIGURE.caption(*arguments)
-    assert "Not in the data folder, and so not drawn: VGG-16." in caption
-    assert "AlexNet -0.600 against -0.200 [-0.220, -0.180]" in caption
+    assert caption.endswith(" Published networks not in the data folder: 1.")
+    assert (
+        "below all draws of noise in 0 of 2 under CReLU (-0.40) and in 3 of 3 under ReLU (-0.70 to -0.60)." in caption
+    )
     whole = [*arguments[:-1], tables["nets"].assign(there=True)]
-    assert "Not in the data folder" not in FIGURE.caption(*whole)
+    assert "data folder" not in FIGURE.caption(*whole)
 
 
 def test_all_but_controls_are_pictured_and_layers_drawn_where_there_are_several():
@@ -192,7 +194,7 @@ def test_all_but_controls_are_pictured_and_layers_drawn_where_there_are_several(
     assert titles()[-1] == "(i) atoms by the bank's cells"
     caption = FIGURE.caption(*(tables[name] for name in (*names, "nets")))
     assert "(i) their numbers" in caption
-    assert "layer by layer" not in caption
+    assert "Mean cosine" not in caption
 
 
 def test_hollow_is_in_the_legend():
