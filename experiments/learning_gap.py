@@ -4,8 +4,8 @@ Chapter:  what depth buys, 9
 Source:   Malach, Yehudai, Shalev-Shwartz, Shamir 2021 (what shallow networks cannot approximate, gradient descent does
           not learn at any depth); Telgarsky 2016 (the explicit network, width 2 and depth k). The bound on the gradient
           is derived for this project, `bounds.sawtooth_gradient`.
-Tested:   the part of the initial gradient that the target makes (that of the loss against the sawtooth less that against
-          its mean 1/2; 0 in networks that see nothing) falls over 1.5 times with each fold in root mean square (a fit,
+Tested:   the part of the initial gradient that the target makes (the loss's against the sawtooth less that against its
+          mean 1/2; 0 in networks that see nothing) falls over 1.5 times with each fold in root mean square (a fit,
           widest networks), every trained network of the most folds misses over half of the variance, and nothing
           contradicts a bound.
 Decided:  proven, measured
