@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import types
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -201,7 +202,6 @@ def test_the_sbatch_file_asks_for_what_the_flags_say(tmp_path, monkeypatch):
         "#SBATCH --mem=32GB",
         "#SBATCH --account=theory",
         "export OMP_NUM_THREADS=1",
-        "export XLA_FLAGS=--xla_cpu_multi_thread_eigen=false",
     ):
         assert line in text.splitlines(), line
 
@@ -293,6 +293,93 @@ def test_a_ray_that_is_not_there_is_said_at_once(address, monkeypatch):
     for given in ("auto", "ray://head", "[::1]:6379"):
         ray._check_answers(given)
     assert connected == [(("head", 10001), 10.0), (("::1", 6379), 10.0)]
+
+
+@pytest.fixture
+def with_gpus(monkeypatch):
+    """Has Ray believe in so many GPUs, and returns the engine that chunks for GPUs are sent to."""
+    import ray as library
+
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    usual = library.init
+
+    def opened(gpus, jobs):
+        monkeypatch.setattr(library, "init", lambda **more: usual(**more, num_gpus=gpus))
+        return engines.open_engine("ray", Options(jobs=jobs, slurm=Slurm(gpus=1)))
+
+    return opened
+
+
+def place(folder, others):
+    """Process and GPU of a worker, once chunks run in so many others too."""
+    (folder / str(os.getpid())).touch()
+    end = time.monotonic() + 120
+    while len(list(folder.iterdir())) <= others:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"]
+
+
+def test_on_gpus_ray_keeps_its_processes_and_replaces_those_that_die(with_gpus, tmp_path):
+    def places(name, *others):
+        (tmp_path / name).mkdir()
+        found = [executor.submit(place, tmp_path / name, number) for number in others]
+        return [one.result(120) for one in found]
+
+    with with_gpus(2, 3) as executor:
+        assert (executor._max_workers, executor.memory) == (2, engines.GPU_MEMORY)
+        (first,) = places("one", 0)
+        assert places("again", 0) == [first]
+        two = places("two", 1, 1)
+        assert first in two
+        assert sorted(gpu for _, gpu in two) == ["0", "1"]
+        with pytest.raises(ZeroDivisionError):
+            executor.submit(divmod, 7, 0).result(60)
+        assert set(places("whole", 1, 1)) == set(two)
+        with pytest.raises(LostChunkError, match="actor died"):
+            executor.submit(signal.raise_signal, signal.SIGKILL).result(60)
+        three = places("three", 1, 1)
+        assert len(set(three) & set(two)) == 1
+        assert sorted(gpu for _, gpu in three) == ["0", "1"]
+        cells = grid(widths=(3,), seeds=2)
+        cells[2] = replace(cells[2], trouble="die")
+        with Ledger.open(tmp_path / "l.sqlite") as ledger:
+            done = run(cells, ledger, executor)
+            assert (done.done, done.failed) == (7, 1)
+
+
+def test_a_ray_without_gpus_is_said(with_gpus):
+    with pytest.raises(ValueError, match="the Ray cluster has no GPU"), with_gpus(0, 1):
+        pass
+
+
+def test_chunks_wait_for_no_actor_that_does_not_come():
+    """On a cluster that others use, one may get its place after hours."""
+
+    class Actor:
+        def __init__(self, comes):
+            self.call, self.comes = self, comes
+
+        def remote(self, fn, args, kwargs):
+            answer = concurrent.futures.Future()
+            if self.comes:
+                answer.set_result(fn(*args, **kwargs))
+            return types.SimpleNamespace(future=lambda: answer)
+
+    made = iter((Actor(False), Actor(True)))
+    actors = ray.Actors(lambda: next(made), 2)
+    assert [one.result(10) for one in [actors.send(pow, 2, five) for five in (1, 5)]] == [2, 32]
+
+
+def test_a_ray_that_is_gone_breaks_the_run_and_blames_no_cell(tmp_path):
+    def gone():
+        raise ConnectionError("the cluster is gone")
+
+    actors = ray.Actors(gone, 2)
+    with Ledger.open(tmp_path / "l.sqlite") as ledger:
+        with pytest.raises(engine.GridError, match="takes no more work: the cluster is gone"):
+            run(grid(), ledger, engines.Remote(actors.send, lambda: None, 2))
+        assert ledger.counts("claim") == {"done": 0, "failed": 0}
 
 
 @pytest.mark.parametrize("given", ["head", "", "tcp://head:1", "head:0", "head:99999", "ray://", "a b:1"])

@@ -10,12 +10,13 @@ runs the jobs as processes of this machine. Files of the jobs are in <claim>.slu
 """
 
 import contextlib
+import os
 import queue
 import shlex
 import subprocess
+import sys
 import threading
 import time
-import types
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -132,21 +133,38 @@ def job_parameters(options: Options) -> dict[str, Any]:
     return {name: value for name, value in asked.items() if value is not None}
 
 
-def _set_apart(folder: Path) -> None:
-    """Start what controls a job of this machine in a session of its own, where no Ctrl-C of the terminal arrives.
+def _local_executor(folder: Path) -> Any:
+    """Jobs of this machine, each controlled in a session of its own, where no Ctrl-C of the terminal arrives.
 
-    It is stopped by `Jobs.shutdown`, and complains into a file of the folder.
+    What controls one is stopped by `Jobs.shutdown`, and complains into a file of the folder.
     """
     from submitit.local import local
 
-    popen: Any = subprocess.Popen
-    controllers: Any = local
+    class LocalExecutor(local.LocalExecutor):
+        def _submit_command(self, command: str) -> Any:
+            """Start what controls a job, as submitit's own method does."""
+            asked = self.parameters
+            told = {
+                "SUBMITIT_EXECUTOR": "local",
+                "SUBMITIT_LOCAL_COMMAND": command,
+                "SUBMITIT_LOCAL_TIMEOUT_S": str(60 * asked["timeout_min"]),
+                "SUBMITIT_LOCAL_SIGNAL_DELAY_S": "30",
+                "SUBMITIT_LOCAL_NODEID": "0",
+                "CUDA_VISIBLE_DEVICES": ",".join(map(str, range(asked.get("gpus_per_node", 0)))),
+            }
+            told |= dict.fromkeys(("SUBMITIT_LOCAL_NTASKS", "SUBMITIT_LOCAL_JOB_NUM_NODES"), "1")
+            told |= dict.fromkeys(("SUBMITIT_STDERR_TO_STDOUT", "SUBMITIT_LOCAL_WITH_SHELL"), "")
+            with (folder / "controllers.log").open("ab") as log:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "submitit.local._local", str(folder)],
+                    env=os.environ | told,
+                    start_new_session=True,
+                    stdin=subprocess.DEVNULL,
+                    stderr=log,
+                )
+            return local.LocalJob(folder, str(process.pid), [0], process)
 
-    def started(*arguments: Any, **more: Any) -> Any:
-        with (folder / "controllers.log").open("ab") as log:
-            return popen(*arguments, **more, start_new_session=True, stdin=subprocess.DEVNULL, stderr=log)
-
-    controllers.subprocess = types.SimpleNamespace(Popen=started)
+    return LocalExecutor(folder)
 
 
 def start(options: Options) -> Executor:
@@ -157,20 +175,20 @@ def start(options: Options) -> Executor:
     """
     import submitit
 
-    kind = "local" if options.slurm.local else "slurm"
     folder = (options.folder or Path.cwd() / "slurm").absolute()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # results come back through it as pickles
-    try:
-        executor = submitit.AutoExecutor(folder=folder, cluster=kind)
-    except RuntimeError as error:
-        text = f"engine slurm needs a machine that can submit jobs (--slurm.local tries it out without): {error}"
-        raise ValueError(text) from error
-    parameters = job_parameters(options)
-    if kind == "local":
-        parameters = {name: value for name, value in parameters.items() if not name.startswith("slurm_")}
-    executor.update_parameters(**parameters)
-    if kind == "local":
-        _set_apart(folder)
-    jobs = Jobs(executor, options.workers, _LOOK_SECONDS[kind], worker_environment() if kind == "local" else {})
+    asked = job_parameters(options)
+    if options.slurm.local:
+        executor = _local_executor(folder)
+        executor.update_parameters(**{name: asked[name] for name in ("timeout_min", "gpus_per_node") if name in asked})
+        jobs = Jobs(executor, options.workers, _LOOK_SECONDS["local"], worker_environment())
+    else:
+        try:
+            executor = submitit.AutoExecutor(folder=folder, cluster="slurm")
+        except RuntimeError as error:
+            text = f"engine slurm needs a machine that can submit jobs (--slurm.local tries it out without): {error}"
+            raise ValueError(text) from error
+        executor.update_parameters(**asked)
+        jobs = Jobs(executor, options.workers, _LOOK_SECONDS["slurm"], {})
     jobs.memory = GPU_MEMORY if options.slurm.gpus else None
     return jobs
