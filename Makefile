@@ -48,8 +48,7 @@ alone := $(patsubst experiments/%.py,%,$(shell grep -l '^ALONE = True' experimen
 together := $(shell printf '%s\n' $(filter-out $(alone),$(pictured)) | sort -r)
 # A share of one core is fitted in the experiment's own process, with the threads that worker processes have, so that rows
 # are theirs to the bit.
-one_thread := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 PJRT_NPROC=1 \
-	XLA_FLAGS='$(strip $(XLA_FLAGS) --xla_cpu_multi_thread_eigen=false)'
+one_thread := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 PJRT_NPROC=1
 SHARE := # not from the environment
 pictures: .venv/requirements.txt
 	@mkdir -p $(dir $(lost)); : >$(lost); set -- $$($(python) -m widththeory.processes || echo 1 1); status=0; \

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from widththeory.executors import WORKER_ENVIRONMENT, XLA_ONE_THREAD
+from widththeory.executors import WORKER_ENVIRONMENT
 
 ROOT = Path(__file__).parent.parent
 
@@ -17,7 +17,7 @@ EXPERIMENT = """
 import os, pathlib, sys
 name, scale = pathlib.Path(sys.argv[0]).stem, sys.argv[2]
 print(f"ran {name}", file=open("log", "a"))
-threads = [value for name, value in sorted(os.environ.items()) if name.endswith("_NUM_THREADS") or name == "XLA_FLAGS"]
+threads = [value for name, value in sorted(os.environ.items()) if name.endswith("_NUM_THREADS")]
 print(name, *sys.argv[3:], *threads, file=open("shares", "a"))
 if pathlib.Path(f"{name}.broken").exists():
     sys.exit("no data set")
@@ -193,7 +193,7 @@ def test_claims_share_the_cores_and_one_that_measures_times_has_them_alone(tree)
     tree.write("paper_figures/alone.py", FIGURE)
     tree.make("figures")
     shares = tree.log("shares")
-    one_thread = f"1 1 1 {XLA_ONE_THREAD}"  # as workers have it, so that rows are the same to the bit
+    one_thread = "1 1 1"  # as workers have it, so that rows are the same to the bit
     assert sorted(shares[:2]) == [f"{name} --jobs 3 --log plain {one_thread}" for name in ("first", "second")]
     assert shares[2:] == ["alone"]
     assert tree.log()[-2:] == ["ran alone", "drew alone"]

@@ -164,8 +164,8 @@ class Once(Generic[Key, Result]):
         return self._cached.cache_info().misses
 
 
-def _options() -> dict[str, str | bool]:
-    """Of XLA. Products by one thread, whatever XLA_FLAGS say: rows of this process and of workers are equal."""
+def xla_options() -> dict[str, str | bool]:
+    """What programs are compiled with: products by one thread, whatever XLA_FLAGS say, so that all rows are equal."""
     return {"xla_cpu_multi_thread_eigen": False} if jax.default_backend() == "cpu" else {}
 
 
@@ -176,7 +176,7 @@ def compiled(program: Program) -> Callable[..., State]:
         return (
             jax.jit(run, static_argnums=0, donate_argnums=1)
             .lower(program, *_abstract(program, _mesh()))
-            .compile(compiler_options=_options())
+            .compile(compiler_options=xla_options())
         )
 
 
@@ -194,7 +194,7 @@ def compiled_resident(program: Program, num_train: int, num_targets: int) -> Cal
         return (
             jax.jit(run_resident, static_argnums=0, donate_argnums=1)
             .lower(program, *shapes)
-            .compile(compiler_options=_options())
+            .compile(compiler_options=xla_options())
         )
 
 
@@ -210,4 +210,5 @@ def compiled_residuals(program: Program, blocks: int, size: int, num_targets: in
         _array((), np.int32, mesh, None),
     )
     with jax.enable_x64(True):
-        return jax.jit(squared_residuals, static_argnums=0).lower(program, *shapes).compile(compiler_options=_options())
+        lowered = jax.jit(squared_residuals, static_argnums=0).lower(program, *shapes)
+        return lowered.compile(compiler_options=xla_options())

@@ -38,7 +38,6 @@ WORKER_ENVIRONMENT = {
     # Workers that are asked to share a GPU must not take most of its memory each, as JAX does by default.
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
 }
-XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 _ENVIRONMENT = threading.RLock()
 _STILLBORN = 3  # times that a worker ended by itself before any began to work
 _GUARD = "a script that runs a grid must do so under `if __name__ == '__main__':`"
@@ -66,6 +65,10 @@ def work(measure: Measure, settings: Sequence[Any], chunk_size: int) -> Outcome:
         seconds = time.perf_counter() - started
         made_by = provenance.here()
     except Exception as error:
+        if notes := getattr(
+            error, "__notes__", None
+        ):  # JAX's on its tracebacks would be the last line, that tables show
+            error.__notes__ = [note for note in notes if "JAX_TRACEBACK_FILTERING" not in note]
         text = "".join(traceback.format_exception(error))
         full = isinstance(error, MemoryError) or any(sign in str(error) for sign in _OUT_OF_MEMORY)
         return Outcome([], text, full, time.perf_counter() - started, provenance.here())
@@ -149,7 +152,7 @@ class SpawnPool(Executor):
             BrokenExecutor: a worker has died, or none could be started.
         """
         # The environment is set here and not in the worker: a library may read it while that imports the main script.
-        with _no_interrupts(), environment(_of_workers() | self._more):
+        with _no_interrupts(), environment(WORKER_ENVIRONMENT | self._more):
             try:
                 return self._pool.submit(fn, *args, **kwargs)
             except OSError as error:
@@ -197,10 +200,7 @@ def check_portable(measure: Measure, settings: Any) -> None:
 
 @contextlib.contextmanager
 def environment(values: dict[str, str]) -> Iterator[None]:
-    """Environment variables for processes that are started meanwhile, by one thread at a time; then they are as before.
-
-    Not for longer: JAX keeps compiled programs by the flags that it finds in the environment of this process.
-    """
+    """Environment variables for processes that are started meanwhile, by one thread at a time; then as before."""
     with _ENVIRONMENT:
         before = {name: os.environ.get(name) for name in values}
         os.environ.update(values)
@@ -212,13 +212,6 @@ def environment(values: dict[str, str]) -> Iterator[None]:
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
-
-
-def _of_workers() -> dict[str, str]:
-    flags = os.environ.get("XLA_FLAGS", "").split()
-    if XLA_ONE_THREAD not in flags:  # JAX keeps compiled programs by the flags word for word
-        flags.append(XLA_ONE_THREAD)
-    return WORKER_ENVIRONMENT | {"XLA_FLAGS": " ".join(flags)}
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from widththeory.executors import WORKER_ENVIRONMENT, XLA_ONE_THREAD
+from widththeory.executors import WORKER_ENVIRONMENT
 from widththeory.processes import usable_cores
 from widththeory.typing import check_positive_int
 
@@ -122,7 +122,7 @@ def open_engine(name: str, options: Options) -> Iterator[Executor | None]:
 def worker_environment() -> dict[str, str]:
     """Environment variables of a worker that has one core: as those of the pool, so that rows are the same."""
     paths = os.pathsep.join(filter(None, [str(Path(__file__).parent.parent.parent), os.environ.get("PYTHONPATH")]))
-    return WORKER_ENVIRONMENT | {"XLA_FLAGS": XLA_ONE_THREAD, "PYTHONPATH": paths}
+    return WORKER_ENVIRONMENT | {"PYTHONPATH": paths}
 
 
 def check_names(settings: Iterable[Any]) -> None:

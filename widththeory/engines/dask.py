@@ -4,8 +4,7 @@
 
 starts eight one-thread workers that only this machine can reach. For a cluster, on each of its machines
 
-    OMP_NUM_THREADS=1 XLA_FLAGS=--xla_cpu_multi_thread_eigen=false \\
-        dask worker tcp://10.0.0.1:8786 --nthreads 1 --nworkers 8
+    OMP_NUM_THREADS=1 dask worker tcp://10.0.0.1:8786 --nthreads 1 --nworkers 8
 
 after `dask scheduler` on the first, and then `--engine dask --scheduler tcp://10.0.0.1:8786`. Dask's plain protocol
 trusts whoever reaches its port: keep it inside the cluster's network, or use tls:// addresses. Where each worker has a
