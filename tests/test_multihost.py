@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from widththeory.fit import measure
 from widththeory.ledger import Ledger
 
 BEGINNING = """
-import os, signal, sys, warnings
+import os, signal, sys, time, warnings
 from pathlib import Path
 from fake_targets import wave
 from widththeory import command, fit, multihost
@@ -58,13 +59,17 @@ with command.plain_errors():
 """
 
 FAILS_EVERYWHERE = """
-measured = multihost.host_metrics
+measured, trained = multihost.host_metrics, multihost.run_resident
 def failing(one, *rest):
     if one.seed == 0:
         raise ValueError("no such errors")
     return measured(one, *rest)
-multihost.host_metrics = failing
-rows = table([some(seed=0), some(seed=1)], out / f"of process {number}")
+def uncompiled(program, *rest):
+    if program.optimizer == "adadelta":
+        raise ValueError("no such program")
+    return trained(program, *rest)
+multihost.host_metrics, multihost.run_resident = failing, uncompiled
+rows = table([some(seed=0), some(seed=1, optimizer="adadelta"), some(seed=2)], out / f"of process {number}")
 for column in rows:
     print(column, rows[column].dtype, rows[column].tolist())
 print(dict(zip(rows["seed"], rows["status"])))
@@ -76,7 +81,7 @@ name = sys.argv[2]
 usual, calls = getattr(multihost, name), []
 def failing(*arguments):
     calls.append(name)
-    if number == 1 and len(calls) == (5 if name == "filled" else 1):
+    if number == 1 and len(calls) == (7 if name == "filled" else 1):
         raise ValueError("only here")
     return usual(*arguments)
 setattr(multihost, name, failing)
@@ -94,6 +99,16 @@ def dying(*arguments):
     return usual(*arguments)
 setattr(multihost, name, dying)
 table([some(seed=0), some(seed=1)])
+"""
+
+# Process 0 is killed while process 1 waits for nobody.
+LOSES_THE_FIRST = """
+def first_lost(*_):
+    if number == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(100)
+multihost.host_metrics = first_lost
+table([some()])
 """
 
 NOT_SHARED = """
@@ -173,11 +188,12 @@ def test_a_fit_that_fails_on_every_host_is_marked_and_the_next_one_begins(tmp_pa
     assert statuses == [0, 0], said
     tables = [[line for line in text.splitlines() if "Gloo" not in line] for text in printed]
     assert tables[0] == tables[1]
-    assert tables[0][-1] == "{0: 'failed', 1: 'done'}"
+    assert tables[0][-1] == "{0: 'failed', 1: 'failed', 2: 'done'}"
     assert "RuntimeWarning: no snapshot in" in said[0]
     with Ledger.open(tmp_path / "of process 0" / "claim.sqlite") as ledger:
-        (error,) = ledger.table("claim")["error"].dropna()
-    assert error.splitlines()[-1] == "ValueError: no such errors"
+        errors = [error for _, error in sorted(ledger.failures("claim"), key=lambda failure: failure[0]["seed"])]
+    reasons = ["ValueError: no such errors", "ValueError: no such program"]
+    assert [error.splitlines()[-1] for error in errors] == reasons
 
 
 @pytest.mark.parametrize("part", ["filled", "host_metrics"])
@@ -190,7 +206,7 @@ def test_a_failure_on_one_host_ends_all_and_marks_no_fit(tmp_path, part):
         assert not any(ledger.counts("claim").values())
 
 
-@pytest.mark.parametrize(("part", "moment", "done"), [("_gather", 2, 0), ("filled", 5, 0), ("fit_across_hosts", 2, 1)])
+@pytest.mark.parametrize(("part", "moment", "done"), [("_gather", 2, 0), ("filled", 7, 0), ("fit_across_hosts", 2, 1)])
 def test_the_loss_of_a_host_is_said_and_marks_no_fit(tmp_path, part, moment, done):
     statuses, _, said = ended(both(LOSES_ONE, tmp_path, part, moment))
     assert statuses == [1, -9], said
@@ -201,6 +217,14 @@ def test_the_loss_of_a_host_is_said_and_marks_no_fit(tmp_path, part, moment, don
         counts = ledger.counts("claim")
     assert counts.get("failed", 0) == 0
     assert counts.get("done", 0) == done
+
+
+def test_the_loss_of_the_first_host_is_said_though_jax_aborts(tmp_path):
+    statuses, _, said = ended(both(LOSES_THE_FIRST, tmp_path))
+    assert statuses == [-signal.SIGKILL, -signal.SIGABRT], said
+    assert said[1].splitlines()[-1] == (
+        "a host was lost, and JAX has ended process 1 with it: run the same commands again"
+    )
 
 
 @pytest.mark.parametrize(("number", "log"), [(0, "none"), (1, "plain")])

@@ -1,14 +1,16 @@
 """Hosts that run the same command meet, and each can end by itself: what `multihost` begins and ends with."""
 
+import atexit
 import contextlib
 import math
 import os
 import re
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import jax
 
@@ -18,6 +20,7 @@ _ADDRESS, _NUMBERS = "JAX_COORDINATOR_ADDRESS", {"num_processes": "JAX_NUM_PROCE
 _EXAMPLE = f"for instance {_ADDRESS}=10.0.0.1:1234 JAX_NUM_PROCESSES=2 JAX_PROCESS_ID=0 on the first of two hosts"
 _JOIN_SECONDS, _STILL_SECONDS = 120.0, 30.0  # how long hosts wait for each other, and how often they say so
 _HEARTBEAT_SECONDS = 30  # how soon the loss of a host ends the others; JAX's 100 leave a whole cluster waiting
+_watched: list[IO[bytes]] = []  # a pipe to the process that watches this one
 
 
 def join(tell: Callable[[str], Any] | None = None) -> int:
@@ -61,6 +64,8 @@ def join(tell: Callable[[str], Any] | None = None) -> int:
                 (tell or say)(f"still {waiting}, {passed:.0f} s of {seconds:g} s")
     except KeyboardInterrupt:
         interrupted()
+    if not failed:
+        _watch()
     for error in failed:
         if not isinstance(error, (ValueError, RuntimeError)):
             raise error
@@ -104,6 +109,28 @@ def _join_seconds() -> float:
     raise ValueError(f"WIDTHTHEORY_JOIN_SECONDS must be a positive number, got {text!r}")
 
 
+def _watch() -> None:
+    """Have another process say what has happened if this one ends out of order: JAX aborts when process 0 is lost."""
+    code = "import sys; sys.stdin.read(1) or print(sys.argv[1], file=sys.stderr)"
+    sentence = f"a host was lost, and JAX has ended process {jax.process_index()} with it: run the same commands again"
+    watcher = subprocess.Popen(
+        [sys.executable, "-ISc", code, sentence],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for this process alone
+    )
+    assert watcher.stdin is not None
+    _watched.append(watcher.stdin)
+    atexit.register(_unwatch)
+
+
+def _unwatch() -> None:
+    """This process ends in order."""
+    while _watched:
+        with contextlib.suppress(OSError), _watched.pop() as pipe:
+            pipe.write(b".")
+
+
 def say(sentence: str) -> None:
     """One line on stderr."""
     print(sentence, file=sys.stderr, flush=True)
@@ -112,6 +139,7 @@ def say(sentence: str) -> None:
 def leave(sentence: str, status: int) -> NoReturn:
     """End this process alone. An orderly end would wait for the others, who wait for this one in the fit."""
     say(sentence)
+    _unwatch()
     os._exit(status)
 
 

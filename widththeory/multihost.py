@@ -9,7 +9,7 @@ and the same with JAX_PROCESS_ID=1 on the second; under SLURM `srun python ... -
 wait for each other for two minutes, or $WIDTHTHEORY_JOIN_SECONDS; the first must be reachable at its port.
 Process 0 has the ledger and says which fit is next; in the end all have its table, also where its folder is not shared.
 Weights are on every device; each takes its part of a batch, and gradients are summed over all. All hosts are one fault
-domain: when one is lost or fails, all end, by a sentence or, when process 0 is lost, by an abort in JAX. Run the same
+domain: when one is lost or fails, all end by a sentence, though process 0 may take them along in an abort. Run the same
 commands again: the fit goes on from its last snapshot, at most about a minute old, in $WIDTHTHEORY_SNAPSHOTS, a folder
 all hosts see. A fit that fails on every host alike is at fault itself: it is marked failed, and the next one begins.
 """
@@ -29,7 +29,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from widththeory import identity, provenance
-from widththeory.compiled import start_from
+from widththeory.compiled import start_from, xla_options
 from widththeory.ensemble import Program, State
 from widththeory.fit import Measurement, host_metrics, save_weights
 from widththeory.hosts import interrupted, leave, say
@@ -308,16 +308,22 @@ def _train(one: Regression, start: _Start) -> State:
     if found := snapshots.load(dict(zip(names, map(np.asarray, leaves), strict=True))):
         begun, arrays = found
         state = jax.tree.unflatten(tree, [arrays[name] for name in names])
-    state = everywhere(state)
     rates, layers = np.array([one.learning_rate], dtype), trained_layers(program, [one])
-    resident = everywhere(
-        Resident(data.train.T.astype(dtype), data.train_values.astype(dtype), data.member, layers, rates)
-    )
-    run = jax.jit(run_resident, static_argnums=0, donate_argnums=1, out_shardings=whole)
-    for low, high in _segments(begun, one.num_steps, program.segment):
+    resident = Resident(data.train.T.astype(dtype), data.train_values.astype(dtype), data.member, layers, rates)
+
+    def batches(low: int, high: int) -> tuple[Any, ...]:
+        """Of the steps from `low` to `high`."""
         rows, steps = (filled(part[low:high], program.segment) for part in (order, scalars))
-        numbers = everywhere((steps, np.int32(high - low), np.int32(high)))
-        state = run(program, state, resident, spread(rows, parts), *numbers)
+        return spread(rows, parts), *everywhere((steps, np.int32(high - low), np.int32(high)))
+
+    def compiled() -> tuple[Any, Any, Any]:
+        placed = everywhere(state), everywhere(resident)
+        run = jax.jit(run_resident, static_argnums=0, donate_argnums=1, out_shardings=whole)
+        return run.lower(program, *placed, *batches(0, 0)).compile(compiler_options=xla_options()), *placed
+
+    run, state, resident = _on_every_host(compiled)
+    for low, high in _segments(begun, one.num_steps, program.segment):
+        state = run(state, resident, *batches(low, high))
         jax.block_until_ready(state.loss)
         if high < one.num_steps and _agree(snapshots.due(0.0)):
             snapshots.save(high, dict(zip(names, map(_here, jax.tree.leaves(state)), strict=True)))
