@@ -275,7 +275,7 @@ def test_processes_are_told_apart():
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     assert not processes.is_alive(child.pid)
-    assert processes.usable_cores() >= processes.default_jobs() >= 1
+    assert processes.usable_cores() >= processes.default_jobs(None) >= 1
 
 
 UNGUARDED = """

@@ -7,13 +7,15 @@ import multiprocessing
 import time
 from dataclasses import replace
 
+import jax
 import pandas as pd
 import pytest
 from fake_fits import fake_measure, grid
+from fake_targets import wave
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from widththeory import fit, provenance
 from widththeory import grid as engine
-from widththeory import provenance
 from widththeory.executors import InProcess, SpawnPool
 from widththeory.grid import GridError, Summary
 from widththeory.ledger import Ledger
@@ -168,6 +170,21 @@ def test_workers_that_always_die_end_the_run(ledger, monkeypatch):
     assert ledger.missing("claim", settings) == settings
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_machine_without_a_device_ends_the_run_and_blames_no_cell(ledger, monkeypatch, jobs):
+    def no_device():
+        raise AssertionError  # as JAX does where a platform's plugin is not installed
+
+    monkeypatch.setenv("JAX_PLATFORMS", "nowhere")  # read by workers; in this process JAX has begun
+    monkeypatch.setattr(jax, "devices", no_device)
+    monkeypatch.setattr(jax, "local_device_count", no_device)
+    cells = [replace(wave(seed), target="telgarsky.Sawtooth", target_args=(("num_folds", 2),)) for seed in range(2)]
+    more = {"experiment": "claim", "jobs": jobs, "chunk_size": 1, "progress": "none"}
+    with pytest.raises(GridError, match=r"JAX finds no device on .*'nowhere'"):
+        engine.run(cells, fit.measure, ledger, **more)
+    assert ledger.counts("claim") == {"done": 0, "failed": 0}
+
+
 def test_a_broken_foreign_executor_ends_the_run(ledger):
     settings = [replace(one, trouble="die") for one in grid(seeds=1)]
     context = multiprocessing.get_context("spawn")
@@ -241,6 +258,18 @@ def test_a_measure_that_returns_nonsense_is_a_failure(ledger):
         assert all(said in error for _, error in ledger.failures(said))
 
 
+def test_the_last_line_of_a_failure_says_what_went_wrong(ledger):
+    """JAX adds a note on how it shortens tracebacks."""
+
+    def untraceable(settings, size):
+        return jax.jit(lambda x: x / (1 // 0))(1.0)
+
+    engine.run(grid(seeds=1, widths=(3,)), untraceable, ledger, experiment="claim", jobs=1, progress="none")
+    said = "ZeroDivisionError: integer division or modulo by zero"
+    assert [error.splitlines()[-1] for _, error in ledger.failures("claim")] == [said] * 4
+    assert set(ledger.table("claim")["error"]) == {said}
+
+
 def test_an_interrupt_keeps_what_is_done_and_stops_the_workers(ledger):
     class Impatient(Lines):
         def advance(self, state, written):
@@ -264,10 +293,8 @@ def test_the_environment_comes_back(monkeypatch):
     import os
 
     with SpawnPool(1) as pool:
-        flags = pool.submit(os.getenv, "XLA_FLAGS").result()
+        assert pool.submit(os.getenv, "XLA_FLAGS").result() == "--xla_mine"  # by which JAX keeps compiled programs
         assert pool.submit(os.getenv, "MKL_NUM_THREADS").result() == "1"
-    assert flags.startswith("--xla_mine --xla_cpu")
-    assert os.environ["XLA_FLAGS"] == "--xla_mine"
     assert "MKL_NUM_THREADS" not in os.environ
 
 

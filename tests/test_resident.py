@@ -213,11 +213,12 @@ def test_a_grid_is_packed_by_classes_where_there_is_an_accelerator(tmp_path, mon
     assert sorted(len(chunk.cells) for chunk in packing.chunks) == [2, 4]
     assert {one.width for chunk in packing.chunks if len(chunk.cells) == 4 for one in chunk.cells} == {3, 4}
     assert [chunk.chunk_size for chunk in pack(cells, {}, memory=80e9, chunk_size=2).chunks] == [2, 2, 2]
-    monkeypatch.setattr(grid, "accelerator_memory", lambda: 80e9)
-    monkeypatch.setattr(grid, "default_jobs", lambda: 1)
+    asked = []
+    monkeypatch.setattr(grid, "accelerator_memory", lambda: asked.append(1) or 80e9)
     with Ledger.open(tmp_path / "l.sqlite") as ledger:
         assert grid.plan(cells, ledger, experiment="claim").programs == 2
         assert grid.run(cells, measure, ledger, experiment="claim", progress="none").done == 6
+        assert asked == [1, 1]  # its tool takes a second
         table = ledger.table("claim").set_index(["width", "seed"])
     for (width, seed), row in table.iterrows():
         (alone,) = measure([next(one for one in cells if (one.width, one.seed) == (width, seed))], 1)
@@ -258,7 +259,7 @@ def test_memory_of_an_accelerator_is_asked_of_its_tool(monkeypatch):
         assert processes.accelerator_memory() is None
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     assert processes.accelerator_memory() == 0.75 * 40960 * 2**20
-    assert processes.default_jobs() == 1
+    assert processes.default_jobs(16e9) == 1
     assert processes.side_by_side() == (1, 1)
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     assert processes.accelerator_memory() is None
@@ -269,7 +270,6 @@ def test_memory_of_an_accelerator_is_asked_of_its_tool(monkeypatch):
     monkeypatch.delenv("JAX_PLATFORMS")
     monkeypatch.setattr(processes.subprocess, "run", absent)
     assert processes.accelerator_memory() is None  # a plugin without its driver
-    assert processes.default_jobs() == processes.usable_cores()
     monkeypatch.setattr(processes.importlib.util, "find_spec", lambda name: name == "libtpu")
     assert processes.accelerator_memory() == 16e9
 
@@ -346,7 +346,6 @@ def test_threads_compile_different_programs_side_by_side_and_one_once():
 def test_a_run_that_stops_calls_its_fits_off_and_the_next_one_begins(tmp_path, monkeypatch):
     """On an accelerator threads measure: those that wait for the device must not train after the run has stopped."""
     monkeypatch.setattr(grid, "accelerator_memory", lambda: 80e9)
-    monkeypatch.setattr(grid, "default_jobs", lambda: 1)
     monkeypatch.setattr(grid, "usable_cores", lambda: 4)
     cells = [wave(seed, width=3 + seed, depth=1, num_steps=5) for seed in range(4)]
     trained = []

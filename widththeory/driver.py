@@ -99,7 +99,7 @@ class Driver:
         """Until every chunk is settled, or `seconds` are over and what was handed out is done.
 
         Raises:
-            GridError: workers die whatever they are given, or an executor that cannot be restarted is broken.
+            GridError: workers die whatever they are given or have no device, or an executor is broken for good.
             LedgerError: the ledger cannot be written.
         """
         while self._waiting or self._parts or self._suspects or self._flying:
@@ -191,6 +191,8 @@ class Driver:
 
     def _lost(self, part: _Part, error: Exception) -> None:
         """A part whose worker did not come back with an outcome, whoever is at fault."""
+        if isinstance(error, provenance.NoDeviceError):
+            raise GridError(str(error)) from error
         if part.generation == self._generation and isinstance(error, BrokenExecutor):
             self._restart(error)
         part.strikes += 1

@@ -84,8 +84,8 @@ def plan(
     Raises:
         ValueError: an empty grid, or jobs or chunk size less than 1.
     """
-    jobs = check_positive_int("jobs", default_jobs() if jobs is None else jobs)
-    statuses, memory = _statuses(settings, ledger, experiment), _share_of_accelerator(jobs)
+    jobs, memory = _workers(jobs)
+    statuses = _statuses(settings, ledger, experiment)
     packing = pack(settings, statuses, chunk_size=chunk_size, retry_failed=retry_failed, memory=memory)
     estimate = _history(ledger)
     costs: dict[str, list[float]] = {}
@@ -115,10 +115,11 @@ def plan(
     )
 
 
-def _share_of_accelerator(jobs: int) -> float | None:
-    """Bytes for each of so many worker processes; None without an accelerator."""
+def _workers(jobs: int | None) -> tuple[int, float | None]:
+    """Worker processes, and the bytes of an accelerator for each; None without one."""
     memory = accelerator_memory()
-    return None if memory is None else memory / jobs
+    jobs = check_positive_int("jobs", default_jobs(memory) if jobs is None else jobs)
+    return jobs, None if memory is None else memory / jobs
 
 
 def _beside_the_device() -> Executor:
@@ -174,7 +175,7 @@ def run(
     Raises:
         ValueError: an empty grid, numbers below 1, hours that are not positive, or a `measure` that workers could not
             import.
-        GridError: workers die whatever they are given.
+        GridError: workers die whatever they are given, or JAX has no device there.
         LedgerError: the ledger cannot be written, for instance since the disk is full; what it has is kept.
         KeyboardInterrupt: passed on after workers have been stopped; every finished chunk is in the ledger.
         SystemExit: called in a worker process, by a script without a guard.
@@ -182,9 +183,12 @@ def run(
     check_not_a_worker()
     began = time.perf_counter()
     statuses = _statuses(settings, ledger, experiment)
-    if jobs is not None:
-        check_positive_int("jobs", jobs)
-    memory = _share_of_accelerator(jobs or default_jobs()) if executor is None else getattr(executor, "memory", None)
+    if executor is None:
+        workers, memory = _workers(jobs)
+    else:
+        its_own = getattr(executor, "_max_workers", None) or usable_cores()
+        workers = check_positive_int("jobs", its_own if jobs is None else jobs)
+        memory = getattr(executor, "memory", None)
     packing = pack(settings, statuses, chunk_size=chunk_size, retry_failed=retry_failed, memory=memory)
     chunks = packing.chunks
     if hours is not None:
@@ -193,15 +197,11 @@ def run(
     watch = _Watch(experiment, packing, reporter(progress), began, hours)
     if not packing.chunks:
         return watch.summary()
-    if executor is not None:
-        workers = jobs or getattr(executor, "_max_workers", None) or usable_cores()
-        pool: Executor | None = None
-    else:
-        workers = jobs or default_jobs()
-        if workers > 1:
-            check_portable(measure, packing.chunks[0].cells[0])
+    pool: Executor | None = None
+    if executor is None:
         # The last chunk of many still goes to a worker: its float32 result may depend on the number of threads.
         if workers > 1:
+            check_portable(measure, packing.chunks[0].cells[0])
             executor = pool = SpawnPool(min(workers, len(packing.chunks)))
         elif memory is not None and usable_cores() > 1:
             executor = pool = Threads(min(_MAX_THREADS, usable_cores(), len(packing.chunks)))

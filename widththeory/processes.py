@@ -18,9 +18,9 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def default_jobs() -> int:
-    """Worker processes to start: one a core, but a single one where they would share an accelerator."""
-    return usable_cores() if accelerator_memory() is None else 1
+def default_jobs(memory: float | None) -> int:
+    """Worker processes to start: one a core, but a single one where they would share an accelerator's `memory`."""
+    return usable_cores() if memory is None else 1
 
 
 def side_by_side() -> tuple[int, int]:
@@ -29,7 +29,7 @@ def side_by_side() -> tuple[int, int]:
     Two with half of the cores: what one does by itself (imports, theory, its last fits) is beside the fits of the
     other. One where there is one core, and where two would share an accelerator (there figures wait for fits too).
     """
-    jobs = default_jobs()
+    jobs = default_jobs(accelerator_memory())
     return (1, jobs) if jobs == 1 else (2, -(-jobs // 2))
 
 

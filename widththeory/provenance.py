@@ -1,5 +1,6 @@
 """By what was a row made? Versions, device and place, kept beside the row and outside its identity."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -14,10 +15,17 @@ VOLATILE = frozenset({"commit", "host", "python", "num_devices"})
 _PACKAGES = ("widththeory", "jax", "flax", "optax", "numpy", "scipy")
 
 
+class NoDeviceError(RuntimeError):
+    """JAX has no device in this process: whatever it was to measure is not at fault."""
+
+
 def here(*, device: bool = True) -> dict[str, Any]:
     """Provenance of anything measured in this process: package versions, commit, host, and the device if JAX is loaded.
 
     Asking for the device starts it: a driver, which measures nothing itself, must not take memory of a GPU.
+
+    Raises:
+        NoDeviceError: JAX is loaded, and finds no device.
     """
     return {**_versions(), **(_device() if device else {})}
 
@@ -59,5 +67,9 @@ def _device() -> dict[str, Any]:
     jax = sys.modules.get("jax")
     if jax is None or not hasattr(jax, "devices"):
         return {}
-    devices = jax.devices()
+    try:
+        devices = jax.devices()
+    except Exception as error:  # an AssertionError where a platform's plugin is not installed
+        said = str(error) or f"JAX_PLATFORMS is {os.environ.get('JAX_PLATFORMS')!r}"
+        raise NoDeviceError(f"JAX finds no device on {platform.node()}: {said}") from error
     return {"device": str(devices[0].device_kind), "num_devices": len(devices)}
