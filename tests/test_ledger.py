@@ -271,6 +271,10 @@ def test_any_value_survives_a_cell(value):
         (lambda t: t.replace("lu.Wide", '"' + "x" * 200_000 + '"'), "not a CSV file"),
         (lambda t: t.replace("lu.Wide", "a\0b"), "line"),
         (lambda t: "", "no column"),
+        (
+            lambda t: t + t.splitlines()[1].replace("1.0,done", "2.0,done"),
+            "line 3 is not a row: it has the settings of",
+        ),
         (lambda t: t.replace("loss", "other.loss"), "nothing that column 'other.loss' could be"),
     ],
 )

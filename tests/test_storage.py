@@ -149,9 +149,17 @@ def test_a_journal_that_another_process_needs_is_said(tmp_path):
 
 def test_the_journal_suits_the_file_system(tmp_path, monkeypatch):
     mounts = ["/dev/a / ext4 rw", "server:/x /home nfs4 rw", "tmpfs /home/me/scratch tmpfs rw", "odd"]
+    mounts.append(r"//nas/disk /media/My\040Book cifs rw")
     assert storage.journal_for(Path("/data/a.sqlite"), mounts) == "wal"
     assert storage.journal_for(Path("/home/me/a.sqlite"), mounts) == "delete"
     assert storage.journal_for(Path("/home/me/scratch/a.sqlite"), mounts) == "wal"
+    assert storage.journal_for(Path("/media/My Book/a.sqlite"), mounts) == "delete"
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    (tmp_path / "mounts").write_text(f"server:/x {tmp_path / 'there'} nfs4 rw")
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "_MOUNTS", tmp_path / "mounts")
+        assert storage._suitable_journal(tmp_path / "link" / "a.sqlite") == "delete"
     with Ledger.open(tmp_path / "a.sqlite", journal_mode="delete") as ledger:
         ledger.record("claim", rows([FIT]))
         assert ledger.connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)

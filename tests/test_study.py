@@ -1,16 +1,18 @@
 """`python -m widththeory`: what a person reads about the experiments of a folder, and what is measured again."""
 
 import importlib.util
+import json
 import shutil
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from fake_fits import FakeFit, fake_measure, grid
 
 from widththeory import __main__ as main
-from widththeory import command, provenance, study
+from widththeory import command, identity, provenance, study
 from widththeory import grid as engine
 from widththeory.experiment import Flags, fit_table
 from widththeory.ledger import Ledger, LedgerError
@@ -143,6 +145,39 @@ def test_a_grid_that_cannot_be_made_is_told(root, capsys):
     (root / "paper_figures/claim.py").write_text("import nowhere")
     out, _ = refused(root, "verify", "--claims", "claim", "--sample", "0", capsys=capsys)
     assert "claim: broken: paper_figures/claim.py cannot be imported: No module named 'nowhere'\n" in out
+
+
+@pytest.mark.parametrize("action", ["plan", "status", "show", "export", "verify"])
+def test_rows_that_cannot_be_read_are_named_and_the_others_are_told(root, action, tmp_path, capsys):
+    for place in ("experiments", "results/smoke"):
+        for path in (root / place).glob("claim.*"):
+            shutil.copy(path, path.with_stem(path.stem.replace("claim", "another")))
+    (root / "results/smoke/another.sqlite").write_text("not a ledger at all, but long enough to be a header " * 9)
+    more = {"export": ["--out", str(tmp_path / "tables")], "verify": ["--sample", "0"]}.get(action, [])
+    out, err = refused(root, action, *more, capsys=capsys)
+    assert out.startswith(f"another: broken: {root}/results/smoke/another.sqlite is not a ledger: it is not an SQLite")
+    assert "\nclaim: " in out
+    (root / "results/smoke/another.sqlite").unlink()
+    if action != "status":  # which tells of ledgers alone
+        (root / "results/smoke/another.csv").write_text("not,a,table\n")
+        out, _ = refused(root, action, *more, capsys=capsys)
+        assert out.startswith(f"another: broken: {root}/results/smoke/another.csv line 1 is not the header of a table")
+        assert "\nclaim: " in out
+    assert "1 of 3 experiments is broken" in err
+
+
+@pytest.mark.parametrize("action", ["plan", "status", "show", "export", "verify"])
+def test_a_folder_that_cannot_be_written_can_be_read(root, action, tmp_path, capsys, monkeypatch):
+    """As root may write anywhere, SQLite is told to refuse."""
+    more = {"export": ["--out", str(tmp_path / "tables")], "verify": ["--sample", "0"]}.get(action, [])
+    usual = said(root, action, *more, capsys=capsys)
+    kept = root / "results/smoke/claim.sqlite"
+    before = kept.read_bytes()
+    monkeypatch.setattr(study.os, "access", lambda path, how: Path(path) not in (kept, kept.parent))
+    opened = Ledger.open
+    monkeypatch.setattr(Ledger, "open", lambda path: opened(path) if path != kept else pytest.fail("opened to write"))
+    assert said(root, action, *more, capsys=capsys) == usual
+    assert kept.read_bytes() == before
 
 
 @pytest.mark.parametrize("action", ["show", "export", "verify"])
@@ -309,6 +344,14 @@ def test_merge_goes_on_where_an_experiment_is_broken(root, tmp_path, capsys):
         ("UPDATE rows SET metrics = replace(hex(zeroblob(60000)), '00', '[') WHERE id = 1", "is malformed"),
         ("UPDATE rows SET error = hex(zeroblob(600000)) WHERE id = 1", "is malformed"),
         ("UPDATE rows SET key = '../../elsewhere' WHERE id = 1", "is malformed"),
+        ("UPDATE rows SET metrics = json_set(metrics, '$.width', 99) WHERE id = 1", "is malformed"),
+        ("UPDATE rows SET metrics = json_set(metrics, '$.train_mse', json('[1]')) WHERE id = 1", "is malformed"),
+        ("UPDATE rows SET settings = json_set(settings, '$.colour', 'red') WHERE id = 1", "is malformed"),
+        ("UPDATE rows SET metrics = json_set(metrics, '$.\"target.k\"', 0) WHERE id = 1", "is malformed"),
+        ("UPDATE rows SET seconds = 'soon' WHERE id = 1", "is malformed"),
+        ("UPDATE rows SET created = 'then' WHERE id = 1", "is malformed"),
+        ("UPDATE rows SET error = x'00' WHERE id = 1", "is malformed"),
+        ("UPDATE rows SET weights = 'heavy' WHERE id = 1", "is malformed"),
         ("UPDATE classes SET fields = json_insert(fields, '$[#]', json('[\"momentum\", 0.5]'))", "other fields"),
     ],
 )
@@ -321,6 +364,17 @@ def test_a_ledger_of_somebody_else_is_data_that_is_checked(tmp_path, change, mes
         with pytest.raises(LedgerError, match=message):
             ours.take(theirs, "claim")
         assert ours.statuses("claim") == before
+
+
+def test_a_row_of_somebody_else_that_makes_no_table_is_refused(tmp_path):
+    """Its key is right: it was made for settings that no class would take."""
+    with Ledger.open(tmp_path / "theirs.sqlite") as theirs, Ledger.open(tmp_path / "ours.sqlite") as ours:
+        engine.run(grid(seeds=1), fake_measure, theirs, experiment="claim", jobs=1, progress="none")
+        settings = identity.decode(identity.encode(grid()[0])) | {"target_args": 5}
+        key = identity.key_of("FakeFit", json.loads(identity.defaults(FakeFit)), settings)
+        theirs.connection.execute("UPDATE rows SET key = ?, settings = ? WHERE id = 1", (key, json.dumps(settings)))
+        with pytest.raises(LedgerError, match="is malformed"):
+            ours.take(theirs, "claim")
 
 
 def test_a_failed_row_gives_way_to_one_that_is_done(tmp_path):
@@ -339,6 +393,5 @@ def test_bad_input_is_one_sentence(root, tmp_path, capsys):
     assert "there are no experiments in" in refused(tmp_path, "status", capsys=capsys)[1]
     assert "rows must be an integer of at least 1" in refused(root, "show", "--rows", "0", capsys=capsys)[1]
     (root / "results/smoke/claim.sqlite").write_text("not a ledger at all, but long enough to be a header " * 9)
-    assert "is not a ledger" in refused(root, "status", capsys=capsys)[1]
     assert "claim" in study.Study(root, "smoke").claims
     assert sys.modules["experiments.claim"]

@@ -257,7 +257,7 @@ class Ledger:
                         f"{source.path} has other fields or defaults of {cls} than {self.path}: "
                         "both must be made by one version"
                     )
-                if not _sound(key, status, cls, theirs.get(cls), (settings, metrics, made_by, error), rest[-1]):
+                if not _sound(key, status, cls, theirs.get(cls), (settings, metrics, made_by, error), rest):
                     raise LedgerError(
                         f"{source.path} is not to be trusted: row {key!r} is malformed, or not what it says"
                     )
@@ -340,28 +340,44 @@ class Ledger:
         self.connection.execute("INSERT OR REPLACE INTO classes VALUES (?, ?)", (name, json.dumps(fields)))
 
 
-def _sound(key: Any, status: Any, cls: Any, fields: Any, texts: tuple[Any, ...], weights: Any) -> bool:
+def _sound(key: Any, status: Any, cls: Any, fields: Any, texts: tuple[Any, ...], rest: list[Any]) -> bool:
     """Whether a row of somebody else's ledger is one of ours, with the key that its settings give."""
     try:
+        (*_, error), (seconds, created, weights) = texts, rest
         if any(len(text or "") > _MAX_TEXT for text in texts) or len(weights or b"") > _MAX_WEIGHTS:
             return False
-        settings, metrics, made_by = (json.loads(text) for text in texts[:3])
-        if status not in ("done", "failed") or not all(isinstance(one, dict) for one in (metrics, made_by)):
+        kinds = ((error, str), (seconds, float), (created, float), (weights, bytes))
+        if status not in ("done", "failed") or not all(one is None or isinstance(one, kind) for one, kind in kinds):
             return False
+        settings, metrics, made_by = (json.loads(text) for text in texts[:3])
+        names = {name for name, *_ in fields}
+        if not settings.keys() <= names or not isinstance(made_by, dict):
+            return False
+        _plain_metrics(metrics, names)
+        entry = tables.Entry(key, status, fields, settings, metrics, error, made_by, seconds, created)
+        tables.flatten([entry], volatile=True)
         return identity.key_of(cls, fields, settings) == key
     except (ValueError, TypeError, KeyError, RecursionError, AttributeError):
         return False
 
 
 def _metrics_json(row: Row) -> str:
-    taken = {field.name for field in dataclasses.fields(row.settings)} | tables.RESERVED
-    metrics = {}
-    for name, value in row.metrics.items():
+    return json.dumps(_plain_metrics(row.metrics, {field.name for field in dataclasses.fields(row.settings)}))
+
+
+def _plain_metrics(metrics: Mapping[str, Any], settings: set[str]) -> dict[str, Any]:
+    """The metrics of a row with settings of these names, in Python's own numbers.
+
+    Raises:
+        ValueError: one of a kind or name that cannot be kept.
+    """
+    plain = {}
+    for name, value in metrics.items():
         if type(value) not in (bool, int, float, str, type(None)):
             if not hasattr(value, "item"):
                 raise ValueError(f"metric {name} must be a number, a str, a bool or None, got {value!r}")
             value = value.item()
-        if name in taken or "." in name:
+        if name in settings or name in tables.RESERVED or "." in name:
             raise ValueError(f"metric {name!r} must have a name of its own, without a dot")
-        metrics[name] = value
-    return json.dumps(metrics)
+        plain[name] = value
+    return plain

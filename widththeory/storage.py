@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import sqlite3
 import sys
@@ -48,6 +49,7 @@ SCHEMA = (
     """,
 )
 
+_MOUNTS = Path("/proc/self/mounts")
 _JOURNAL_MODES = ("wal", "delete", "truncate", "persist")
 # Write-ahead logging needs memory shared by all readers and writers, which a network file system does not give.
 _NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "ceph", "afs", "9p", "fuse.")
@@ -199,10 +201,10 @@ def _suitable_journal(path: Path) -> str:
     if not sys.platform.startswith("linux"):
         return "wal"
     try:
-        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
+        mounts = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return "wal"
-    return journal_for(path.absolute(), mounts)
+    return journal_for(Path(os.path.realpath(path)), mounts)  # a folder of results may be a link to another disk
 
 
 def journal_for(path: Path, mounts: list[str]) -> str:
@@ -210,6 +212,7 @@ def journal_for(path: Path, mounts: list[str]) -> str:
     found = ("", "")
     for line in mounts:
         _, point, kind = [*line.split(), "", "", ""][:3]
+        point = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), point)  # blanks in it
         if point and path.is_relative_to(point) and len(point) >= len(found[0]):
             found = (point, kind)
     return "delete" if found[1].startswith(_NETWORK_FILE_SYSTEMS) else "wal"

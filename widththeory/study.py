@@ -5,6 +5,7 @@ Every function gives text to print. Ledgers that are not there are not made, and
 
 import contextlib
 import importlib.util
+import os
 import sys
 import tempfile
 import time
@@ -24,7 +25,7 @@ _METRICS = ("relative_error", "test_mse", "train_mse", "test_loss", "train_loss"
 
 
 class BrokenError(Exception):
-    """A script that cannot be imported, or whose grid cannot be made, with the reason."""
+    """A script that cannot be imported, whose grid cannot be made or whose rows cannot be read, with the reason."""
 
 
 @dataclass(frozen=True)
@@ -91,21 +92,53 @@ class Study:
 
     @contextlib.contextmanager
     def ledger(self, claim: str, settings: Sequence[Any]) -> "Iterator[Ledger]":
-        """The ledger of a claim; where that has no rows, a passing one that holds those of the committed table."""
+        """The ledger of a claim; where that has no rows, a passing one that holds those of the committed table.
+
+        Raises:
+            BrokenError: the ledger or the table cannot be read.
+        """
         from widththeory.ledger import Ledger
 
         kept, committed = self.table(claim).with_suffix(".sqlite"), self.table(claim)
         with contextlib.ExitStack() as opened:
             if kept.exists():
-                ledger = opened.enter_context(Ledger.open(kept))
+                ledger = opened.enter_context(_to_read(kept))
                 if ledger.statuses(claim) or not committed.exists():
                     yield ledger
                     return
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
             ledger = opened.enter_context(Ledger.open(folder / kept.name))
             if committed.exists():
-                ledger.import_csv(committed, type(settings[0]), claim)
+                with _broken_where_refused():
+                    ledger.import_csv(committed, type(settings[0]), claim)
             yield ledger
+
+
+@contextlib.contextmanager
+def _to_read(path: Path) -> "Iterator[Ledger]":
+    """A ledger that is there, or a copy of it where it cannot be written.
+
+    Raises:
+        BrokenError: it cannot be read.
+    """
+    from widththeory.ledger import Ledger
+
+    written = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    with contextlib.ExitStack() as opened:
+        with _broken_where_refused():
+            ledger = opened.enter_context(Ledger.open(path) if written else _copied(path))
+        yield ledger
+
+
+@contextlib.contextmanager
+def _broken_where_refused() -> Iterator[None]:
+    """Turn the refusal of a ledger or table into a BrokenError: those of other claims can be read."""
+    from widththeory.storage import LedgerError
+
+    try:
+        yield
+    except LedgerError as error:
+        raise BrokenError(str(error)) from error
 
 
 def _reason(error: BaseException) -> str:
@@ -202,10 +235,9 @@ def _more(rows: int) -> str:
 
 
 def _status_of(claim: str, path: Path, settings: Sequence[Any]) -> Iterator[str]:
-    from widththeory.ledger import Ledger
     from widththeory.progress import duration
 
-    with Ledger.open(path) as ledger:
+    with _to_read(path) as ledger:
         counts, last = ledger.counts(claim), _declared(path) or 0
         rows = sum(counts.values())
         statuses = list(_statuses(ledger, claim, settings).values())

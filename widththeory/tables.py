@@ -115,9 +115,14 @@ def read_csv(path: Path, settings_class: type) -> Iterator[dict[str, Any]]:
             if absent or len(set(header)) != len(header) or len(header) > _MAX_COLUMNS:
                 reason = f"no column {min(absent)!r}" if absent else "a column twice, or too many columns"
                 raise LedgerError(f"{path} line 1 is not the header of a table of {settings_class.__name__}: {reason}")
+            lines: dict[str, int] = {}
             for cells in reader:
                 try:
-                    yield _row(header, cells, settings_class, fields)
+                    row = _row(header, cells, settings_class, fields)
+                    first = lines.setdefault(cells[header.index("key")], reader.line_num)
+                    if first != reader.line_num:
+                        raise ValueError(f"it has the settings of line {first}")
+                    yield row
                 except (ValueError, TypeError, RecursionError, OverflowError) as error:
                     raise LedgerError(f"{path} line {reader.line_num} is not a row: {error}") from error
     except (csv.Error, UnicodeDecodeError) as error:
