@@ -85,7 +85,8 @@ def shallow_shares(networks: pd.DataFrame) -> pd.DataFrame:
     """A row a deep size: mean regions over the most that one hidden layer of as many neurons has, with its interval.
 
     The interval is Student's 95 % one over seeds of that size, without ends where there is one. Sizes differ in their
-    variance, by up to a hundred times; a pooled one would make the interval too narrow where it is needed most.
+    variance by six times (200 initialisations each): an interval of a pooled one holds the mean of some in 82 % of
+    cases.
     """
     fitted = networks[networks["state"].isin(STATES) & (networks["depth"] > 1)]
     most = [one_hidden_layer(int(row.input_dim), int(row.num_neurons)).value for row in fitted.itertuples(index=False)]
