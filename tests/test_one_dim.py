@@ -134,6 +134,18 @@ def test_ties_of_each_kind(layers, num_pieces):
     assert piecewise(network, -1.0, 1.0).num_pieces == num_pieces
 
 
+def test_float_mode_keeps_the_bends_that_it_cannot_certify():
+    one, zero = [[1.0]], [0.0]
+    twice = Network([(one, zero), (one, zero), (one, zero)])  # the second unit is zero where the first bends
+    found = piecewise(twice, -1.0, 1.0, "float")
+    assert found.knots.tolist() == [-1.0, 0.0, 1.0]
+    assert not found.certified
+    assert PiecewiseLinear(found.knots, found.values).distance(twice) == (0.0, 0.0, 0.0)
+    once = Network([(one, zero), (one, zero)])
+    assert piecewise(once, -1.0, 1.0, "float").certified
+    assert not piecewise(once.rational(), -1.0, 1.0, "float").certified  # its Fractions might be no floats
+
+
 def test_generic_networks_need_no_rationals():
     assert all(piecewise(random_network((8, 8), seed), -1.0, 1.0).exact is None for seed in range(10))
 
@@ -287,6 +299,7 @@ def test_products_that_underflow_are_not_zeros():
     for network, end in [
         (Network([([[1e-59]], zero), (one, zero)]), 1e-300),  # ends of the interval
         (Network([(one, zero), *[([[1e-58]], [1.0])] * 6, (one, zero)]), 1.0),  # the change of slope
+        (Network([([[1e-100], [0.0]], [2e-100, 2e-100]), ([[1e-250, -1e-250]], zero), (one, zero)]), 1.0),  # weights
         (Network([([[1.0], [0.0]], [2.0, 2.0]), *[shrink] * 6, ([[1.0, -1.0]], zero), (one, zero)]), 1.0),  # values
     ]:
         assert not piecewise(network, -end, end, "float").certified

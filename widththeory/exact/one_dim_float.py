@@ -119,15 +119,14 @@ def _crossings(values: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.n
 def _between(
     values: np.ndarray, errors: np.ndarray, columns: np.ndarray, fractions: np.ndarray, fraction_errors: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Interpolation inside intervals; a convex combination, so that two inactive ends stay inactive."""
+    """Interpolation inside intervals; a convex combination, so that two inactive ends stay inactive, with error 0."""
     left, right = values[:, columns], values[:, columns + 1]
     left_error, right_error = errors[:, columns], errors[:, columns + 1]
     result = (1.0 - fractions) * left + fractions * right
     bound = (1.0 - fractions) * left_error + fractions * right_error
     bound += fraction_errors * (np.abs(right - left) + left_error + right_error)
     bound += 4 * _UNIT * np.maximum(np.abs(left), np.abs(right))
-    both_zero = (left == 0) & (right == 0) & (left_error == 0) & (right_error == 0)
-    return result, np.where(both_zero, 0.0, bound * _SLACK)
+    return result, bound * _SLACK
 
 
 def _slopes(
