@@ -47,6 +47,7 @@ def test_equality_is_exact_everywhere(input_dim, widths):
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_sizes_are_within_those_of_the_theorem(input_dim, width, depth):
     stated = theorem_size(input_dim, width, depth)
+    assert stated.depth == (2 * width) ** depth + 1  # theirs, (2 n)^(L - 1) + 2, counts the output
     worst = all_space_size(input_dim, (width,) * depth, num_groups=width)
     assert worst.width == stated.width == 2 * (input_dim + depth)
     assert worst.depth == width**depth + depth - 1 <= stated.depth

@@ -106,6 +106,7 @@ def test_local_map_is_the_network_nearby():
     assert np.array_equal(moved, found.value + found.gradient @ np.array(step, dtype=object))
     kink = local_map(rational(([[1]], [0]), ([[1]], [0])), [0])
     assert (kink.value[0], kink.gradient[0, 0], kink.on_break) == (0, 0, True)
+    assert local_map(rational(([[1]], [0]), ([[1]], [1]), ([[1]], [0])), [0]).on_break  # in the first of two layers
 
 
 def test_spectral_norms_are_enclosed():
@@ -138,6 +139,13 @@ def test_lipschitz_bounds_are_ordered_and_sharp_where_known():
     modulus = rational(([[1], [-1]], [0, 0]), ([[1, 1]], [0]))
     assert path_lipschitz_bound(modulus).value == pytest.approx(2, rel=1e-12)
     assert product_lipschitz_bound(modulus).value == pytest.approx(2, rel=1e-12)
+
+
+def test_a_neuron_that_is_zero_throughout_is_inactive():
+    network = rational(([[0, 0], [1, 0], [0, 0]], [0, 0, 1]), ([[0, 1, 0], [0, -1, 0]], [0, 0]), ([[1, 1]], [0]))
+    patterns = {tuple(region.pattern.tolist()) for region in activation_regions(network)}
+    # the second layer is (x, -x) where x > 0, and (0, 0) elsewhere
+    assert patterns == {(False, True, True, True, False), (False, False, True, False, False)}
 
 
 @pytest.mark.parametrize("size", [1e-170, 1.0, 1e170])

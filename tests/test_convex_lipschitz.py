@@ -29,6 +29,7 @@ def test_cone_error_holds(dim, count):
     gap = np.abs(example.network()(points)[:, 0] - example.target(points)).max()
     # a few hundred roundings of numbers below 4; a plane that touches the cone at the tip was raised by the bound
     assert gap == pytest.approx(example.error().bound, abs=1e-12)
+    assert example.error().bound == dim / (4 * count**2)  # half of what `supporting_planes` proves
     assert example.network().size == example.size()
 
 

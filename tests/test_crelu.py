@@ -46,6 +46,8 @@ def test_plain_relu_loses_what_crelu_keeps():
 def test_pairing_of_opposite_and_orthogonal_filters():
     filters = np.array([[2.0, 0.0, 0.0], [-0.5, 0.0, 0.0], [0.0, 3.0, 0.0]])
     np.testing.assert_array_equal(pairing(filters), [-1.0, -1.0, 0.0])
+    # none opposite to any: a filter is not paired with itself, nor with nothing
+    np.testing.assert_allclose(pairing(np.array([[1.0, 0.0], [2.0, 2.0]])), 0.5**0.5, rtol=1e-15)
 
 
 @pytest.mark.parametrize(

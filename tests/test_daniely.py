@@ -7,6 +7,7 @@ import pytest
 
 from widththeory.bounds.daniely_norm import neuron_norm_needed, polynomial_distance_squared
 from widththeory.constructions.daniely import InnerProductSine
+from widththeory.network import Network
 
 
 def test_inner_product_is_the_sum_of_centred_chords():
@@ -60,6 +61,20 @@ def test_error_is_sharp_up_to_a_third_and_falls_by_four(dim, order):
         assert 2 / 3 * example.error().bound < gaps[-1] <= example.error().bound
     # largest of 5000 points that lie differently in the pieces
     np.testing.assert_allclose(np.divide(gaps[:-1], gaps[1:]), 4, rtol=0.1)
+
+
+def test_error_of_the_sine_alone_is_almost_attained():
+    # pieces of 0.54 radians, and squares too fine to matter: in the middle of the pieces about a crest, all but 1/100
+    example = InnerProductSine(3, square_pieces=400, sine_pieces=20)
+    points = example.sample(3000, np.random.default_rng(0))
+    gap = np.abs(example.network()(points)[:, 0] - example.target(points)).max()
+    assert 0.9 * example.error().bound < gap <= example.error().bound
+
+
+@pytest.mark.parametrize("example", [InnerProductSine(3, 0.3, 2, 3), InnerProductSine(5, 2.0, 7, 10)])
+def test_path_norm_is_the_network_of_absolute_values_at_ones(example):
+    absolute = Network([(np.abs(weight), np.abs(bias)) for weight, bias in example.network().float64().layers])
+    assert example.path_norm() == pytest.approx(absolute(np.ones((1, example.input_dim)))[0, 0], rel=1e-12)
 
 
 def test_error_parts_fall_by_four():

@@ -13,6 +13,10 @@ def test_counts_and_constants():
     assert bank.filters().shape == (40, 33, 33)
     assert bank.real_filters().shape[0] == 80
     assert bank.real_filters(4).shape[0] == 160
+    one = GaborBank(size=5, num_orientations=1, num_scales=1, sigma=1.0)
+    (filter_,), phases = one.filters(), np.exp(-0.5j * math.pi * np.arange(4))[:, None, None]
+    np.testing.assert_allclose(one.real_filters(2), (phases[:2] * filter_).real, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(one.real_filters(4), (phases * filter_).real, rtol=0, atol=1e-15)
     norms = np.linalg.norm(bank.wave_vectors(), axis=1).reshape(5, 8)
     wavelengths = 2 * math.pi / norms
     # 4, 4 sqrt 2, 8, 8 sqrt 2, 16 pixels; a few roundings
