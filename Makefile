@@ -1,7 +1,8 @@
 # One claim is experiments/<claim>.py -> results/<scale>/<claim>.csv -> paper_figures/<claim>.py -> figures/<scale>/<claim>.pdf
 # (with its .png, .csv and .txt). Claims are found by name: a new one is two new files and no edit here.
 
-SCALE ?= laptop
+# A file as goal says its scale itself: make figures/smoke/sawtooth.pdf
+SCALE ?= $(firstword $(filter smoke laptop paper,$(subst /, ,$(MAKECMDGOALS))) laptop)
 PYTHON ?= python3
 
 ifeq ($(filter $(SCALE),smoke laptop paper),)

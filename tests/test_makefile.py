@@ -288,6 +288,12 @@ def test_scales_are_apart(made):
     assert "SCALE must be smoke, laptop or paper, got 'big'" in made.make("figures", "SCALE=big", status=2)
 
 
+def test_a_figure_says_its_scale_itself(made):
+    made.make("figures/smoke/first.pdf")
+    assert made.log() == ["ran first", "drew first"]
+    assert (made.root / "figures/smoke/first.pdf").exists()
+
+
 def test_paper_scale_draws_what_is_committed_and_never_fits(tree):
     (tree.root / "results/paper").mkdir(parents=True)
     tree.write("results/paper/first.csv", "width,error\n1,0.1\n")
