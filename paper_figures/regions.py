@@ -209,7 +209,7 @@ def _exponents(axes: Axes, networks: pd.DataFrame) -> None:
             textcoords="offset points",
             ha="right",
             fontsize=7.5,
-            color=look["color"],
+            color="0.25",  # pale blue words are hard to read
         )
         explicit = {depth: growth(networks, "explicit", int(input_dim), depth) for depth in range(1, deepest + 1)}
         known = {depth: one.value for depth, one in explicit.items() if one is not None}
@@ -232,27 +232,21 @@ def _exponents(axes: Axes, networks: pd.DataFrame) -> None:
     number_ticks(axes.xaxis, range(1, deepest + 1))
 
 
-def _listed(found: pd.DataFrame) -> str:
-    """Powers in words, each with its interval."""
-    return ", ".join(
-        f"{row.power:.2f} [{row.low:.2f}, {row.high:.2f}] ({row.state}, depth {row.depth}, {row.input_dim} "
-        f"input{'s' if row.input_dim > 1 else ''})"
-        for row in found.itertuples(index=False)
-    )
-
-
 def _told(networks: pd.DataFrame) -> str:
     """Where powers lie, in words; those above without the smallest width too, where deep networks have few regions."""
     found = powers(networks)
     above, known = found[found["where"] == "above"], found[found["where"] != "unknown"]
     if above.empty:
         return f"none of {len(known)} powers lies above the number of inputs"
+    most = above.loc[(above["power"] - above["input_dim"]).idxmax()]
     wider = networks[networks["width"] > networks.groupby("input_dim")["width"].transform("min")]
     again = powers(wider).merge(above[["input_dim", "depth", "state"]])
-    values = ", ".join(f"{power:.2f}" for power in again["power"])
     still = int((again["where"] == "above").sum())
-    without = f"; without the smallest width {values}, {still or 'none'} above" if len(again) else ""
-    return f"{len(above)} of {len(known)} powers lie above the number of inputs, {_listed(above)}{without}"
+    without = f", {still or 'none'} without the smallest width" if len(again) else ""
+    return (
+        f"{len(above)} of {len(known)} powers lie above the number of inputs, at most {most['power']:.2f} "
+        f"[{most['low']:.2f}, {most['high']:.2f}]{without}"
+    )
 
 
 def _state(networks: pd.DataFrame) -> str:
@@ -262,16 +256,16 @@ def _state(networks: pd.DataFrame) -> str:
     return "held" if (shares["high"] < 1).all() else "open"
 
 
-def _share(networks: pd.DataFrame) -> str:
+def _share(networks: pd.DataFrame) -> tuple[str, str, str]:
+    """How many deep sizes have more than one layer can have, and how many fewer; the share that may be the largest."""
     shares = shallow_shares(networks)
     most = shares.loc[shares["high"].fillna(shares["share"]).idxmax()]
     known = bool(np.isfinite(most["high"]))
-    interval = f" [{most['low']:.2f}, {most['high']:.2f}]" if known else ""
-    pooled = ", 95 % interval over seeds" if known else ", one seed a size"
+    interval = f"[{most['low']:.2f}, {most['high']:.2f}]" if known else "(one seed a size)"
     return (
-        f"{int((shares['low'] > 1).sum()) or 'none'} of {len(shares)} sizes of several layers, initialised or trained, "
-        "has in the mean more regions than one hidden layer of as many neurons can have: at most "
-        f"{most['share']:.2f}{interval} of that{pooled}"
+        f"{int((shares['low'] > 1).sum()) or 'none'}",
+        f"{int((shares['high'] < 1).sum()) or 'none'} of {len(shares)}",
+        f"the highest interval is {most['share']:.2f} {interval} of that",
     )
 
 
@@ -284,9 +278,11 @@ def verdict(table: pd.DataFrame, networks: pd.DataFrame) -> Verdict:
     size = size[size["depth"] == size.loc[size["state"] == "explicit", "depth"].max()]
     trained = size.loc[size["state"] == "trained", "regions"]
     explicit = size.loc[size["state"] == "explicit", "regions"].max()
+    more, fewer, highest = _share(networks)
     sentence = (
-        f"{_share(networks)}; at width {width} and depth {size['depth'].iloc[0]} explicit weights "
-        f"have {explicit:,} in the plane"
+        f"{fewer} sizes of several layers, initialised or trained, have in the mean fewer regions than one hidden "
+        f"layer of as many neurons can have, and {more} more, by 95 % intervals over seeds; {highest}; at width "
+        f"{width} and depth {size['depth'].iloc[0]} explicit weights have {explicit:,} in the plane"
     )
     return Verdict(
         _state(networks),
@@ -319,22 +315,21 @@ def caption(table: pd.DataFrame, networks: pd.DataFrame) -> str:
             factor = (cells["regions"].iloc[-1] / cells["regions"].iloc[0]) ** (
                 1 / (cells["depth"].iloc[-1] - cells["depth"].iloc[0])
             )
-            folds.append(f"{factor:.3g} ({INPUTS[input_dim]['label']}, width {cells['width'].iloc[0]})")
+            folds.append(f"{factor:.3g}")
     lost = len(table) - len(finished(table))
     fewer = f"; {lost} of {len(table)} fits failed or diverged" if lost else ""
     seeds = {state: networks.loc[networks["state"] == state, "seed"].nunique() for state in STATES}
     held = {"held": "holds", "not held": "does not hold", "open": "is open"}[_state(networks)]
+    more, under, highest = _share(networks)
+    other = "" if exact else ", which is not that of Montufar et al.,"
     return (
-        f"Linear regions, counted exactly; {ceiling} (Serra et al. 2018, as recalled). (a, b) Against all N neurons: "
-        f"median and range of n = {seeds['initialised']} initialised and {seeds['trained']} trained networks a size, "
-        f"{table['num_steps'].max()} steps of Adam{fewer}. Dotted: N^n / n! for n inputs, the order of a bound from "
-        "above on the mean at initialisation, proven for other laws, constant unknown (Hanin and Rolnick 2019, "
-        f"NeurIPS). Explicit networks {'have' if exact else 'do not have'} the number of Montufar et al. 2014. (c) "
-        "Shaded: from that number to the ceiling; markers: medians. A further layer multiplies the explicit number by "
-        f"{' and by '.join(folds)}. (d) Power of N in the mean number, over the widths of one depth, with Student's "
-        f"95 % interval over seeds; dotted: the number of inputs; {_told(networks)}. That deep networks, initialised "
-        "or trained, have in the mean fewer than one hidden layer of as many neurons can have "
-        f"{held}: {_share(networks)}."
+        "Explicit deep networks have exponentially many linear regions (Montufar et al. 2014), initialised and trained "
+        f"ones in the mean fewer than one layer of as many neurons can have: the claim {held}. (a, b) Median and range "
+        f"of n = {seeds['initialised']} initialised and {seeds['trained']} trained networks a size, "
+        f"{table['num_steps'].max()} steps of Adam{fewer}; dotted: the order of a bound on the mean at initialisation "
+        f"(Hanin and Rolnick 2019). (c) Medians; a layer multiplies the explicit number{other} by "
+        f"{' and '.join(folds)}. (d) Student's 95 % over seeds; {_told(networks)}; {under} deep sizes have in the mean "
+        f"fewer than one layer can have, {more} more; {highest}; {ceiling} (Serra et al. 2018, as recalled)."
     )
 
 

@@ -124,8 +124,8 @@ def test_powers_are_told_depth_by_depth():
     (above,) = found[found["where"] == "above"].itertuples(index=False)
     assert (above.input_dim, above.depth, above.state) == (1, 3, "trained")
     told = FIGURE.caption(tables[""], steep)
-    assert f"1 of 12 powers lie above the number of inputs, {above.power:.2f} [" in told
-    assert "without the smallest width 1.7" in told
+    assert f"1 of 12 powers lie above the number of inputs, at most {above.power:.2f} [" in told
+    assert ", 1 without the smallest width" in told
 
 
 def test_deep_networks_are_held_against_one_hidden_layer():
@@ -139,7 +139,7 @@ def test_deep_networks_are_held_against_one_hidden_layer():
     more["most"] *= 100
     verdict = FIGURE.verdict(tables[""], more)
     assert verdict.state == "not held"
-    assert verdict.sentence.startswith("2 of ")  # one and two inputs
+    assert "and 2 more, by 95 % intervals over seeds" in verdict.sentence  # one and two inputs
     wild = more.copy()
     wild.loc[these, "regions"] = networks.loc[these, "regions"] * np.where(networks.loc[these, "seed"] == 0, 3, 1)
     assert FIGURE.verdict(tables[""], wild).state == "open"
@@ -181,8 +181,8 @@ def test_the_caption_judges():
     tables = FAKE.tables(2)
     whole = FIGURE.caption(tables[""], tables["networks"])
     assert f"none of {len(tables['networks'])} networks has more regions than its ceiling" in whole
-    assert "have the number of Montufar" in whole
-    assert "multiplies the explicit number by 32 (one input, width 32) and by 1.02e+03 (two inputs, width 32)" in whole
+    assert "which is not that of Montufar" not in whole
+    assert "multiplies the explicit number by 32 and 1.02e+03." in whole
 
     over = tables["networks"].copy()
     over.loc[1, "regions"] = over.loc[1, "most"] + 1
@@ -193,4 +193,4 @@ def test_the_caption_judges():
 
     short = tables["networks"].copy()
     short.loc[short["state"] == "explicit", "regions"] -= 1
-    assert "do not have the number of Montufar" in FIGURE.caption(tables[""], short)
+    assert "the explicit number, which is not that of Montufar et al., by" in FIGURE.caption(tables[""], short)
