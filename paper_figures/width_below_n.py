@@ -20,7 +20,8 @@ PLACE = ["target", "target.input_dim", "target.box_radius"]
 CELL = [*PLACE, "width", "depth"]
 TOLERANCE = 4  # standard errors of a sampled error that may lie under a floor before it counts as a defect
 ROUNDING = 1e-9  # relative, of exact errors
-OTHERS = (0, 1, 2, 4, 5, 6)  # looks that are not those of explicit networks
+# Looks of trained networks by width; none is that of explicit networks.
+OTHERS = (*(series(index) for index in (0, 1, 2, 4, 5)), {"color": "0.45", "marker": "D"})
 COLD, WARM = ("#6BAED6", "#2171B5", "#08306B", "#807DBA"), ("#D55E00", "#7F3300", "#F4A582", "#B2182B")
 SHAPES = ("o", "s", "^", "D")
 MOST_PANELS = 4  # of (a), which share a row
@@ -139,7 +140,7 @@ def _boxes(axes: Axes, fits: pd.DataFrame, growth: pd.DataFrame) -> None:
     for index, (width, group) in enumerate(cells.groupby("width")):
         by = group.groupby("target.box_radius")["l1_ratio"]
         shift = 1.12 ** (index - 2)
-        look = {**series(OTHERS[index % len(OTHERS)]), "linestyle": "none", "label": f"trained, width {width:.0f}"}
+        look = {**OTHERS[index % len(OTHERS)], "linestyle": "none", "label": f"trained, width {width:.0f}"}
         _marks(axes, by.median().index * shift, by, **look)
     names = {"narrowest": "explicit, width $n$", "string": "explicit, $n+1$: 0"}
     for kind, name in names.items():

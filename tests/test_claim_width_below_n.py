@@ -166,6 +166,10 @@ def test_of_each_n_the_floor_ends_below_the_width_of_the_star():
         assert floor.get_xdata()[1] == max(dim, 2) - dim - 0.5
 
 
+def test_no_two_widths_have_one_colour():
+    assert len({look["color"] for look in FIGURE.OTHERS}) == len(FIGURE.OTHERS)
+
+
 def test_no_two_entries_of_a_legend_look_alike():
     tables = FAKE.tables(1)
     with plotting.style():
