@@ -29,6 +29,7 @@ def test_walk_stays_within_a_step(count):
     walk, bits = tracking_walk(values, step)
     assert all(abs(a - b) <= step for a, b in zip(walk, values, strict=True))
     assert [b - a for a, b in zip(walk, walk[1:], strict=False)] == [step if bit else -step for bit in bits]
+    assert tracking_walk([Fraction(0)] * 3, step)[1] == [1, 0]  # up from a tie
 
 
 @pytest.mark.parametrize(("cells", "digits"), [(1, 1), (1, 4), (3, 1), (2, 3), (4, 5)])
@@ -67,7 +68,7 @@ def test_error_bound_is_sharp_up_to_a_factor_of_three(cells, digits):
     network = digits_network([0] * (count + 1), cells, digits)
     outputs = network.exact([[Fraction(i, 16 * count)] for i in range(16 * count + 1)])[:, 0]
     assert max(map(abs, outputs)) == Fraction(7, 8 * count)
-    assert PackedDistance(cells, digits).error().bound <= 3 * Fraction(7, 8 * count)
+    assert PackedDistance(cells, digits).error().bound == Fraction(9, 4 * count) <= 3 * Fraction(7, 8 * count)
 
 
 def test_error_falls_with_the_square_of_the_depth():
