@@ -72,6 +72,22 @@ def test_depth_and_width_are_the_least_that_suffice(num_pieces, size):
     assert width == 1 or width**size < num_pieces
 
 
+def test_powers_and_squares_are_attained_exactly():
+    assert [width_for_pieces(pieces, 2) for pieces in (15, 16, 17)] == [3, 3, 4]
+    assert [depth_for_pieces(pieces, 3) for pieces in (15, 16, 17)] == [2, 2, 3]
+    # 1 / (8 P^2) for P = 4, and just below; one piece has 1 / 8
+    assert [pieces_for_square(error) for error in (1 / 128, 1 / 128 - 1e-18, 1 / 8, 1.0)] == [4, 5, 1, 1]
+
+
+@pytest.mark.parametrize("norm", ["sup", "l1"])
+def test_error_is_that_of_rounding(norm):
+    for floor, exact in (
+        (square_floor((2, 2), norm), Fraction(1, (8 if norm == "sup" else 16) * 81)),
+        (sawtooth_floor(60, (2,) * 10, "l1"), (1 - Fraction(3**10 - 1, 2**59)) / 4),
+    ):
+        assert 0 < abs(Fraction(floor.value) - exact) <= Fraction(floor.error)
+
+
 def test_sawtooth_floor_hand_values():
     # four folds: 8 teeth; P = 4 and P = 8 leave 5/8 and 1/8 of them
     assert sawtooth_floor(4, (3,)).value == 5 / 32

@@ -110,6 +110,31 @@ def test_two_and_three_pieces_by_brute_force():
         assert free_knot_floor(function, 3, num_cells=256).lower ** 2 <= three * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("norm", NORMS)
+def test_rounding_proves_nothing(norm):
+    """With as many pieces as the function has the distance is 0, and what is left of the costs is rounding."""
+    rng = np.random.default_rng(2)
+    for _ in range(4):
+        function = Tabulated(np.sort(rng.random(8)), 1e3 + rng.standard_normal(8))
+        assert free_knot_floor(function, 7, norm, num_cells=32).lower <= 0
+        assert np.all(free_knot_enclosures(function, 8, norm, num_cells=32).lower[6:] <= 0)
+
+
+@pytest.mark.parametrize(("norm", "measure"), [("l2", 2.0), ("l1", 4.0), ("sup", 1.0)])
+def test_what_the_table_misses_moves_both_ends(norm, measure):
+    """A function 0.01 above the table here and 0.01 below there is as far as that, on an interval of length 4."""
+    knots, values = np.array([0.0, 1.0, 2.5, 4.0]), np.array([0.0, 1.0, -1.0, 2.0])
+    plain = free_knot_floor(Tabulated(knots, values), 2, norm, num_cells=64)
+    wide = free_knot_floor(Tabulated(knots, values, 0.01), 2, norm, num_cells=64)
+    assert wide.lower == pytest.approx(plain.lower - 0.01 * measure, rel=1e-9)
+    assert wide.upper == pytest.approx(plain.upper + 0.01 * measure, rel=1e-9)
+    # spikes at the knots: their table is a zigzag, four times as far from affine functions as they are
+    spikes = lambda x: np.maximum(0.0, 1 - 40 * np.abs(x - np.rint(x))) * (-1) ** np.rint(x)  # noqa: E731
+    table = tabulate(spikes, 0.0, 4.0, lipschitz=40.0, num_knots=5)
+    norms = {"l2": np.sqrt(4 / 60), "l1": 0.1, "sup": 1.0}  # of the spikes, four and no more
+    assert free_knot_floor(table, 1, norm, num_cells=32).lower <= norms[norm]
+
+
 def test_jump_costs_one_piece():
     step = Tabulated(np.array([0.0, 0.3, 0.3, 1.0]), np.array([0.0, 0.0, 1.0, 1.0]))
     assert free_knot_floor(step, 2, num_cells=64).upper < 1e-6  # the square root of rounding

@@ -119,6 +119,10 @@ def test_large_counts_are_rounded_honestly():
     count = one_hidden_layer(20, 200)
     exact = sum(math.comb(200, j) for j in range(21))
     assert 0 < count.error == abs(exact - int(count.value))
+    for width in range(300, 320):  # what is missed is no float itself: of as many bits as the count, less 53
+        count = one_hidden_layer(40, width)
+        exact = sum(math.comb(width, j) for j in range(41))
+        assert abs(exact - int(count.value)) <= int(count.error)
     with pytest.raises(ValueError, match="widths must give fewer than 1e308 regions"):
         serra_upper(100, (1000,) * 10)
     with pytest.raises(ValueError, match="widths must give fewer than 1e308 regions"):

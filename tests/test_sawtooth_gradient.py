@@ -187,6 +187,27 @@ def test_largest_gradient_by_hand():
     assert np.linalg.norm(gradients(layers, np.array([1.0]))) == pytest.approx(math.sqrt(1 + 1 + 9 + 1))
 
 
+def test_errors_are_those_of_rounding():
+    """Chains of one unit a layer, whose norms are rational: squares of both ends, in rationals, on either side."""
+    rng = np.random.default_rng(4)
+    for depth in (1, 2, 5):
+        layers = [(rng.standard_normal((1, 1)), rng.standard_normal(1)) for _ in range(depth)]
+        norms = [(abs(Fraction(float(weight[0, 0]))), abs(Fraction(float(bias[0])))) for weight, bias in layers]
+        heights, below, squared = [Fraction(1)], Fraction(1), Fraction(0)
+        for weight, bias in norms:
+            heights.append(weight * heights[-1] + bias)
+        for (weight, _), height in zip(reversed(norms), reversed(heights[:-1]), strict=True):
+            squared += below**2 * (height**2 + 1)
+            below *= weight
+        bound = largest_gradient(layers)
+        value, error = Fraction(bound.value), Fraction(bound.error)
+        assert (value - error) ** 2 <= squared <= (value + error) ** 2
+        progress = printed_progress(0.1, 1.0, 0.3, depth + 2, 7, 3, 0.7)
+        value, error = Fraction(progress.value), Fraction(progress.error)
+        squared = (21 * Fraction(0.1) ** 2 * 7 * 9 / Fraction(0.7)) ** 2 * (depth + 2)
+        assert (value - error) ** 2 <= squared <= (value + error) ** 2
+
+
 def test_printed_floor_follows_from_counting_pieces():
     """Networks with values in [-1, 1] have 1 - <sign, g> >= 1 - (P - 1) / teeth, P = (p + 1)^depth, 2^(n-1) teeth."""
     assert printed_loss_floor(4, 2).value == pytest.approx(1 - 2 * 4 * 4**4 / 2**16)

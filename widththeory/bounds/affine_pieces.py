@@ -131,7 +131,7 @@ def pieces_for_square(sup_error: float) -> int:
         raise ValueError(f"sup_error must be a positive finite number, got {sup_error!r}")
     needed = 1 / (8 * Fraction(sup_error))
     root = math.isqrt(math.floor(needed))
-    return max(1, root if root * root >= needed else root + 1)
+    return root if root * root >= needed else root + 1
 
 
 def _rounded(exact: Fraction) -> Certified:
