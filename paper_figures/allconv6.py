@@ -225,7 +225,7 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame) -> str:
     """What is drawn, how many fits, and whether the claim held, computed from the tables."""
     fits, found = drawn(table, cells), verdict(table, cells)
     letters = "abcdefgh"[: 2 * (fits["task"].nunique() - len(flat(fits, CELL))) + 1]
-    left, right = (", ".join(f"({letter})" for letter in letters[start:-1:2]) for start in (0, 1))
+    left, right = (f"({', '.join(letters[start:-1:2])})" for start in (0, 1))
     own = (tasks(fits) * 2)[:2]
     gains = " and ".join(f"{points(gain(fits, name, 5, 0))} on the {name} task" for name in dict.fromkeys(own))
     whole = fits.loc[fits["net"] == 0, "widths"].unique()
@@ -233,10 +233,9 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame) -> str:
         f"Half of every width is enough on an easy task (under {100 * ENOUGH:.0f} points lost), not on a hard one "
         f"(after Springenberg et al. 2015): the claim {HELD[found.state]}. {left} Test accuracy, mean over "
         f"{seeds_note(fits, labelled(table, cells), CELL)}. {right} Mean and range; grey: all layers alike. "
-        f"({letters[-1]}) Mean with Student's 95 % interval, variance over seeds pooled over networks"
-        f"{fills_note(fits)}. "
-        f"{flat_note(fits, CELL, where=f'drawn in ({letters[-1]}) alone')}From half of every width to all of it "
-        f"accuracy changes by {gains}. {fits['net'].nunique()} allconv6 networks"
+        f"({letters[-1]}) Mean with Student's 95 % interval, variance over seeds pooled over "
+        f"networks{fills_note(fits)}. {flat_note(fits, CELL, where=f'drawn in ({letters[-1]}) alone')}From half of "
+        f"every width to all of it accuracy changes by {gains}. {fits['net'].nunique()} allconv6 networks"
         f"{f', the widest of {whole[0]}' if len(whole) else ''}; other families and data may differ. Tasks: "
         f"{facts(fits)}."
     )

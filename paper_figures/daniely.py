@@ -298,13 +298,13 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
     falls = ", ".join(f"from {slow.lower:.2f} to {slow.upper:.2f} for m = {law}" for law, slow in fixed.items())
     return (
         "A sine as fast as the dimension d asks one hidden layer for weights exponential in d, two for a power "
-        f"(Daniely 2017): the claim {held}. (a), (b) Relative squared error, E (f - g)^2 / Var f; lines in (b): "
-        "Theorem 3. (c) Path norm: sum over paths of the product of |weights|. Markers: median and range of "
-        f"n = {counts.min()} seeds, (b) all fits; {table['num_steps'].max()} steps of Adam (rate of {rates} by "
-        f"training loss){f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. For m = sqrt(d)/2 one "
-        f"layer's norm grows by {found.lower:.2f} times a dimension up to d = {found.dims[1]}, {found.upper:.2f} "
-        f"beyond (falling {falls}), two layers' like d^{found.weights:.1f}; {checked}; {len(behind)} of {len(known)} "
-        "deeper stay above explicit ones, an optimisation gap. The bound is on weights, not widths."
+        f"(Daniely 2017): the claim {held}. (a, b) Relative squared error, E (f - g)^2 / Var f; lines in (b): Theorem "
+        "3. (c) Path norm: sum over paths of the product of |weights|. Markers: median and range of n = "
+        f"{counts.min()} seeds, (b) all fits; {table['num_steps'].max()} steps of Adam (rate of {rates} by training "
+        f"loss){f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. For m = sqrt(d)/2 one layer's "
+        f"norm grows by {found.lower:.2f} times a dimension up to d = {found.dims[1]}, {found.upper:.2f} beyond "
+        f"(falling {falls}), two layers' like d^{found.weights:.1f}; {checked}; {len(behind)} of {len(known)} deeper "
+        "stay above explicit ones, an optimisation gap. The bound is on weights, not widths."
     )
 
 

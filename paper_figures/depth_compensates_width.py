@@ -134,7 +134,7 @@ def figure(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) -> 
     for letter, axes, dim in zip("cd", curves, dims, strict=False):
         _needed(axes, grid[grid["target.input_dim"] == dim], floor[floor["target.input_dim"] == dim], dim, letter)
     stairs = Line2D([], [], **{**CONSTRUCTION, "marker": None, "linewidth": 1.8})
-    rows[0].legend([stairs], ["(a), (b): above, an exact network exists"], loc="outside lower center")
+    rows[0].legend([stairs], ["(a, b): above, an exact network exists"], loc="outside lower center")
     sampled = bool((floor["relative_floor_stderr"] > 0).any())
     rows[1].legend(handles=_legend(ks, dims, sampled), loc="outside lower center", ncols=3)
     _paper_table(rows[2].subplots(), paper_rows(fits[fits["protocol"] == "paper"], recalled))
@@ -361,9 +361,9 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
     ]
     return (
         "The narrower the layers, the more of them the same error takes (Lu et al. 2017; Vardi et al. 2022): the "
-        f"claim {HELD[verdict(table, floor, recalled).state]}. (a), (b) Relative squared error, E (f - g)^2 / Var f, "
+        f"claim {HELD[verdict(table, floor, recalled).state]}. (a, b) Relative squared error, E (f - g)^2 / Var f, "
         f"median of {grid['target.seed'].nunique()} random targets; above the dashes it is all optimisation gap{gap}. "
-        f"(c), (d) Least depth tried that reaches {RELATIVE_ERROR:g}: median and range over targets, best of "
+        f"(c, d) Least depth tried that reaches {RELATIVE_ERROR:g}: median and range over targets, best of "
         f"{tried.min()} fits by training loss, {ours['num_steps'].max()} steps of Adam"
         f"{f'; {lost} of {len(ours)} fits failed or diverged' if lost else ''}. (e) {beside[0].upper()}{beside[1:]}. "
         f"Depth goes as width^p, p (95 %, jackknife over targets) being {', '.join(laws)}; {compliance}, and "

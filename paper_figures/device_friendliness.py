@@ -235,8 +235,8 @@ def caption(table: pd.DataFrame) -> str:
     over = f", with {int((best['rate'] > best['roof']).sum())} of {len(best)} above, as caches allow"
     num_rounds = long.groupby(CELL).size()
     lost = len(table) - len(finished(table))
-    letters = [f"({letter})" for letter in "abcdef"[: 3 * shown["platform"].nunique()]]
-    first, second, third = (", ".join(letters[start::3]) for start in range(3))
+    letters = "abcdef"[: 3 * shown["platform"].nunique()]
+    first, second, third = (f"({', '.join(letters[start::3])})" for start in range(3))
     span = " to ".join(dict.fromkeys(f"{end}" for end in (num_rounds.min(), num_rounds.max())))
     return (
         "At equal multiply-adds a wide shallow network takes less time a step than a narrow deep one, most at small "

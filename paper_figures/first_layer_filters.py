@@ -319,24 +319,21 @@ def caption(
         below = int((own["largest_mean_opposite"] < own["noise_low"]).sum())
         cosines = dict.fromkeys(f"{end:.2f}" for end in (own["mean_opposite"].min(), own["mean_opposite"].max()))
         pairs.append(f"in {below} of {len(own)} under {name} ({' to '.join(cosines)})")
-    count_of = len(mosaics(shown, kept(pixels, fits)))
-    first, atom, opposite, nearest, waves, bank_of, last = (
-        ", ".join(f"({letter})" for letter in LETTERS[start:end])
-        for start, end in ((0, count_of), *((count_of + step, count_of + step + 1) for step in range(6)))
-    )
-    by_layer = f" {last} Mean cosine to the most opposite." * deep(kept(layers, fits))
+    count = len(mosaics(shown, kept(pixels, fits)))
+    pictured = f" ({', '.join(LETTERS[:count])}) Filters, best atoms first." * (count > 0)
+    atom, _, nearest, waves, bank_of, last = LETTERS[count : count + 6]
+    by_layer = f" ({last}) Mean cosine to the most opposite." * deep(kept(layers, fits))
     accuracy = " to ".join(dict.fromkeys(f"{end:.2f}" for end in (reached.min(), reached.max())))
     return (
         "First layers of trained networks are nearer to Gabor atoms than noise is and, under ReLU, to opposites of "
-        f"each other (Shang et al. 2016): the claim {HELD[found.state]}. {first} Filters, best atoms first. {atom}, "
-        f"{opposite}, {nearest} Median and quartiles over filters, and over noise of their shape. {waves} Waves of "
-        f"atoms better than 95 % of noise, beside the bank (as recalled); {bank_of} their numbers by its "
-        f"cells.{by_layer} Ours: n = {ours['num_networks'].min() if len(ours) else 0:.0f} seeds, {rates_note(table)}, "
-        f"test accuracy {accuracy}{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. In {above} of "
-        f"{len(trained)} first layers the median filter has more of its energy in one atom "
-        f"({trained['goodness'].min():.2f} to {trained['goodness'].max():.2f}) than 95 % of noise; the mean cosine to "
-        f"the most opposite is below all draws of noise {' and '.join(pairs)}."
-        f"{f' Published networks not in the data folder: {gone}.' if gone else ''}"
+        f"each other (Shang et al. 2016): the claim {HELD[found.state]}.{pictured} ({atom}-{nearest}) Median and "
+        f"quartiles over filters, and over noise of their shape. ({waves}) Waves of atoms better than 95 % of noise, "
+        f"beside the bank (as recalled); ({bank_of}) their numbers by its cells.{by_layer} Ours: n = "
+        f"{ours['num_networks'].min() if len(ours) else 0:.0f} seeds, {rates_note(table)}, test accuracy {accuracy}"
+        f"{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. In {above} of {len(trained)} first "
+        f"layers the median filter has more of its energy in one atom ({trained['goodness'].min():.2f} to "
+        f"{trained['goodness'].max():.2f}) than 95 % of noise; the mean cosine to the most opposite is below all draws "
+        f"of noise {' and '.join(pairs)}.{f' Published networks not in the data folder: {gone}.' if gone else ''}"
     )
 
 

@@ -249,10 +249,9 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame) -> str:
     return (
         f"Accuracy saturates below {min(CLASSICS)} first-layer filters on an easy task, later but below "
         f"{max(CLASSICS)} on a hard one (Krizhevsky et al. 2012): the claim {HELD[found.state]}. "
-        f"{', '.join(f'({letter})' for letter in letters)} Mean and range over "
-        f"{seeds_note(fits, labelled(table, cells), CELL)}. Shaded: 95 % interval of the least width from which on the "
-        f"mean stays within {100 * ENOUGH['test_accuracy']:.0f} point ({ENOUGH['test_loss']:g} nats) of the widest "
-        "one's, by Student's, variance pooled over widths. "
+        f"({', '.join(letters)}) Mean and range over {seeds_note(fits, labelled(table, cells), CELL)}. Shaded: 95 % "
+        f"interval of the least width from which on the mean stays within {100 * ENOUGH['test_accuracy']:.0f} point "
+        f"({ENOUGH['test_loss']:g} nats) of the widest one's, by Student's, variance pooled over widths. "
         f"{flat_note(fits, CELL, reached='accuracy is {} % at every width')}Saturation on the {' and the '.join(pair)} "
         f"task: accuracy at {accuracy} filters, cross-entropy at {loss}; accuracy goes {', '.join(ends) or 'nowhere'}. "
         f"The classics' widths and the {2 * int(fits['patch'].iloc[0])} are as recalled. Tasks: {facts(fits)}."

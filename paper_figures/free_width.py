@@ -227,7 +227,7 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -
     """What is drawn, how many fits, and what became of both parts of the question, computed from the tables."""
     fits = drawn(table, cells)
     letters = "abcdefghij"[: 2 * (fits["task"].nunique() - len(flat(fits, CELL))) + 2]
-    above = ", ".join(f"({letter})" for letter in letters[:-2])
+    above = f"({', '.join(letters[:-2])})"
     crelu, dense = (ANSWERS[state] for state in answers(fits))
     task, told = telling(fits), []
     for found, name, of in (

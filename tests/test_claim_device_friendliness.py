@@ -147,5 +147,5 @@ def test_a_look_is_a_depth_in_every_panel_and_the_roof_bends():
 
 def test_the_caption_goes_through_the_panels():
     caption = FIGURE.caption(FAKE.tables(2)[""])
-    assert "(a), (d) Time of a step of SGD; (b), (e) over" in caption
-    assert "(c), (f) Roofline" in caption
+    assert "(a, d) Time of a step of SGD; (b, e) over" in caption
+    assert "(c, f) Roofline" in caption

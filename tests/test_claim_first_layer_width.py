@@ -166,7 +166,7 @@ def test_a_task_on_which_width_does_not_matter_has_a_sentence_and_no_panels():
     titles = [axes.get_title() for axes in FIGURE.figure(tables[""], tables["cells"]).axes]
     assert titles == ["(a) hard task", "(b) hard task"]
     assert "On the easy task, not drawn, accuracy is 99.0 % at every width." in FIGURE.caption(*tables.values())
-    assert "(a), (b) Mean and range" in FIGURE.caption(*tables.values())
+    assert "(a, b) Mean and range" in FIGURE.caption(*tables.values())
 
 
 def test_the_title_asks_what_is_not_held():
