@@ -141,6 +141,12 @@ def test_the_caption_says_what_the_table_holds(path, variant):
     assert ("failed or diverged" in caption) == (variant == "lost")
 
 
+@each
+def test_a_caption_is_read_in_one_go(path):
+    """150 words, and some for numbers that real tables do not have; what more there is to say stands in docstrings."""
+    assert len(captioned(path, fake(path.stem)).split()) <= 160
+
+
 @pytest.mark.parametrize("path", FLOORED, ids=lambda path: path.stem)
 def test_a_fit_under_its_floor_is_called_a_defect(path):
     caption = captioned(path, fake(path.stem, "planted"))
