@@ -171,7 +171,9 @@ def fit_power_law(
     Args:
         with_floor: fit e too; else e = 0.
         groups: a label for each point, where points of one label belong together (one target at several widths): then
-            whole groups are resampled, since points that vary together would make the interval too narrow.
+            whole groups are resampled, since points that vary together would make the interval too narrow. Of few
+            groups it still is: where they differ in exponent, one of 95 % held it in 75 % of cases at three groups, in
+            86 % at six, 91 % at ten. `censored.fit_censored_line` has one that covers.
 
     Raises:
         ValueError: lengths differ, numbers that are not positive, or fewer distinct x than parameters.

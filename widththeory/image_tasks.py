@@ -37,6 +37,7 @@ def summary(fits: pd.DataFrame, cell: Sequence[str], labels: Sequence[str]) -> p
 def contrast(fits: pd.DataFrame, task: str, shares: Mapping[Any, float], *, by: str = "network") -> Interval:
     """A sum of mean test accuracies, each times its share, with Student's 95 % interval over seeds.
 
+    All seeds have the training and test images of the task: what other images would change is not in the interval.
     The variance over seeds is pooled over all networks of the task, which the column `by` tells apart. The ends are NaN
     where none has two seeds; all is where a network was not measured.
     """
