@@ -90,5 +90,7 @@ def test_law_does_not_depend_on_the_seed():
 def test_bad_grids_and_sizes_raise():
     with pytest.raises(ValueError, match="grid_values must have equal axes"):
         interpolating_network(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="at least 2 values"):
+        interpolating_network(np.zeros((1, 1)))
     with pytest.raises(ValueError, match="num_cells must be an integer of at least 1, got 0"):
         DistanceToPoints(2, 0)

@@ -127,6 +127,15 @@ def test_lost_fraction_is_that_of_the_windows():
         assert all(out == values[k][0] for out, k, kept in zip(outputs, inside, cell, strict=True) if kept)
 
 
+def test_error_has_three_parts():
+    # Hand values. Cells of a quarter, in the root mean square; three windows of a sixteenth; two levels.
+    cell, lost = 3**-0.5 / 8, 3 / 16
+    assert DistanceMap(1, 4, window_bits=2).lp_error(2) == pytest.approx(cell + lost**0.5, rel=1e-12)
+    two = DistanceMap(1, 4, output_dim=2, num_levels=2, window_bits=2)
+    assert two.lp_error(2) == pytest.approx(cell + 1 / 4 + lost**0.5, rel=1e-12)
+    assert two.lp_error(1) == pytest.approx(1 / 16 + 1 / 4 + lost, rel=1e-12)
+
+
 def test_strips_go_wrong_outside_the_cube():
     values = random_values(2, 1, 3, 6)
     beside = [[Fraction(1, 6), Fraction(3, 2)]]  # in the first column of cells, but above it

@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from widththeory.constructions.named_layers import NamedLayers
 from widththeory.constructions.packed_layers import PackedNetwork, pack_layers, packed_size, packing
 from widththeory.network import Network
 
@@ -131,3 +132,10 @@ def test_bad_networks_raise():
         pack_layers(Network([(np.eye(2), np.zeros(2))]), 2, 2)
     with pytest.raises(ValueError, match="window_bits"):
         PackedNetwork(1, (2,), 2, 0)
+
+
+def test_layers_read_the_layer_before_and_no_other():
+    tape = NamedLayers(["x"])
+    tape.append({"y": {"x": Fraction(1)}})
+    with pytest.raises(ValueError, match=r"terms must be of units of the last layer, \['y'\], got \['x'\]"):
+        tape.append({"z": {"x": Fraction(1), "1": Fraction(2)}})
