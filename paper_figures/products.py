@@ -264,11 +264,11 @@ def caption(
         f"a tree (Rolnick and Tegmark 2018, as recalled), and depth helps ReLU too: the claim {held}. (a) For n = "
         f"{last['num_factors']:.0f}, {shallow_floor(last['num_factors']):.0f} against {last['smooth_tree']:.0f} units; "
         f"ReLU: for sup error 0.01 on the cube. (b) Exponential units: for n = {most} one layer gets to {shallow:.1e}, "
-        f"a tree to {tree:.1e}. (c, d) ReLU networks on [-1, 1]^n, of which 2^n says nothing: squared error over the "
-        f"variance, median and range of n = {cells.min()} seeds, {table['num_steps'].max()} steps of Adam (rate by "
-        f"training loss{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}). More layers divide the "
-        f"trained error by {_told(gain)} for n = {count} at width {widest}; {checked}; {len(behind)} of {len(known)} "
-        "stay above an explicit one of their size, an optimisation gap."
+        f"a tree to {tree:.1e}. (c, d) ReLU networks on [-1, 1]^n, of which 2^n says nothing: relative squared error "
+        f"(over the variance), median and range of n = {cells.min()} seeds, {table['num_steps'].max()} steps of Adam "
+        f"(rate by training loss{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}). Depth divides "
+        f"the trained error by {_told(gain)} for n = {count} at width {widest}; {checked}; {len(behind)} of "
+        f"{len(known)} stay above an explicit one of their size, an optimisation gap."
     )
 
 

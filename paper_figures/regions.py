@@ -20,7 +20,7 @@ from widththeory.verdicts import Verdict
 
 STATES = ("initialised", "trained")
 STAR: dict[str, Any] = {**CONSTRUCTION, "label": None, "markersize": 7}
-HAVE = {"held": "fewer than", "open": "about as many as", "not held": "at some sizes more than"}
+HAVE = {"held": "fewer than", "open": "perhaps fewer than", "not held": "at some sizes more than"}
 DEPTHS = (0, 1, 2, 4, 5)  # of `series`; the colour of 3 is that of explicit networks
 INPUTS: dict[int, dict[str, Any]] = {
     1: {"color": "0.25", "marker": "h", "label": "one input"},

@@ -242,10 +242,10 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame) -> str:
     width, gaps_letter = LETTERS[count : count + 2]
     return (
         "A sawtooth of k folds needs a width exponential in k in few layers, and width 2 in k layers (Telgarsky 2016): "
-        f"the claim {held}. {panels} Squared error over the variance; grey: excluded by the floor; markers: median and "
-        f"range of n = {cells.min()} seeds, {table['num_steps'].max()} steps of Adam (rate of {rates} by training "
-        f"loss), then L-BFGS{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. ({width}) Least "
-        "width from which on at most half of the variance is left (trained: in the median), tried up to "
+        f"the claim {held}. {panels} Relative squared error, over the variance; grey: excluded by the floor; markers: "
+        f"median and range of n = {cells.min()} seeds, {table['num_steps'].max()} steps of Adam (rate of {rates} by "
+        f"training loss), then L-BFGS{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. ({width}) "
+        "Least width from which on at most half of the variance is left (trained: in the median), up to "
         f"{fits['width'].max()}. ({gaps_letter}) One marker a trained network, larger for wider: all its error is "
         f"optimisation gap, and {len(missed)} of {len(gap)} leave more than half. The floor's width for one layer "
         f"grows by {growth:.2f} times a fold, to {needed:.0f} at k = {last}; {checked}. The count of pieces behind the "

@@ -273,12 +273,12 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, gro
         passed += f", for {len(crossed) - len(known)} n at no width tried"
     return (
         "Below width n no depth approximates x_1^2 + ... + x_n^2 on [-1, 1]^n, width max(n, 2) does (Lu et al. 2017; "
-        f"Kim, Min, Park 2024): the transition {HELD[found.state]}. (a) Squared error over the variance; grey: "
-        f"excluded. {explicit}; trained ones {passed}. (b, c) For a pyramid n + 1 is enough (Park et al. 2021), in sup "
-        f"n is not (Hanin, Sellke 2017; Johnson 2019). (d) The promise is {'' if kept else 'not '}kept. Median and "
-        f"range of n = {counts.min()} seeds, {table['num_steps'].max()} steps of Adam (rate and depth by training "
+        f"Kim, Min, Park 2024): the transition {HELD[found.state]}. (a) Relative squared error, over the variance; "
+        f"grey: excluded. {explicit}; trained ones {passed}. (b, c) For a pyramid n + 1 is enough (Park et al. 2021), "
+        f"in sup n is not (Hanin, Sellke 2017; Johnson 2019). (d) The promise is {'' if kept else 'not '}kept. Median "
+        f"and range of n = {counts.min()} seeds, {table['num_steps'].max()} steps of Adam (rate and depth by training "
         f"loss){f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}; {checked} in L2, L1 or sup. (a, "
-        "d) are sampled, (b, c) exact; theorems as recalled."
+        "d) sampled, (b, c) exact; theorems as recalled."
     )
 
 

@@ -195,7 +195,7 @@ def test_the_caption_counts():
     assert all(f"({letters}) " in caption for letters in ("a", "b", "c, d"))
     assert "the claim holds." in caption
     assert "For n = 16, 65536 against 60 units" in caption
-    assert "More layers divide the trained error by 3 [2.4, 3.7] (95 %) for n = 4 at width 32;" in caption  # 1 / depth
+    assert "Depth divides the trained error by 3 [2.4, 3.7] (95 %) for n = 4 at width 32;" in caption  # 1 / depth
     # n = 8: scale 0.1 leaves 8 / 600 and roundoff 1e-8, the tree goes on to 8e-6 / 6
     assert "for n = 8 one layer gets to 1.3e-02, a tree to 1.3e-06" in caption
 
