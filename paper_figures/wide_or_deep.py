@@ -245,17 +245,18 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
         everything = labelled(table, cells)
         share = trained(everything, task)
         rates = fits[fits["task"] == task].groupby("network")["learning_rate"].first()
-        some = [f"{100 * share.loc[name, rates[name]]:.0f} %" for name in (wide, deep)]
+        seeds = fits[fits["task"] == task].groupby("network").size()
+        some = [f"{share.loc[name, rates[name]] * seeds[name]:.0f} of {seeds[name]}" for name in (wide, deep)]
         tried = finished(everything[everything["task"] == task])
         means = tried.groupby(["network", "learning_rate"])["test_accuracy"].mean()
-        told += f"; {some[0]} of its seeds train against {some[1]}"
+        told += f"; {some[0]} seeds train against {some[1]}"
         least = means.get((wide, rates[wide]), np.nan) - means[means.index.get_level_values(0) == deep].max()
         if np.isfinite(least):
             told += f"; with the rate for {deep} that suits its test images best {100 * least:+.1f} points"
         if found.value > 0 and ratio > 1:
             short = (
                 f"wide and shallow reaches {100 * found.value:+.1f} points against thin and deep, of which {some[1]} "
-                f"of the seeds train, {ratio:.2f} times faster"
+                f"seeds train, {ratio:.2f} times faster"
             )
     best = finished(fits[fits["task"] == task])["test_accuracy"]
     return Verdict(

@@ -75,7 +75,7 @@ def test_verdict_and_caption_of_the_formula():
     half = 100 * 2.1788 * 0.002 * np.sqrt(2 / 3)
     assert found.state == "held"
     assert f"gains +2.0 points [{2 - half:+.1f}, {2 + half:+.1f}] over wrn-19-1" in found.sentence
-    assert "100 % of its seeds train against 100 %" in found.sentence
+    assert "; 3 of 3 seeds train against 3 of 3" in found.sentence
     assert f"takes {19 / 7:.2f} times as long a step" in found.sentence
     assert found.best_fit == pytest.approx(0.504)
     caption = FIGURE.caption(*tables.values())
