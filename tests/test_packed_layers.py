@@ -139,3 +139,13 @@ def test_layers_read_the_layer_before_and_no_other():
     tape.append({"y": {"x": Fraction(1)}})
     with pytest.raises(ValueError, match=r"terms must be of units of the last layer, \['y'\], got \['x'\]"):
         tape.append({"z": {"x": Fraction(1), "1": Fraction(2)}})
+
+
+def test_biases_may_be_finer_than_all_else_and_layers_may_be_dead():
+    network = Network([([[1.0]], [2.0**-10]), ([[1.0]], [2.0**-20]), ([[1.0]], [0.0])])
+    assert packing(network, 1).grids == [1, 10, 20]
+    dead = Network([([[-1.0]], [-1.0]), ([[1.0]], [0.5])])  # outputs without bits still take one
+    points = [[Fraction(0)], [Fraction(1, 2)]]
+    for original in (network, dead):
+        assert pack_layers(original, 1, 4).exact(points).tolist() == original.exact(points).tolist()
+        assert pack_layers(original, 1, 4).size == packed_size(original, 1)

@@ -310,6 +310,16 @@ def test_linear_regions_merge_what_no_output_sees():
         assert count_activation_regions(network, SQUARE, arithmetic) == len(clip(network, convex_corners(SQUARE))) > 4
 
 
+def test_linear_regions_merge_what_cancels_but_for_rounding():
+    # 0.1 + 1000.3 - 1000.3 is not 0.1 in float64
+    network = Network([([[1.0, 0.0], [1.0, 1.0], [1.0, 1.0]], [5.0, 0.0, 0.0]), ([[0.1, 1000.3, -1000.3]], [0.0])])
+    maps = subdivide(network, SQUARE).affine_maps
+    assert len(maps) == 2
+    assert not np.array_equal(*maps)
+    for arithmetic in ARITHMETICS:
+        assert count_linear_regions(network, SQUARE, arithmetic) == 1
+
+
 @pytest.mark.parametrize("bits", [40, 60, 200, 300, 2000])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_near_ties_are_decided_by_balls_and_then_by_rationals(bits, layers):
