@@ -149,3 +149,13 @@ def test_biases_may_be_finer_than_all_else_and_layers_may_be_dead():
     for original in (network, dead):
         assert pack_layers(original, 1, 4).exact(points).tolist() == original.exact(points).tolist()
         assert pack_layers(original, 1, 4).size == packed_size(original, 1)
+
+
+def test_error_has_two_parts():
+    example = PackedNetwork(2, (3,), 4, 6, seed=1)
+    (first, _), (last, _) = example.wide.layers
+    plan = packing(example.wide, 4)
+    rounding = (np.abs(last) @ np.abs(first)).sum() / 2**5  # half of a step of 2^-4 in the mean
+    windows = 2 * 4 / 2**6  # two coordinates of four bits
+    assert example.error().norm == "l1"
+    assert example.error().bound == pytest.approx(rounding + windows * float(plan.high - plan.low), rel=1e-12)

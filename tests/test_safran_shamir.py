@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.integrate
 
+from widththeory.constructions.ball_under_law import BallUnderLaw
 from widththeory.constructions.safran_shamir import BallIndicator, RadialControl
 
 
@@ -86,5 +87,9 @@ def test_law():
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="num_pieces must have a square above 6 input_dim = 24, got 4"):
         BallIndicator(4, 4)
+    with pytest.raises(ValueError, match="num_pieces must have a square above 6 input_dim = 36, got 6"):
+        BallIndicator(6, 6)
+    with pytest.raises(ValueError, match="num_pieces must have a square above 3 input_dim = 9, got 3"):
+        BallUnderLaw(3, 2, 3)
     with pytest.raises(ValueError, match="input_dim"):
         RadialControl(0)
