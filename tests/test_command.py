@@ -233,13 +233,14 @@ def test_a_copied_folder_is_not_run_by_the_code_of_the_old_one(root):
     run(root, "experiments/claim.py")
 
 
-def test_interrupted(root):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_interrupted(root, number, status):
     arguments = [sys.executable, "experiments/claim.py", "--trouble", "wait"]
     with subprocess.Popen(arguments, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "waiting\n"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, said = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == status
     assert said == "interrupted; what is finished is kept, and the same command goes on from there\n"
 
 

@@ -14,7 +14,8 @@ A figure, `paper_figures/<claim>.py`, has `figure(table) -> Figure` and `caption
 which gives it `--scale`, `--table` and `--out`. Nothing here imports jax.
 
 Exit status: 0 done; 1 done, and what came out is wrong (`OutcomeError`); 2 wrong input or a file that cannot be used;
-130 interrupted. Each is said in one sentence on stderr. Any other exception is a defect and keeps its traceback.
+130 interrupted, 143 terminated, 129 left by its terminal. Each is said in one sentence on stderr. Any other exception
+is a defect and keeps its traceback.
 """
 
 import contextlib
@@ -24,8 +25,10 @@ import io
 import itertools
 import os
 import re
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,7 +188,7 @@ def run(main: Callable[[Any], None], arguments: Sequence[str] | None = None) -> 
     (config,) = (hint for name, hint in get_type_hints(main).items() if name != "return")
     module = sys.modules[main.__module__]
     text = module.__doc__ or ""
-    with plain_errors():
+    with plain_errors(), _stopped_as_by_ctrl_c():
         _check_package(getattr(module, "__file__", None))
         main(parse(config, arguments, description=text))
 
@@ -314,6 +317,27 @@ def _check_some_finished(table: "pd.DataFrame", source: Path, scale: Scale | Non
 
 
 @contextlib.contextmanager
+def _stopped_as_by_ctrl_c() -> Iterator[None]:
+    """Have what ends a process (`kill`, `timeout`, a terminal that is closed) stop it as Ctrl-C does: in order."""
+
+    def stop(number: int, _: Any) -> None:
+        signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
+        raise KeyboardInterrupt(number)
+
+    numbers = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None))]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+    numbers = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]  # `nohup` has its way
+    for number in numbers:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
     """Say in one sentence what the caller can mend, and end with the status above; leave defects their traceback.
 
@@ -322,9 +346,10 @@ def plain_errors() -> Iterator[None]:
     """
     try:
         yield
-    except KeyboardInterrupt:
-        print("interrupted; what is finished is kept, and the same command goes on from there", file=sys.stderr)
-        raise SystemExit(130) from None
+    except KeyboardInterrupt as stop:
+        with contextlib.suppress(OSError):  # the terminal is gone
+            print("interrupted; what is finished is kept, and the same command goes on from there", file=sys.stderr)
+        raise SystemExit(128 + (stop.args[0] if stop.args else signal.SIGINT)) from None
     except BrokenPipeError:
         os.dup2(
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
