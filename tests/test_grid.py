@@ -4,7 +4,9 @@ import concurrent.futures
 import io
 import json
 import multiprocessing
+import sys
 import time
+import types
 from dataclasses import replace
 
 import jax
@@ -358,6 +360,11 @@ def test_plain_lines_are_few(ledger):
     assert last.startswith("claim: 48 of 48 cells, ")
 
 
+def test_a_process_without_stderr_has_nothing_to_say(ledger, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    assert run(grid(seeds=1), ledger, progress="auto").done == 12
+
+
 def test_json_lines_tell_every_chunk(ledger):
     said = io.StringIO()
     settings = grid()
@@ -397,6 +404,15 @@ def test_rows_made_on_different_devices_are_noted(ledger, monkeypatch):
         monkeypatch.setattr(provenance, "here", lambda device=device, **_: now | {"device": device})
         run(grid(seeds=seeds), ledger, progress=Lines(said := io.StringIO()))
     assert "rows of claim were made on different devices: abacus, slide rule" in said.getvalue()
+
+
+def test_several_devices_are_told_apart_from_one(monkeypatch):
+    """XLA_FLAGS=--xla_force_host_platform_device_count=4 changes last digits of fits in this process."""
+    kinds = [types.SimpleNamespace(device_kind="cpu")] * 4
+    monkeypatch.setattr(jax, "devices", lambda: kinds[:1])
+    assert provenance.here()["device"] == "cpu"
+    monkeypatch.setattr(jax, "devices", lambda: kinds)
+    assert provenance.here()["device"] == "4 x cpu"
 
 
 def test_a_driver_with_workers_starts_no_device(ledger, monkeypatch):

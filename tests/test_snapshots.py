@@ -4,6 +4,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,6 +84,18 @@ def _recording(method, steps):
         method(self, step, arrays)
 
     return go_on
+
+
+def test_a_user_without_a_home_has_that_of_containers(monkeypatch):
+    """A number without an entry in /etc/passwd: all fits of such a user failed."""
+
+    def none():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", none)
+    for name in ("WIDTHTHEORY_SNAPSHOTS", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert snapshot_folder() == Path("/.cache/widththeory/snapshots")
 
 
 def test_what_is_no_snapshot_is_left_alone_with_a_word(monkeypatch, tmp_path):

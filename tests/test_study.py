@@ -262,13 +262,17 @@ def test_verify_finds_a_forged_row_and_excuses_other_versions_and_accelerators(r
     out, err = refused(root, "verify", "--sample", "9", capsys=capsys, status=1)
     assert "was 0.5, though made by the same versions" in out
     assert "1 row is not what it should be" in err
-    with monkeypatch.context() as patch:
-        here = provenance.here() | {"device": "NVIDIA H100"}
-        patch.setattr(provenance, "here", lambda **_: here)
-        with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
-            change = "UPDATE provenance SET text = json_set(text, '$.device', 'NVIDIA H100')"
-            ledger.connection.execute(change)
-        assert "was 0.5, though made by" in said(root, "verify", "--sample", "9", capsys=capsys)
+    for device in ("4 x cpu", "NVIDIA H100"):
+        with monkeypatch.context() as patch:
+            here = provenance.here() | {"device": device}
+            patch.setattr(provenance, "here", lambda here=here, **_: here)
+            with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
+                change = f"UPDATE provenance SET text = json_set(text, '$.device', '{device}')"
+                ledger.connection.execute(change)
+            if device.endswith("cpu"):
+                assert "was 0.5" in refused(root, "verify", "--sample", "9", capsys=capsys, status=1)[0]
+            else:
+                assert "was 0.5, though made by" in said(root, "verify", "--sample", "9", capsys=capsys)
     for name in ("jax", "widththeory"):
         with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
             change = f"UPDATE provenance SET text = json_set(text, '$.{name}', '0.0.1', '$.device', 'cpu')"

@@ -26,10 +26,22 @@ def keep_compiled_programs() -> None:
         return
     from jax.experimental.compilation_cache import compilation_cache
 
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "widththeory" / "jax"
+    cache = user_cache() / "jax"
     _remove_torn_once(cache)
     jax.config.update("jax_compilation_cache_dir", str(cache))
     compilation_cache.reset_cache()  # an earlier compilation may have settled that there is none
+
+
+def user_cache() -> Path:
+    """widththeory in the user's cache folder, $XDG_CACHE_HOME or ~/.cache; of a user without a home that of the root.
+
+    That is where containers have such a user at home. It can seldom be written, of which is warned.
+    """
+    try:
+        home = Path.home()
+    except RuntimeError:
+        home = Path("/")
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "widththeory"
 
 
 def remove_torn(folder: Path) -> int:

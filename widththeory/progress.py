@@ -124,7 +124,7 @@ def reporter(style: str | Reporter, stream: Stream = None) -> Reporter:
         return style
     out = sys.stderr if stream is None else stream
     if style == "auto":
-        style = "rich" if out.isatty() else "plain"
+        style = "rich" if out is not None and out.isatty() else "plain"  # a process may have been given no stderr
     if style == "rich":
         return Bar(out)
     if style == "json":

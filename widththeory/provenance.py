@@ -72,4 +72,6 @@ def _device() -> dict[str, Any]:
     except Exception as error:  # an AssertionError where a platform's plugin is not installed
         said = str(error) or f"JAX_PLATFORMS is {os.environ.get('JAX_PLATFORMS')!r}"
         raise NoDeviceError(f"JAX finds no device on {platform.node()}: {said}") from error
-    return {"device": str(devices[0].device_kind), "num_devices": len(devices)}
+    kind, many = str(devices[0].device_kind), len(devices)
+    # Members are spread over the devices, and the last digits of float32 depend on how many a device has.
+    return {"device": kind if many == 1 else f"{many} x {kind}", "num_devices": many}

@@ -16,14 +16,16 @@ from typing import Any
 
 import numpy as np
 
+from widththeory.compilation_cache import user_cache
+
 Arrays = dict[str, np.ndarray]
 
 
 def snapshot_folder() -> Path:
-    """$WIDTHTHEORY_SNAPSHOTS, else widththeory/snapshots in the user's cache folder ($XDG_CACHE_HOME or ~/.cache)."""
+    """$WIDTHTHEORY_SNAPSHOTS, else `snapshots` in `compilation_cache.user_cache()`."""
     if own := os.environ.get("WIDTHTHEORY_SNAPSHOTS"):
         return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "widththeory" / "snapshots"
+    return user_cache() / "snapshots"
 
 
 @dataclass

@@ -106,7 +106,8 @@ def _again(
             ]
             different += 1
             name = changed[0]
-            chosen_anew = now["device"] != "cpu"  # a GPU's kernels, by their times, each time a program is compiled
+            # A GPU's kernels are chosen by their times each time a program is compiled.
+            chosen_anew = not now["device"].endswith("cpu")
             why = (
                 f"made by {', '.join(made)}" if made else "though made by the same versions on the same kind of device"
             )
