@@ -25,6 +25,13 @@ def rational(*layers):
     return Network([([list(map(Fraction, row)) for row in w], list(map(Fraction, b))) for w, b in layers])
 
 
+def test_l1_distance_to_a_saddle_whose_chords_err_to_both_sides():
+    # On this triangle x² is below its chord as much as −y² is above. With u = x + y, v = x − y: ∫∫ |u v| dv du / 2.
+    saddle = PlanarPolynomial(((0, 0, -1), (0, 0, 0), (1, 0, 0)))
+    found = distance(rational(([[0, 0]], [0])), saddle, ((0, 0), (1, 0), (0, 1)))
+    assert found.l1 == pytest.approx(1 / 8, rel=1e-9)  # the tolerance; by chords alone it is 1/6
+
+
 def test_distances_with_known_values():
     zero = rational(([[0, 0]], [0]))
     ramp = rational(([[1, 0]], [0]), ([[1]], [0]))

@@ -93,3 +93,8 @@ def test_bad_arguments_are_named():
         BallUnderLaw(3, 2, 3)
     with pytest.raises(ValueError, match="input_dim"):
         RadialControl(0)
+
+
+def test_the_ball_is_closed():
+    points = np.array([[1.0, 0.0], [0.0, -1.0], [np.nextafter(1.0, 2.0), 0.0]])
+    assert BallIndicator(2, 4).target(points).tolist() == [1.0, 1.0, 0.0]

@@ -169,7 +169,7 @@ def test_path_of_a_deep_network():
 
 
 @pytest.mark.parametrize("width", [3, 4, 5, 12])
-@pytest.mark.parametrize("low", [Fraction(-5), Fraction(-1), Fraction(-1, 3), Fraction(2)])
+@pytest.mark.parametrize("low", [Fraction(-5), Fraction(-1), Fraction(-1, 3), Fraction(2), Fraction(3)])
 def test_path_equals_interpolation_exactly(width, low):
     knots = tuple(map(Fraction, (-2, -1, "-1/3", 0, "1/7", 1, 3)))
     values = tuple(map(Fraction, (1, -2, 4, "1/5", 0, 2, -1)))
