@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from widththeory.exact import rationals
 from widththeory.exact.one_dim import (
     CosineSum,
     Piecewise,
@@ -318,6 +319,14 @@ def test_ends_may_be_numpy_numbers_and_need_not_be_floats(arithmetic):
     for low, high in [(0, 10**400), (Fraction(-(10**400)), 0)]:
         with pytest.raises(ValueError, match="too large for float64"):
             piecewise(network, low, high, arithmetic)
+
+
+def test_pieces_do_not_need_flint(monkeypatch):
+    networks = [sawtooth(3), random_network((4, 4), 0), Network([([[0.0]], [0.0]), ([[1.0]], [0.0])])]
+    reference = [piecewise(network, -1, Fraction(5, 3)) for network in networks]
+    monkeypatch.setattr(rationals, "flint", None)
+    for network, expected in zip(networks, reference, strict=True):
+        assert piecewise(network, np.int64(-1), Fraction(5, 3)).exact == expected.exact
 
 
 def test_piecewise_target_of_a_hundred_parts():
