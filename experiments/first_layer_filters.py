@@ -22,7 +22,7 @@ Result:   results/<scale>/first_layer_filters.csv, a row a fit of ours; .cells.c
 Figure:   paper_figures/first_layer_filters.py
 Expected: filters of AlexNet, VGG and ResNet are far better Gabor atoms than noise is, and opposite pairs are commoner;
           the "shift-tolerant" control is noise, and measured as such. Ours, trained on textures, become atoms too;
-          under CReLU, which makes both signs of each, fewer pairs are to be expected.
+          under CReLU, which makes both signs of each, fewer pairs are to be expected, and are not seen at laptop scale.
 """
 
 from collections.abc import Iterator
