@@ -2,10 +2,11 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from fake_ledger import FIT, METRICS, rows
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widththeory import identity
+from widththeory import identity, tables
 from widththeory.experiment import Flags, fit_table
 from widththeory.ledger import Ledger, LedgerError, Row
 
@@ -78,8 +79,39 @@ def test_equal_settings_have_equal_keys():
     assert len({identity.key(one) for one in grid(seeds=20)}) == len(grid(seeds=20))
 
 
+def test_whole_numbers_are_one_kind_as_far_as_floats_tell_them_apart():
+    for sign in (1, -1):
+        below, first = sign * (2.0**53 - 1), sign * 2.0**53
+        assert identity.key(replace(FIT, millis=below)) == identity.key(replace(FIT, millis=int(below)))
+        for number in (first, 4 * first):
+            assert identity.key(replace(FIT, millis=number)) != identity.key(replace(FIT, millis=int(number)))
+
+
+def test_data_without_a_younger_field_has_the_key_of_its_default():
+    fields, settings = json.loads(identity.defaults(FakeFit)), json.loads(identity.encode(FIT))
+    for name in ("millis", "trouble"):
+        del settings[name]
+    assert identity.key_of("FakeFit", fields, settings) == identity.key(FIT)
+
+
+def test_settings_come_back_from_text():
+    one = replace(FIT, target_args=(("k", (1, (2, "a"), ())), ("rate", 0.1)), millis=math.inf)
+    assert FakeFit(**identity.decode(identity.encode(one))) == one
+
+
+def test_a_default_that_is_made_counts_as_one():
+    @dataclass(frozen=True)
+    class Made:
+        width: int
+        rates: tuple = field(default_factory=tuple)
+
+    assert identity.defaults(Made) == '[["width"], ["rates", []]]'
+    assert identity.key(Made(3)) == identity.key_of("Made", [["width"]], {"width": 3})
+    assert identity.key(Made(3, (1,))) != identity.key(Made(3))
+
+
 def test_settings_that_are_not_plain_data_are_refused():
-    for bad in (math.nan, {1: 2}, object(), np.arange(2)):
+    for bad in (math.nan, {1: 2}, object(), np.arange(2), np.longdouble(1)):
         with pytest.raises(ValueError, match=r"FakeFit\.target_args must be"):
             identity.key(replace(FIT, target_args=(("k", bad),)))
 
@@ -207,10 +239,49 @@ def test_an_unchanged_table_is_not_touched(ledger, tmp_path):
     assert [entry.name for entry in tmp_path.glob("*.part")] == []
 
 
+def test_other_numbers_replace_a_table_of_one_size_and_date(tmp_path, monkeypatch):
+    path = tmp_path / "claim.csv"
+    monkeypatch.setattr(tables.os, "fsync", lambda descriptor: os.utime(descriptor, (1, 1)))
+    for text in ("a", "b"):
+        assert tables.replace_file(path, [text])
+        assert path.read_text() == text
+        assert path.stat().st_mtime == 1
+
+
+def test_what_a_killed_process_left_of_a_table_is_removed(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left, kept = (tmp_path / f".claim.csv.{number}.part" for number in (ended.pid, os.getppid()))
+    for path in (left, kept):
+        path.touch()
+    tables.replace_file(tmp_path / "claim.csv", ["a"])
+    assert not left.exists()
+    assert kept.exists()  # its process may be writing it
+
+
+def test_rows_of_equal_rank_have_an_order(tmp_path):
+    both = [replace(FIT, seed=1), replace(FIT, seed=True)]  # equal to Python, not to us
+    for name, cells in (("one", both), ("other", both[::-1])):
+        with Ledger.open(tmp_path / f"{name}.sqlite") as ledger:
+            ledger.record("claim", rows(cells))
+            ledger.export_csv(tmp_path / f"{name}.csv", "claim")
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "other.csv").read_bytes()
+
+
+def test_a_table_that_a_person_has_rearranged_is_read(ledger, tmp_path):
+    ledger.record("claim", rows(grid()))
+    ledger.export_csv(tmp_path / "claim.csv", "claim")
+    table = pd.read_csv(tmp_path / "claim.csv", dtype=str, keep_default_na=False)
+    table[table.columns[::-1]][::-1].to_csv(tmp_path / "by hand.csv", index=False, lineterminator="\r\n")
+    with Ledger.open(tmp_path / "new.sqlite") as new:
+        assert new.import_csv(tmp_path / "by hand.csv", FakeFit, "claim") == len(grid())
+        assert not new.export_csv(tmp_path / "claim.csv", "claim")
+
+
 def test_a_table_fills_an_empty_ledger(ledger, tmp_path):
     odd = [
         replace(FIT, optimizer=text, target_args=(("flag", True), ("name", text), ("none", None), ("rate", 1e300)))
-        for text in ("", "1", "1.5", "nan", "True", "None", '"', "[1]", "a,b", "a\r\nb", "é", "-inf", " 1")
+        for text in ("", "1", "1.5", "nan", "True", "None", '"', "[1]", "a,b", "a\r\nb", "a\rb", "é", "-inf", " 1")
     ]
     ledger.record("claim", [*rows([FIT, *grid(), *odd]), Row(replace(FIT, seed=9), "failed", error="E: 1")])
     ledger.export_csv(tmp_path / "claim.csv", "claim")
@@ -251,8 +322,6 @@ def test_rows_computed_elsewhere_are_taken_over_by_a_ledger_in_use(tmp_path):
     )
 )
 def test_any_value_survives_a_cell(value):
-    from widththeory import tables
-
     text = tables._text(value, object())
     again = tables._value(text)
     assert type(again) is type(value)
@@ -271,6 +340,7 @@ def test_any_value_survives_a_cell(value):
         (lambda t: t.replace("lu.Wide", '"' + "x" * 200_000 + '"'), "not a CSV file"),
         (lambda t: t.replace("lu.Wide", "a\0b"), "line"),
         (lambda t: "", "no column"),
+        (lambda t: t.replace(",millis,", ",width,", 1), "a column twice"),
         (
             lambda t: t + t.splitlines()[1].replace("1.0,done", "2.0,done"),
             "line 3 is not a row: it has the settings of",

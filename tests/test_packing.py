@@ -57,3 +57,35 @@ def test_growth_that_is_interrupted_is_packed_as_if_it_were_not():
     some = old | {key: "done" for chunk in grown.chunks[::3] for key in chunk.keys}
     left = [chunk for index, chunk in enumerate(grown.chunks) if index % 3]
     assert pack(grid(seeds=9), some, chunk_size=4).chunks == left
+
+
+def test_failed_cells_are_missing_where_they_are_tried_again():
+    settings = grid(widths=(3,), seeds=8)
+    first = pack(settings, {}, chunk_size=4)
+    statuses = {key: "failed" for key in first.chunks[2].keys} | {first.chunks[0].keys[1]: "failed"}
+    statuses |= {key: "done" for chunk in first.chunks for key in chunk.keys if key not in statuses} | {
+        "another": "done"
+    }
+    settled = pack(settings, statuses, chunk_size=4)
+    assert (settled.chunks, settled.total, settled.done, settled.failed) == ([], 32, 27, 5)
+    again = pack(settings, statuses, chunk_size=4, retry_failed=True)
+    assert first.chunks[2] in again.chunks  # as in the first run
+    assert sorted(key for chunk in again.chunks for key in chunk.keys) == sorted(
+        key for key, status in statuses.items() if status == "failed"
+    )
+    assert (again.done, again.failed) == (27, 5)
+
+
+def test_cells_are_spread_evenly_and_all_places_cost():
+    for chunk in pack(grid(widths=(3,), seeds=5), {}, chunk_size=8).chunks:  # 10 cells a program
+        assert (len(chunk.cells), chunk.chunk_size, chunk.cost) == (5, 5, 5 * 3)
+    sizes = [(len(one.cells), one.cost) for one in pack(grid(widths=(3,), seeds=5), {}, chunk_size=4).chunks]
+    assert sizes == [(4, 12), (4, 12)] * 2 + [(2, 12)] * 2
+
+
+def test_a_program_without_missing_cells_takes_no_turn():
+    cells = [Twin(**dataclasses.asdict(one)) for one in grid(widths=(3, 8), seeds=5)]
+    for target in ("lu.Wide", "lu.Other"):
+        done = {identity.key(one): "done" for one in cells if one.width == 8 and one.target == target}
+        chunks = pack(cells, done, chunk_size=10).chunks
+        assert [chunk.cells[0].width for chunk in chunks] == [8, 3, 3]

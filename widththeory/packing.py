@@ -119,7 +119,7 @@ def _split(
     for begin in range(0, len(keys), size):
         block = keys[begin : begin + size]
         missing = [key for key in block if statuses.get(key) not in settled]
-        if len(missing) == len(block) and not any(key in statuses for key in block):
+        if len(missing) == len(block):
             whole.append(block)
         else:
             rest += missing
