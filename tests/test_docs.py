@@ -292,3 +292,11 @@ def test_site_shows_what_snippets_print(site, path):
 def test_statements_link_to_the_reference(site):
     html = (site / "theorems" / "telgarsky.html").read_text()
     assert 'href="../reference/constructions.html#widththeory.constructions.telgarsky.Sawtooth"' in html
+
+
+@built
+def test_the_readme_says_how_a_study_goes(site):
+    html = (site / "study.html").read_text()
+    assert "Regression" in html  # the section is there, to its end
+    assert "widththeory.plotting" in html
+    assert "references.bib" not in html  # and no other
