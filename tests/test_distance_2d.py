@@ -32,6 +32,13 @@ def test_l1_distance_to_a_saddle_whose_chords_err_to_both_sides():
     assert found.l1 == pytest.approx(1 / 8, rel=1e-9)  # the tolerance; by chords alone it is 1/6
 
 
+def test_sup_distance_inside_a_face():
+    # 1 − (x − 1/3)² − (y − 1/5)²: at a point that no halving of triangles meets
+    cap = PlanarPolynomial(((1 - 1 / 9 - 1 / 25, 2 / 5, -1), (2 / 3, 0, 0), (-1, 0, 0)))
+    found = distance(rational(([[0, 0]], [0])), cap, box(0, 1), tolerance=1e-6)
+    assert 1 - 1e-6 < found.sup <= 1 + 1e-15
+
+
 def test_distances_with_known_values():
     zero = rational(([[0, 0]], [0]))
     ramp = rational(([[1, 0]], [0]), ([[1]], [0]))
