@@ -270,6 +270,13 @@ def test_scale_does_not_matter(norm, height, stretch):
         assert Fraction(low) >= Fraction(0.9 * plain.lower) * size - slack
 
 
+def test_values_of_a_table_are_rounded():
+    """A third is no float, so that even an affine function is not its table."""
+    table = tabulate(lambda x: x / 3, 0.0, 1.0, curvature=0.0, num_knots=9)
+    gaps = [abs(Fraction(float(v)) - Fraction(float(x)) / 3) for x, v in zip(table.knots, table.values, strict=True)]
+    assert 0 < max(gaps) <= Fraction(table.sup_error)
+
+
 @pytest.mark.parametrize(("low", "num_knots"), [(1e6, 1001), (1e15, 8193), (-3.0, 100)])
 def test_tabulated_error_is_that_of_the_knots_there_are(low, num_knots):
     """Knots far from 0 are rounded: beside 1e15 they are an eighth apart, not 10 / 8192."""

@@ -1,5 +1,7 @@
 """On a box twice as wide as the target a narrow network does no better than zero; chords of the plane say the same."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -36,6 +38,15 @@ def test_tail_costs_twice_its_norm():
     floor = growing_box_floor(Certified(1.0, 0.01), 1.0, 2.0, 3, outside=0.1)
     assert floor.lower == pytest.approx(0.79)
     assert growing_box_floor(Certified(0.1, 0.0), 1.0, 2.0, 3, outside=0.1).lower == 0.0
+
+
+@given(st.floats(0, 10), st.floats(0, 1e-15), st.floats(0, 4))
+def test_difference_is_enclosed(norm, error, outside):
+    """In rationals, for both ends of the norm."""
+    floor = growing_box_floor(Certified(norm, error), 1.0, 2.0, 2, outside=outside)
+    for end in (Fraction(norm) - Fraction(error), Fraction(norm) + Fraction(error)):
+        exact = max(Fraction(0), end - 2 * Fraction(outside))
+        assert Fraction(floor.lower) <= exact <= Fraction(floor.upper)
 
 
 @given(st.floats(0, 10), st.floats(0, 10), st.floats(0.1, 5), st.floats(0.1, 5), st.floats(0, 2), st.integers(2, 9))

@@ -134,6 +134,16 @@ def test_narrow_networks_stay_above_the_floor(name):
     assert floors["l1"].lower >= 0.6 * closest["l1"]  # the fit is the best in L2, not in L1
 
 
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+@pytest.mark.parametrize("max_evaluations", [4, 6, 12, 20])
+def test_no_direction_is_left_out(max_evaluations, norm):
+    """A linear function is constant along one direction, wherever that lies between those that are looked at."""
+    for angle in np.arange(16) * np.pi / 16 + 0.01:
+        ridge = lambda p, a=angle: p @ np.array([-np.sin(a), np.cos(a)])  # noqa: E731
+        floor = narrow_floor(ridge, 1.0, norm, num_cells=40, num_angles=4, max_evaluations=max_evaluations)
+        assert floor.lower <= 0
+
+
 def test_coarse_grids_prove_nothing_and_say_so():
     function, lipschitz, _, _ = CASES["cosines"]
     floor = narrow_floor(function, lipschitz, num_cells=8, num_angles=4, max_evaluations=4)

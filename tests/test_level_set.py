@@ -167,6 +167,17 @@ def test_radial_floor_grows_with_the_domain(radius, more):
     assert large.upper >= small.lower
 
 
+@pytest.mark.parametrize("num_cells", [1, 2, 5])
+def test_extremes_between_samples_are_counted(num_cells):
+    """The distance to the nearest radius that is looked at, and a sum that is largest at corners."""
+    step = 1 / num_cells
+    found = radial_oscillation(lambda r: np.abs(r - step * np.rint(r / step)), 1.0, 0.0, 1.0, num_cells=num_cells)
+    assert found.lower <= step / 4 <= found.upper
+    peak = lambda p: np.maximum(np.abs(p).sum(axis=1), 1.8 - 5 * np.hypot(p[:, 0], p[:, 1]))  # noqa: E731
+    corners = box_floor(peak, np.sqrt(2), (-1.0, -1.0), (1.0, 1.0), (0.0, 0.0), num_cells=num_cells)
+    assert corners.lower <= 0  # 1.8 inside, from 1 to 2 on the boundary
+
+
 def test_uncertain_values_prove_less():
     certain = extremum_floor(exact(1.0), exact(0.0), exact(0.2))
     unsure = extremum_floor(Certified(1.0, 0.1), exact(0.0), Certified(0.2, 0.05))

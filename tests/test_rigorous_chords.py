@@ -11,7 +11,7 @@ from balls import holds, meets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from widththeory.bounds import kernel_direction, rigorous
+from widththeory.bounds import kernel_direction, rigorous, rigorous_chords
 from widththeory.bounds.rigorous_chords import chord_distance, narrow_floor, turned
 
 arb = flint.arb
@@ -117,6 +117,23 @@ def test_turning_agrees(distance, angle, lipschitz, norm):
     ball = turned(arb(distance), Fraction(angle), lipschitz, norm)
     # the float takes 1e-12 off, and is rounded where terms of 10 cancel
     assert float(ball) == pytest.approx(kernel_direction.turned(distance, angle, lipschitz, norm), rel=2e-12, abs=1e-13)
+
+
+def test_no_direction_is_left_out(monkeypatch):
+    """A linear function is constant along one direction, wherever that lies between those that are looked at.
+
+    Its distance along others, by the sine of the angle times at least 1.1, is taken as known, without cells.
+    """
+    for ridge in np.arange(40) * np.pi / 40:
+
+        def known(function, angle, *rest, ridge=ridge, **options):
+            return abs((arb(ridge) - rigorous.rational(angle)).sin()) * arb(1.1)
+
+        monkeypatch.setattr(rigorous_chords, "chord_distance", known)
+        for max_evaluations in (4, 6, 8, 20):
+            floor = narrow_floor(lambda x: x[0], 1.0, num_angles=4, max_evaluations=max_evaluations)
+            assert floor.is_finite()
+            assert floor.lower() <= 0
 
 
 def test_coarse_precision_stays_honest():

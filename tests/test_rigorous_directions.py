@@ -1,11 +1,12 @@
 """Balls for narrow first layers and for level sets: closed forms, floating bounds, functions that come close."""
 
 import math
+from fractions import Fraction
 
 import flint
 import numpy as np
 import pytest
-from balls import meets
+from balls import holds, meets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -132,6 +133,28 @@ def test_a_factor_that_vanishes_at_the_ends_and_different_factors():
     mixed = rigorous_products.product_floor([lambda x: x**2, wave], [2.0, 3.1416], num_cells=80)
     # along the first axis x^2 has variance 4/45, as in test_product_direction: the root of 2 * 4/45 bounds the floor
     assert 0 < mixed < math.sqrt(8 / 45)
+
+
+def test_squares_need_multiples_below_one():
+    """For x^2 the nearest multiple is cut at 1, so that its integral against the sign is not 0 and has to be paid."""
+    ball = rigorous_products.product_floor([lambda x: x * x] * 2, [2.0] * 2, "l1", num_cells=40)
+    number = product_direction.product_floor([np.square] * 2, [2.0] * 2, "l1", num_cells=40)
+    assert 0.9 * number.lower < float(ball) <= number.lower + 1e-9
+
+
+def test_rationals_of_few_bits_are_below():
+    for ball in (arb(1) / 3, arb(-1) / 3, arb(0), arb(0.1, 1e-20), arb(2) ** -2000):
+        down = rigorous_products._down(ball)
+        assert rigorous_products.rational(down) <= ball.lower()
+        assert down > Fraction(float(ball)) - abs(Fraction(float(ball))) / 10**15 - Fraction(1, 10**19)
+
+
+@pytest.mark.parametrize("norm", ["l2", "l1"])
+def test_constant_factor_leaves_nothing(norm):
+    one, identity = (lambda x: arb(1), 0.0), (lambda x: x, 1.0)
+    for factors in ((one, identity), (identity, one)):
+        ball = rigorous_products.product_floor(*zip(*factors, strict=True), norm, num_cells=20, num_means=10)
+        assert holds(ball, arb(0))
 
 
 # --- level sets -------------------------------------------------------------------------------------------------------

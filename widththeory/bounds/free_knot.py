@@ -210,7 +210,6 @@ def _one_count(costs: _Costs, closed: np.ndarray, num_pieces: int) -> tuple[floa
     backward = cost[1:, -1] + barrier  # pieces to the right of a breakpoint in this cell
     through = combine(forward[-1], backward)
     lower = float(np.min(through))
-    step += barrier[:, None]
     for ahead in reversed(forward[:-1]):
         backward = np.min(combine(step, backward[None, :]), axis=1)
         through = np.minimum(through, combine(ahead, backward))

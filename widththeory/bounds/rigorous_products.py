@@ -201,7 +201,7 @@ def _square_floor(steps: list[Steps], which: list[int], num_means: int) -> flint
         gain = [_least([gains[i][k] for i in rest]) for k in range(number)]
         rows = _by_mean(losses[m], gains[m], loss, gain, len(rest), Fraction(2, len(steps[0])), num_means)
         integrands.append([[scale * entry for entry in row] for row in rows])
-    return _best(integrands, size).max(Ball(0)).sqrt()
+    return _best(integrands, size).nonnegative_part().sqrt()  # the larger of 0 and a ball about 0 has no root
 
 
 def _gain(overlap: flint.arb, mass: flint.arb) -> flint.arb:
