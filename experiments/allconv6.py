@@ -56,7 +56,7 @@ class Sizes:
 
 SCALES: dict[Scale, Sizes] = {
     "smoke": Sizes((0, 5), (8, 8, 16, 16, 16), 16, 256, 128, (5e-2,), 2, 2.0, 64, 2),
-    "laptop": Sizes(tuple(VARIANTS), (16, 32, 64, 128, 128), 16, 8000, 2000, (1e-1,), 3, 2.0, 64, 5),
+    "laptop": Sizes(tuple(VARIANTS), (16, 32, 64, 128, 128), 16, 8000, 2000, (1e-1,), 5, 2.0, 64, 5),
     "paper": Sizes(tuple(VARIANTS), BASELINE, 32, 20_000, 4000, (3e-2, 1e-1), 5, 40.0, 128, 8),
 }
 
