@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 import shutil
 import sys
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from fake_fits import FakeFit, fake_measure, grid
 
 from widththeory import __main__ as main
-from widththeory import command, identity, provenance, study
+from widththeory import command, identity, provenance, study, verification
 from widththeory import grid as engine
 from widththeory.experiment import Flags, fit_table
 from widththeory.ledger import Ledger, LedgerError
@@ -255,6 +256,16 @@ def test_verify_measures_again_and_compares_with_floors(root, capsys):
     assert "2 rows are not what they should be" in err
 
 
+def test_verify_leaves_out_rows_that_failed_and_finds_equal_what_is_no_number(root, capsys):
+    with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
+        ledger.connection.execute("UPDATE rows SET status = 'failed' WHERE id = 1")
+    assert "claim: 3 rows came out again to the bit, 0 did not\n" in said(
+        root, "verify", "--sample", "9", capsys=capsys
+    )
+    assert verification._equal(math.nan, math.nan)
+    assert not any(verification._equal(*pair) for pair in ((math.nan, 0.0), (0.0, math.nan), (0.0, 1.0)))
+
+
 def test_verify_finds_a_forged_row_and_excuses_other_versions_and_accelerators(root, capsys, monkeypatch):
     with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
         change = "UPDATE rows SET metrics = json_set(metrics, '$.train_mse', 0.5) WHERE id = 1"
@@ -397,5 +408,6 @@ def test_bad_input_is_one_sentence(root, tmp_path, capsys):
     assert "there are no experiments in" in refused(tmp_path, "status", capsys=capsys)[1]
     assert "rows must be an integer of at least 1" in refused(root, "show", "--rows", "0", capsys=capsys)[1]
     (root / "results/smoke/claim.sqlite").write_text("not a ledger at all, but long enough to be a header " * 9)
+    assert "is not a ledger" in refused(root, "status", capsys=capsys)[0]
     assert "claim" in study.Study(root, "smoke").claims
     assert sys.modules["experiments.claim"]

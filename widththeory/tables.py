@@ -227,13 +227,12 @@ def _value(text: str) -> Any:
     return float(text) if _NUMBER.fullmatch(text) else text
 
 
-def _as_text(text: str) -> str | None:
+def _as_text(text: str) -> str:
     """A cell of a column that only holds text: a key of digits alone is no number."""
     if text[0] == '"':
         text = str(json.loads(text))
         text.encode()  # a lone surrogate is no text
-        return text
-    return None if text == "None" else text
+    return text
 
 
 def _tuple(value: Any) -> Any:
