@@ -1,6 +1,7 @@
 """No strict extremum inside for networks no wider than their input, and the floors in sup norm that follow."""
 
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -176,6 +177,22 @@ def test_extremes_between_samples_are_counted(num_cells):
     peak = lambda p: np.maximum(np.abs(p).sum(axis=1), 1.8 - 5 * np.hypot(p[:, 0], p[:, 1]))  # noqa: E731
     corners = box_floor(peak, np.sqrt(2), (-1.0, -1.0), (1.0, 1.0), (0.0, 0.0), num_cells=num_cells)
     assert corners.lower <= 0  # 1.8 inside, from 1 to 2 on the boundary
+    below = box_floor(lambda p: -peak(p), np.sqrt(2), (-1.0, -1.0), (1.0, 1.0), (0.0, 0.0), num_cells=num_cells)
+    assert below.lower <= 0
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_rounding_is_counted(inside, one, other):
+    low, high = min(one, other), max(one, other)
+    gap = max(Fraction(inside) - Fraction(high), Fraction(low) - Fraction(inside), Fraction(0)) / 2
+    floor = extremum_floor(exact(inside), exact(low), exact(high))
+    assert Fraction(floor.lower) <= gap <= Fraction(floor.upper)
+
+
+def test_a_profile_is_rounded_when_it_is_evaluated():
+    """1.1^6 r, a number of six decimals, which floats multiply to 1.7715610000000008 at 1."""
+    found = radial_oscillation(lambda r: r * 1.1 * 1.1 * 1.1 * 1.1 * 1.1 * 1.1, 1.8, 0.0, 1.0)
+    assert Fraction(found.lower) <= Fraction(1771561, 2 * 10**6) <= Fraction(found.upper)
 
 
 def test_uncertain_values_prove_less():
@@ -183,6 +200,8 @@ def test_uncertain_values_prove_less():
     unsure = extremum_floor(Certified(1.0, 0.1), exact(0.0), Certified(0.2, 0.05))
     assert unsure.lower == pytest.approx(certain.value - 0.075)
     assert unsure.upper == pytest.approx(certain.value + 0.075)
+    # extremes in the wrong order may be in the right one, within their errors
+    assert extremum_floor(exact(1.0), Certified(0.3, 0.1), Certified(0.2, 0.1)).upper == pytest.approx(0.45)
 
 
 @pytest.mark.parametrize(
