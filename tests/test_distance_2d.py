@@ -47,6 +47,13 @@ def test_distances_with_known_values():
     diamond = rational(([[1, 0], [-1, 0], [0, 1], [0, -1]], [0] * 4), ([[1] * 4], [-1]))
     # |x| + |y| − 1 is antisymmetric about the diamond within each quadrant: 4 (2/6) in L1, 4/6 in L2².
     assert exact_distance(diamond, zero, SQUARE) == (Fraction(4, 3), Fraction(2, 3), 1)
+    # An affine map has no units that could be carried through the layers of the other: x − |x| is 2x for x < 0.
+    line, modulus = rational(([[1, 0]], [0])), rational(([[1, 0], [-1, 0]], [0, 0]), ([[1, 1]], [0]))
+    assert (
+        exact_distance(line, modulus, SQUARE)
+        == exact_distance(line, modulus.deepen(3), SQUARE)
+        == (2, Fraction(8, 3), 2)
+    )
     parabola = PlanarPolynomial(((0,), (0,), (1,)))
     assert exact_squared_l2(ramp, parabola, SQUARE) == 2 * Fraction(1, 5) + 2 * Fraction(1, 30)
     against = distance(ramp, parabola, SQUARE)
