@@ -59,7 +59,7 @@ def test_the_page_says_verdicts_and_numbers(page):
     assert "How sure Proven: the floor. Measured: two fits; their costs are computed." in words
     assert "Not drawn yet." in words
     assert "An error < 1 & more" in words
-    assert "Certified floor 0.125 Best fit 0.25 Construction \u2013 Checked 3; 0 defects Scale smoke, 1 of 2" in words
+    assert "Certified floor 0.125 Best fit 0.25 Checked 3; 0 defects Scale smoke, 1 of 2" in words
     assert "@article" in words or "@inproceedings" in words
     assert ".venv/bin/python experiments/first.py --scale smoke" in words
 

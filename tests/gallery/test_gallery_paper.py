@@ -5,9 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import matplotlib as mpl
 import pandas as pd
 import pytest
+from fpdf import FPDF
 from matplotlib import pyplot as plt
 from pypdf import PdfReader
 from scripts import ROOT
@@ -39,6 +42,48 @@ def test_a_tall_figure_shrinks_a_little_so_that_its_claim_stays_on_a_page(tree, 
     plt.close(figure)
     (root / "made.pdf").write_bytes(paper.build(claims.chapters(root, "smoke"), "smoke"))
     assert len(PdfReader(root / "made.pdf").pages) == 3 + num_pages  # the title's, and two of other claims
+
+
+class Spy(FPDF):
+    """Remembers each part, its size above the line or not, and the line that it ended on."""
+
+    def write(self, height, text):
+        super().write(height, text)
+        self.said = [*getattr(self, "said", []), (text, self.char_vpos, self.get_y())]
+
+
+def test_powers_and_indices_stay_on_the_line_of_what_they_belong_to():
+    """A line's length is gone through in steps of an i, which is narrower than an index."""
+    spy = Spy(unit="pt", format="A4")
+    spy.add_font("stix", "", Path(mpl.get_data_path()) / "fonts" / "ttf" / "STIXGeneral.ttf")
+    spy.add_page()
+    for length in range(1, 200):
+        paper._write(spy, f"{'i' * length} x_1^2 < 3 & 2^(n - 1).", 10)
+    parts = [(text, place.name) for text, place, _ in spy.said]
+    one = [("x", "LINE"), ("1", "SUB"), ("2", "SUP"), (" ", "LINE"), ("< 3 & ", "LINE")]
+    assert parts.count(("2", "SUP")) == 199
+    assert parts[1:9] == [*one, ("2", "LINE"), ("n - 1", "SUP"), (".", "LINE")]
+    lines = [[y for _, _, y in spy.said[at + 1 : at + 4]] for at in range(0, len(spy.said), 9)]
+    assert all(min(line) == max(line) for line in lines)
+
+
+def test_what_does_not_fit_below_a_tall_figure_shrinks_it_on_its_own_page(tree):
+    """A heading of 300 words sends the figure to the next page, where 8 of 9 inches leave room for the rest."""
+    root = tree.parent / "next"
+    shutil.copytree(tree, root, dirs_exist_ok=True)
+    figure = plt.figure(figsize=(7, 9))
+    verdict = Verdict("held", "word " * 400, "error", None, None, None, 3)
+    conclusion = verdicts.write("first", "smoke", "smoke", "word " * 100, verdict)
+    plotting.save(figure, root / "figures" / "smoke", "first", pd.DataFrame({"x": [1]}), "", conclusion)
+    plt.close(figure)
+    (root / "made.pdf").write_bytes(paper.build(claims.chapters(root, "smoke"), "smoke"))
+    assert len(PdfReader(root / "made.pdf").pages) == 3 + 2  # the title's, and two of other claims
+
+
+def test_numbers_that_are_not_known_are_not_told(tree, chapters):
+    (tree / "known.pdf").write_bytes(paper.build(chapters, "smoke"))
+    words = " ".join(" ".join(page.extract_text() for page in PdfReader(tree / "known.pdf").pages).split())
+    assert words.count("error at width 3: floor 0.125, best fit 0.25, 3 checked; 0 defects.") == 2
 
 
 def test_the_table_has_a_line_a_claim(chapters):

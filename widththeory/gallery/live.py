@@ -116,7 +116,7 @@ def _bar_spec(rows: list[dict[str, Any]]) -> dict[str, Any]:
     x = {
         "field": "amount",
         "type": "quantitative",
-        "title": "relative squared L2 error",
+        "title": "relative squared error",
         "scale": {"domain": [0, 1.1]},  # with room for the number beside a bar of 1
         "axis": _FEW,
     }

@@ -74,10 +74,10 @@ def identifier(text: str) -> str:
 def code(text: str) -> Markup:
     """Escaped, with what stands between backticks as code, and powers and indices elsewhere raised and lowered."""
     parts = re.split(r"`([^`]+)`", str(escape(text)))
-    return Markup("".join(f"<code>{part}</code>" if at % 2 else _raised(part) for at, part in enumerate(parts)))
+    return Markup("".join(f"<code>{part}</code>" if at % 2 else raised(part) for at, part in enumerate(parts)))
 
 
-def _raised(text: str) -> str:
+def raised(text: str) -> str:
     """x^2, 2^(k/L), d^1.7, width^-0.3 and x_1 as HTML has them."""
     text = re.sub(r"(?<=[\w)\]|])\^\(([^()]+)\)", r"<sup>\1</sup>", text)
     text = re.sub(r"(?<=[\w)\]|])\^(-?(?:\d+(?:\.\d+)?|[A-Za-z]))(?!\w)", r"<sup>\1</sup>", text)

@@ -2,19 +2,23 @@
 
 import datetime
 import io
+import re
 from dataclasses import dataclass
+from html import escape, unescape
 from pathlib import Path
 
 import matplotlib as mpl
 from fpdf import FPDF
-from fpdf.enums import MethodReturnValue
+from fpdf.enums import CharVPos, MethodReturnValue
 from pypdf import PdfReader, PdfWriter, Transformation
 
 from widththeory.gallery.claims import CHAPTERS, GROUNDS, Claim
-from widththeory.gallery.pages import number
+from widththeory.gallery.pages import number, raised
 
 _MARGIN, _WIDTH, _HEIGHT = 51.0, 595.28, 841.89  # points
 _FONT = "stix"
+# A word with raised or lowered parts, or what stands before the next such word.
+_RUN = re.compile(r"(?:[^\s<]*(?:<su[pb]>.*?</su[pb]>[^\s<]*)+|(?:[^\s<]+(?:\s+|$))+)\s*")
 _SMALLEST = 0.7  # of a figure's full size, for which it is made smaller
 
 
@@ -98,12 +102,12 @@ def _claim(paper: FPDF, claim: Claim, places: list[_Place]) -> None:
         f"{found.state[0].upper()}{found.state[1:]}{claim.decided and f' by {claim.decided}'}: {found.sentence}.",
         10.5,
     )
-    numbers = zip(("floor", "best fit", "construction"), (found.floor, found.best_fit, found.construction), strict=True)
-    values = ", ".join(f"{name} {number(value)}" for name, value in numbers)
+    numbers = {"floor": found.floor, "best fit": found.best_fit, "construction": found.construction}
+    values = "".join(f"{name} {number(value)}, " for name, value in numbers.items() if value is not None)
     below = [
         *([(f"How sure: {claim.certainty}", 10, "")] if claim.certainty else []),
         (claim.caption.replace("`", ""), 9, ""),
-        (f"{found.quantity}: {values}; {found.n} checked{'; ' * bool(found.check)}{found.check}.", 9, ""),
+        (f"{found.quantity}: {values}{found.n} checked{'; ' * bool(found.check)}{found.check}.", 9, ""),
         (f"Source: {claim.sections.get('Source', 'this project')}".replace("`", ""), 9, ""),
         (claim.command, 8, "I"),
     ]
@@ -111,12 +115,15 @@ def _claim(paper: FPDF, claim: Claim, places: list[_Place]) -> None:
     if path is not None:
         box = PdfReader(path).pages[0].mediabox
         largest = min((_WIDTH - 2 * _MARGIN) / float(box.width), 1.0)
-        # a claim stays on its page where a somewhat smaller figure lets it
-        left = _HEIGHT - _MARGIN - paper.get_y() - 6 - sum(_height(paper, *text) for text in below)
-        size = min(largest, left / float(box.height))
-        if size < _SMALLEST * largest:
-            size = largest
-        if paper.get_y() + float(box.height) * size > _HEIGHT - _MARGIN:
+        # a claim stays on its page, or what is left of it on the next, where a somewhat smaller figure lets it
+        under = 6 + sum(_height(paper, *text) for text in below)
+        for top in (paper.get_y(), _MARGIN):
+            size = min(largest, (_HEIGHT - _MARGIN - top - under) / float(box.height))
+            if size >= _SMALLEST * largest:
+                break
+        else:
+            top, size = paper.get_y(), largest
+        if top != paper.get_y() or top + float(box.height) * size > _HEIGHT - _MARGIN:
             paper.add_page()
         places.append(_Place(paper.page - 1, paper.get_y(), size, path))
         paper.set_y(paper.get_y() + float(box.height) * size + 6)
@@ -125,14 +132,38 @@ def _claim(paper: FPDF, claim: Claim, places: list[_Place]) -> None:
 
 
 def _height(paper: FPDF, text: str, size: int | float, style: str = "") -> float:
-    """Of what `_write` would write."""
+    """Of what `_write` would write, at most."""
     paper.set_font(_FONT, style, size)
-    height = paper.multi_cell(0, 1.25 * size, text, align="L", dry_run=True, output=MethodReturnValue.HEIGHT)
+    plain = "".join(part for part, _ in _parts(raised(escape(text, quote=False))))
+    height = paper.multi_cell(0, 1.25 * size, plain, align="L", dry_run=True, output=MethodReturnValue.HEIGHT)
     assert isinstance(height, float)  # one kind was asked for
     return height + 0.4 * size
 
 
 def _write(paper: FPDF, text: str, size: int | float, style: str = "") -> None:
+    """Text with raised and lowered parts, which stay on the line of what they belong to."""
     paper.set_font(_FONT, style, size)
-    paper.multi_cell(0, 1.25 * size, text, align="L", new_x="LMARGIN", new_y="NEXT")
-    paper.ln(0.4 * size)
+    for run in re.findall(_RUN, raised(escape(text, quote=False))):
+        parts = _parts(run)
+        if len(parts) > 1 and paper.get_x() + _width(paper, parts) > paper.w - paper.r_margin - 2 * paper.c_margin:
+            paper.ln(1.25 * size)
+        for part, place in parts:
+            paper.char_vpos = place
+            paper.write(1.25 * size, part)
+        paper.char_vpos = CharVPos.LINE
+    paper.ln(1.65 * size)
+
+
+def _parts(run: str) -> list[tuple[str, CharVPos]]:
+    """What stands on the line, above it or below, in turn."""
+    places = {"sup": CharVPos.SUP, "sub": CharVPos.SUB}
+    words = re.split(r"<(su[pb])>(.*?)</su[pb]>", run)
+    parts = [(words[0], CharVPos.LINE)]
+    for place, part, rest in zip(words[1::3], words[2::3], words[3::3], strict=True):
+        parts += [(part, places[place]), (rest, CharVPos.LINE)]
+    return [(unescape(part), place) for part, place in parts if part]
+
+
+def _width(paper: FPDF, parts: list[tuple[str, CharVPos]]) -> float:
+    """At most, as raised and lowered parts are smaller."""
+    return sum(paper.get_string_width(part.rstrip()) for part, _ in parts)
