@@ -190,9 +190,9 @@ def test_rounding_is_counted(inside, one, other):
 
 
 def test_a_profile_is_rounded_when_it_is_evaluated():
-    """1.1^6 r, a number of six decimals, which floats multiply to 1.7715610000000008 at 1."""
-    found = radial_oscillation(lambda r: r * 1.1 * 1.1 * 1.1 * 1.1 * 1.1 * 1.1, 1.8, 0.0, 1.0)
-    assert Fraction(found.lower) <= Fraction(1771561, 2 * 10**6) <= Fraction(found.upper)
+    """Of (11/10)^20 r floats have 11 digits more than they should, as 1.1 is above 11/10: some 10 ulps."""
+    found = radial_oscillation(lambda r: r * np.prod(np.full(20, 1.1)), 7.0, 0.0, 1.0)
+    assert Fraction(found.lower) <= Fraction(11, 10) ** 20 / 2 <= Fraction(found.upper)
 
 
 def test_uncertain_values_prove_less():

@@ -142,6 +142,23 @@ def test_squares_need_multiples_below_one():
     assert 0.9 * number.lower < float(ball) <= number.lower + 1e-9
 
 
+@pytest.mark.parametrize("norm", ["l2", "l1"])
+@pytest.mark.parametrize("reach", [Fraction(3, 10), Fraction(3, 2)])
+def test_the_same_steps_and_weight_prove_the_same(monkeypatch, norm, reach):
+    """Few cells, so that to take an interval of lags or of means at its wrong end shows; the float allows for 1e-11."""
+    monkeypatch.setattr(rigorous_products, "_REACHES", (reach,))
+    monkeypatch.setattr(product_direction, "_REACHES", (float(reach),))
+    monkeypatch.setattr(product_direction, "_NUM_MEANS", 20)
+    balls, floats = [wave, lambda x: x * x, lambda x: x], [lambda x: np.cos(np.pi * x), np.square, lambda x: x]
+    for which in ((0, 0), (1, 2), (2, 1, 1), (0, 1, 2)):
+        # with these bounds on the slopes next to nothing is taken off for the steps
+        ball = rigorous_products.product_floor(
+            [balls[i] for i in which], [0] * len(which), norm, num_cells=12, num_means=20
+        )
+        number = product_direction.product_floor([floats[i] for i in which], [0.0] * len(which), norm, num_cells=12)
+        assert float(ball) == pytest.approx(number.value, rel=1e-8, abs=1e-8)
+
+
 def test_rationals_of_few_bits_are_below():
     for ball in (arb(1) / 3, arb(-1) / 3, arb(0), arb(0.1, 1e-20), arb(2) ** -2000):
         down = rigorous_products._down(ball)

@@ -1,6 +1,7 @@
 """Balls of floors by slicing: closed forms where each line is known, and the floating ones on the same lines."""
 
 import math
+from fractions import Fraction
 
 import flint
 import numpy as np
@@ -107,6 +108,24 @@ def test_finer_is_narrower_and_coarse_precision_stays_honest():
     assert holds(rough, exact)
     assert meets(rough, fine)
     assert rough.rad() > fine.rad()
+
+
+def test_what_lies_between_knots_is_counted():
+    """Functions that are 0 at the knots, turning in each cell: triangles, the worst for their slope, and a sine."""
+    step = Fraction(1, 4)
+
+    def triangle(x, y):
+        cell = math.floor((x + 1) / step)
+        place = (x + 1) / step - cell
+        return (-1) ** cell * min(place, 1 - place) * step
+
+    ball = ball_floor(triangle, (), 1, across=0, num_lines=1, num_knots=9)
+    norm = 2 * float(step) / math.sqrt(12)  # over the square; a line explains less than a hundredth of it
+    assert float(ball.upper()) >= 0.99 * norm
+    sine = lambda x, y: (arb.pi() * rigorous.rational(x / step)).sin()  # noqa: E731
+    slope = math.pi / float(step)
+    ball = ball_floor(sine, (), slope, curvature=slope**2, across=0, num_lines=1, num_knots=9)
+    assert float(ball.upper()) >= 0.99 * math.sqrt(2)
 
 
 def test_axis_chooses_the_lines():
