@@ -135,13 +135,6 @@ def test_a_factor_that_vanishes_at_the_ends_and_different_factors():
     assert 0 < mixed < math.sqrt(8 / 45)
 
 
-def test_squares_need_multiples_below_one():
-    """For x^2 the nearest multiple is cut at 1, so that its integral against the sign is not 0 and has to be paid."""
-    ball = rigorous_products.product_floor([lambda x: x * x] * 2, [2.0] * 2, "l1", num_cells=40)
-    number = product_direction.product_floor([np.square] * 2, [2.0] * 2, "l1", num_cells=40)
-    assert 0.9 * number.lower < float(ball) <= number.lower + 1e-9
-
-
 @pytest.mark.parametrize("norm", ["l2", "l1"])
 @pytest.mark.parametrize("reach", [Fraction(3, 10), Fraction(3, 2)])
 def test_the_same_steps_and_weight_prove_the_same(monkeypatch, norm, reach):
