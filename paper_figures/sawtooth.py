@@ -239,7 +239,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame) -> str:
     held = "holds" if verdict(table, floor).state == "held" else "does not hold"
     count = len(_shown_depths(fits, telling_folds(fits)))
     panels = f"(a-{LETTERS[count - 1]})" if count > 1 else "(a)"
-    width, gaps_letter = LETTERS[count : count + 2]
+    width, gaps_letter = LETTERS[count], LETTERS[count + 1]
     return (
         "A sawtooth of k folds needs a width exponential in k in few layers, and width 2 in k layers (Telgarsky 2016): "
         f"the claim {held}. {panels} Relative squared error, over the variance; grey: excluded by the floor; markers: "

@@ -135,7 +135,7 @@ def number_ticks(axis: Axis, values: Iterable[int | float]) -> None:
 def chance_line(axes: Axes, chance: float) -> None:
     """The accuracy of a guess: dotted, and said."""
     axes.axhline(chance, color="0.5", linewidth=0.8, linestyle=":")
-    place = {"xycoords": ("axes fraction", "data"), "xytext": (0, 1), "textcoords": "offset points"}
+    place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (0, 1), "textcoords": "offset points"}
     axes.annotate("chance", (1, chance), **place, ha="right", va="bottom", fontsize=7, color="0.35")
 
 
