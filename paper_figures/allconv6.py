@@ -194,9 +194,9 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     return Verdict(
         "held" if enough and costs else "not held" if refuted else "open",
         told,
-        f"test error of the baseline on the {hard} task, mean over seeds ({accuracies(fits, 'net')})",
+        f"test accuracy of the baseline on the {hard} task, mean over seeds ({accuracies(fits, 'net')})",
         floor=None,
-        best_fit=None if good.empty else 1 - good.mean(),
+        best_fit=None if good.empty else good.mean(),
         construction=None,
         n=len(finished(fits)),
         short=short,

@@ -289,7 +289,7 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame, filters: pd.DataFrame, lay
         f"{more.min():.2f} to {more.max():.2f} more than of a random one's); in {int(pairs.sum())} of {len(plain)} "
         f"under ReLU filters have closer opposites than in any draw of random ones; {trained['in_bank'].sum()} of "
         f"{better} atoms are of the bank's scales, in at most {most} of its {ORIENTATIONS * SCALES} cells a network",
-        "share of the median filter's energy outside its Gabor atom, the least over networks",
+        "energy outside an atom, as a share of the median filter's, the least over networks",
         floor=None,
         best_fit=None if trained.empty else float(1 - trained["goodness"].max()),
         construction=None,

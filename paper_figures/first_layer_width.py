@@ -211,9 +211,9 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
         f"{hard} one, of {', '.join(map(str, sorted(fits['width'].unique())))} tried; cross-entropy at "
         f"{told(losses[easy])} and {told(losses[hard])}"
         f"{''.join(_gain(fits, name) for name in tasks(fits) if name not in flat(fits, CELL))}",
-        f"test error on the {hard} task with the widest first layer, mean over seeds ({accuracies(fits, 'width')})",
+        f"test accuracy on the {hard} task with the widest first layer, mean over seeds ({accuracies(fits, 'width')})",
         floor=None,
-        best_fit=None if widest.empty else float(1 - widest.mean()),
+        best_fit=None if widest.empty else float(widest.mean()),
         construction=None,
         n=len(finished(fits)),
     )

@@ -215,9 +215,9 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     return Verdict(
         "not held" if "not held" in parts else "open" if "open" in parts else "held",
         told,
-        f"least test error on the {task} task ({accuracies(fits, 'network')})",
+        f"test accuracy on the {task} task, of the best fit (mean {accuracies(fits, 'network')})",
         floor=None,
-        best_fit=None if best.empty else 1 - best.max(),
+        best_fit=None if best.empty else best.max(),
         construction=None,
         n=len(finished(fits)),
     )

@@ -103,7 +103,7 @@ def test_verdict_and_caption_of_the_formula():
     assert found.state == "held"
     assert "by +0.0 points [-0.3, +0.3] on the easy task" in found.sentence
     assert "by +6.0 points [+5.7, +6.3] on the hard one" in found.sentence
-    assert found.best_fit == pytest.approx(1 - 0.502)
+    assert found.best_fit == pytest.approx(0.502)
     caption = FIGURE.caption(*tables.values())
     assert "the claim holds. (a)" in caption
     assert "by +0.0 points [-0.3, +0.3] on the easy task and +6.0 points [+5.7, +6.3] on the hard task. " in caption

@@ -102,7 +102,7 @@ def test_verdict_and_caption_of_the_formula():
     found = FIGURE.verdict(tables[""], tables["cells"])
     assert found.state == "held"
     assert "+1.0 points [+0.7, +1.3] at width 1," in found.sentence
-    assert found.best_fit == pytest.approx(1 - (0.61 + 0.004))
+    assert found.best_fit == pytest.approx(0.61 + 0.004)
     caption = FIGURE.caption(*tables.values())
     assert (
         "Shang et al. 2016): yes; a DenseNet beats a plain network of equal work (Huang et al. 2017): yes. " in caption
