@@ -83,7 +83,19 @@ def test_network_for_an_error_of_a_wave_that_hardly_moves():
     assert error - 5 * spread < 1e-4
 
 
-@pytest.mark.parametrize("wave", [Cosine(3, 3.0, 0, 20, 0.9), Cosine(2, 1.0, 2, 1), Cosine(4, 2.0, 1, 2**24, 0.7)])
+@pytest.mark.parametrize(
+    "wave",
+    [
+        Cosine(3, 3.0, 0, 20, 0.9),
+        Cosine(2, 1.0, 2, 1),
+        Cosine(4, 2.0, 1, 2**24, 0.7),
+        # so slow that slopes rise with the radius, to the middle of the window's end; pieces longer and shorter than pi
+        Cosine(2, 0.05, 0, 5, 0.02),
+        Cosine(2, 0.05, 0, 30, 0.02),
+        Cosine(16, 0.1, 2, 8, 0.05),  # pieces of seven, over which the mean square of their error is not known
+        Cosine(4, 1.0, 2, 2, 0.8),  # beyond the window the largest value is not that at the last radius reached
+    ],
+)
 def test_error_follows_its_formula(wave):
     """By sums over all panels and slopes, as the docstring has it."""
     dim, end, law = wave.input_dim, wave.window[1], wave.law
@@ -161,6 +173,12 @@ def test_mean_square_of_the_first_layer_is_exact(dim, order, num_pieces):
     hidden = np.maximum(wave.network().layers[0].weight @ points.T[:, :50] / scale, 0)
     assert hidden.shape == (dim * (num_pieces + 1), 50)
     assert inside.mean() > 0.85
+
+
+def test_a_step_that_is_mere_rounding_takes_no_knot():
+    # 7 windows of 4 * 0.1 / 0.7 are 4.000000000000001 in float64
+    assert Cosine(7, 0.1, 0, 10, 0.7).size().widths[1] == 1 + 4
+    assert Cosine(7, 0.1, 0, 10, 0.69).size().widths[1] == 1 + 5
 
 
 def test_a_wave_too_slow_for_a_second_knot_has_one_at_the_end():

@@ -239,6 +239,14 @@ def test_square_minus_its_interpolant():
     assert distance.l2 == pytest.approx(step**2 / np.sqrt(30), rel=1e-12)
 
 
+def test_distance_to_a_polynomial_with_five_zeros_in_one_piece():
+    """The Chebyshev polynomial U_5 of the second kind: all of these have L1 norm 2 on [-1, 1]."""
+    zero = PiecewiseLinear(np.array([-1.0, 1.0]), np.zeros(2))
+    distance = zero.distance(Polynomial((0.0, 6.0, 0.0, -32.0, 0.0, 32.0)))
+    assert distance.l1 == pytest.approx(2, rel=1e-13)
+    assert distance.sup == pytest.approx(6, rel=1e-13)
+
+
 TARGETS = [
     Polynomial((0.1, -2.0, 3.0, 0.5, -7.0, 4.0)),
     Polynomial((0.2,)),
