@@ -250,6 +250,8 @@ def test_settled_cells_are_not_claimed(tmp_path):
         ledger.record("claim", [Row(CELLS[0]), Row(CELLS[1], "failed", error="E")])
         assert lease.claim(keys) == "settled"
         assert lease.claim(keys, retry_failed=True) == "claimed"
+        ledger.record("claim", [Row(CELLS[1])])
+        assert ledger.connection.execute("SELECT key FROM claims").fetchall() == [(keys[0],)]
 
 
 def test_a_disk_that_fills_up_stops_the_run_and_loses_nothing(tmp_path):

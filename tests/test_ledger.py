@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from widththeory import identity, tables
 from widththeory.experiment import Flags, fit_table
+from widththeory.leases import Lease
 from widththeory.ledger import Ledger, LedgerError, Row
 
 
@@ -155,6 +156,41 @@ def test_experiments_do_not_sharerows(ledger):
     assert ledger.experiments() == ["one"]
 
 
+@pytest.mark.parametrize("name", ["width", "seconds", "key", "made.jax"])
+def test_a_metric_has_a_name_of_its_own(ledger, name):
+    with pytest.raises(ValueError, match=f"metric '{name}' must have a name of its own"):
+        ledger.record("claim", [Row(FIT, metrics={name: 1.0})])
+
+
+def test_what_made_most_rows_is_told_first(ledger):
+    made_by = [{"jax": "0.1"}, *[{"jax": "0.2"}] * 3, *[{"jax": "0.3"}] * 2]
+    for one, made in zip(grid(), made_by, strict=False):
+        ledger.record("claim", [Row(one, provenance=made)])
+    assert ledger.provenances("claim") == [({"jax": "0.2"}, 3), ({"jax": "0.3"}, 2), ({"jax": "0.1"}, 1)]
+
+
+def test_costs_and_seconds_of_a_program_are_summed(ledger):
+    for cost, seconds in ((1.0, 2.0), (3.0, 5.0)):
+        ledger.record("claim", rows([replace(FIT, millis=cost)]), chunk=("one", cost, seconds))
+    assert ledger.throughputs() == {"one": (2, 4.0, 7.0)}
+    assert ledger.seconds("claim") == 2 * 0.25
+
+
+def test_drivers_and_recent_rows_are_those_of_now(ledger):
+    with Lease(ledger, "claim") as lease:
+        lease.claim(["a", "b"])
+        assert (ledger.drivers("claim"), ledger.drivers("other")) == (1, 0)
+        ledger.connection.execute("UPDATE drivers SET expires = ?", (time.time() - 1,))
+        assert ledger.drivers("claim") == 0
+    ledger.record("claim", rows(grid()[:3]))
+    ledger.connection.execute("UPDATE rows SET created = created - 50 WHERE id = 2")
+    ledger.connection.execute("UPDATE rows SET created = created - 500 WHERE id = 3")
+    count, span = ledger.recent("claim", time.time() - 100)
+    assert count == 2
+    assert 50 <= span < 90
+    assert ledger.recent("claim", time.time() + 100) == (0, 0.0)
+
+
 def test_a_chunk_is_written_whole_or_not_at_all(ledger):
     bad = Row(replace(FIT, seed=3), "done", {"width": 1.0})
     with pytest.raises(ValueError, match="name of its own"):
@@ -177,6 +213,14 @@ def test_a_changed_default_is_refused(ledger):
     with pytest.raises(LedgerError, match=r"default of num_steps was 100.*200 now"):
         ledger.record("claim", [Row(kind(200)(3))])
 
+    @dataclass(frozen=True)
+    class Fit:
+        width: int
+        num_steps: int
+
+    ledger.record("claim", [Row(Fit(3, 200))])  # one that must be given changes no row
+    assert ledger.counts("claim")["done"] == 2
+
 
 def test_rows_older_than_a_field_show_its_default(ledger):
     @dataclass(frozen=True)
@@ -194,6 +238,9 @@ def test_rows_older_than_a_field_show_its_default(ledger):
     ledger.record("claim", rows([FIT]))
     ledger.record("claim", rows([FakeFit("lu.Wide", (("k", 3), ("seed", 1)), 8, 3, 1e-3, momentum=0.9)]))
     assert ledger.table("claim")["momentum"].tolist() == [0.5, 0.9]
+    with Ledger.open(ledger.path) as older:  # of a version that does not know the field
+        older.record("claim", rows([replace(FIT, seed=7)]))
+        assert older.table("claim")["momentum"].tolist() == [0.5, 0.9, 0.5]
 
 
 def test_a_backup_holds_what_was_recorded(ledger, tmp_path):
@@ -287,6 +334,19 @@ def test_a_table_fills_an_empty_ledger(ledger, tmp_path):
         assert new.import_csv(tmp_path / "claim.csv", FakeFit, "claim") == 0
         assert new.statuses("claim") == ledger.statuses("claim")
         assert not new.export_csv(tmp_path / "claim.csv", "claim")
+
+
+def test_a_row_of_a_table_takes_the_place_of_a_failed_one(ledger, tmp_path):
+    ledger.record("claim", rows([FIT]))
+    ledger.export_csv(tmp_path / "claim.csv", "claim")
+    with Ledger.open(tmp_path / "failed.sqlite") as failed:
+        failed.record("claim", [Row(FIT, "failed", error="E: the whole\ntraceback")])
+        failed.export_csv(tmp_path / "failed.csv", "claim")
+        assert failed.import_csv(tmp_path / "failed.csv", FakeFit, "claim") == 0
+        assert failed.failures("claim")[0][1] == "E: the whole\ntraceback"
+        assert failed.import_csv(tmp_path / "claim.csv", FakeFit, "claim") == 1
+        assert failed.counts("claim") == {"done": 1, "failed": 0}
+        assert failed.import_csv(tmp_path / "failed.csv", FakeFit, "claim") == 0
 
 
 def test_rows_computed_elsewhere_are_taken_over_by_a_ledger_in_use(tmp_path):

@@ -5,6 +5,7 @@ import json
 import math
 import shutil
 import sys
+import types
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from widththeory import __main__ as main
 from widththeory import command, identity, provenance, study, verification
 from widththeory import grid as engine
 from widththeory.experiment import Flags, fit_table
-from widththeory.ledger import Ledger, LedgerError
+from widththeory.ledger import Ledger, LedgerError, Row
 from widththeory.study import Study
 
 EXPERIMENT = """
@@ -250,10 +251,37 @@ def test_verify_measures_again_and_compares_with_floors(root, capsys):
     text = said(root, "verify", "--sample", "9", capsys=capsys)
     assert "claim: 4 rows came out again to the bit, 0 did not\n" in text
     assert "claim: 0 of 4 rows under their floor\n" in text
+    with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:  # a row that the grid does not declare
+        one = Study(root, "smoke").settings("claim")[0]
+        ledger.record("claim", [Row(replace(one, seed=9), metrics={"relative_error": 0.0})])
+    text = said(root, "verify", "--sample", "0", capsys=capsys)
+    assert "claim: 0 of 4 rows under their floor\n" in text
     (root / "results/smoke/claim.floor.csv").write_text("width,relative_floor\n3,1e9\n4,1e-9\n")
     out, err = refused(root, "verify", "--sample", "0", capsys=capsys, status=1)
     assert out.count("claim: under its floor: ") == 2
     assert "2 rows are not what they should be" in err
+    (root / "paper_figures/claim.py").write_text("")
+    text = said(root, "verify", "--sample", "0", capsys=capsys)
+    assert text.splitlines()[1] == "claim: its figure compares no single rows with a floor"
+
+
+def test_verify_draws_chunks_that_have_rows_by_its_seed(root):
+    asked = set()
+
+    def record(cells, chunk_size):
+        asked.add(cells[0].width)
+        return [types.SimpleNamespace(metrics={}) for _ in cells]
+
+    def drawn():
+        asked.clear()
+        for seed in range(8):
+            list(verification.verify(Study(root, "smoke", ("claim",)), 1, seed, record))
+        return asked
+
+    assert drawn() == {3, 4}
+    with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
+        ledger.connection.execute("UPDATE rows SET status = 'failed' WHERE json_extract(settings, '$.width') = 3")
+    assert drawn() == {4}
 
 
 def test_verify_leaves_out_rows_that_failed_and_finds_equal_what_is_no_number(root, capsys):
@@ -272,7 +300,12 @@ def test_verify_finds_a_forged_row_and_excuses_other_versions_and_accelerators(r
         ledger.connection.execute(change)
     out, err = refused(root, "verify", "--sample", "9", capsys=capsys, status=1)
     assert "was 0.5, though made by the same versions" in out
+    assert "claim: 3 rows came out again to the bit, 1 did not\n" in out
     assert "1 row is not what it should be" in err
+    (root / "experiments/broken.py").write_text("import nowhere")  # which weighs less
+    _, err = refused(root, "verify", "--sample", "9", capsys=capsys, status=1)
+    assert "1 row is not what it should be, see above; 1 of 3 experiments is broken, see above" in err
+    (root / "experiments/broken.py").unlink()
     for device in ("4 x cpu", "NVIDIA H100"):
         with monkeypatch.context() as patch:
             here = provenance.here() | {"device": device}
@@ -284,7 +317,7 @@ def test_verify_finds_a_forged_row_and_excuses_other_versions_and_accelerators(r
                 assert "was 0.5" in refused(root, "verify", "--sample", "9", capsys=capsys, status=1)[0]
             else:
                 assert "was 0.5, though made by" in said(root, "verify", "--sample", "9", capsys=capsys)
-    for name in ("jax", "widththeory"):
+    for name in ("jax", "widththeory", "numpy", "scipy", "chunk_size"):
         with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
             change = f"UPDATE provenance SET text = json_set(text, '$.{name}', '0.0.1', '$.device', 'cpu')"
             ledger.connection.execute(change)
