@@ -161,3 +161,13 @@ def test_bad_arguments():
         PlanarPolynomial(((float("nan"),),))
     with pytest.raises(ValueError, match="shapes"):
         restrict_to_plane(solid, np.zeros(2), np.zeros((2, 3)))
+
+
+def test_level_is_subtracted_exactly():
+    # 0.1 + x is 0.3 on the right side of this rectangle, for the floats as stored; 0.3 - 0.1 rounded is beside it
+    right = Fraction(0.3) - Fraction(0.1)
+    rectangle = ((0, 0), (right, 0), (right, 1), (0, 1))
+    network = Network([([[1.0, 0.0]], [0.1])])
+    for arithmetic in ("filtered", "rational"):
+        assert len(level_set(network, rectangle, 0.3, arithmetic).segments) == 1
+        assert len(level_set(network, rectangle, Fraction(0.3) + Fraction(1, 2**80), arithmetic).segments) == 0

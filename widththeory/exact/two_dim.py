@@ -256,11 +256,10 @@ def decision_regions(
     wins = np.maximum.reduceat(sign[cut.cycles], cut.offsets[:-1], axis=0) > 0  # the later class of each pair
     if outputs == 1:
         return cut, wins[:, 0].astype(np.int64)
-    losses = np.zeros((cut.num_faces, outputs), dtype=np.int64)
-    for pair, (row, column) in enumerate(zip(rows, columns, strict=True)):
-        losses[:, row] += wins[:, pair]
-        losses[:, column] += ~wins[:, pair]
-    return cut, np.argmin(losses, axis=1)
+    beaten = np.zeros((cut.num_faces, outputs), dtype=bool)
+    for pair, row in enumerate(rows):
+        beaten[:, row] |= wins[:, pair]
+    return cut, np.argmin(beaten, axis=1)  # the first class that no later one beats is the first of the largest
 
 
 def lipschitz_constant(complex_: PolygonalComplex) -> Certified:
