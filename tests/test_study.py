@@ -119,6 +119,11 @@ def test_rows_that_the_grid_does_not_declare_are_told_apart(root, capsys):
     (root / "results/smoke/claim.grid.csv").write_text("cells\n9\n")  # the last run had more seeds, say
     text = said(root, "status", *named, capsys=capsys)
     assert text.startswith("claim: 9 of 9 cells done, 7 more rows in the ledger\n")
+    (root / "results/smoke/claim.grid.csv").write_text("cells\n4\n")
+    with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
+        ledger.connection.execute("DELETE FROM rows WHERE id = 1")
+    text = said(root, "status", *named, capsys=capsys)
+    assert text.startswith("claim: 3 of 4 cells done, 12 more rows in the ledger, 1 missing and no driver runs\n")
 
 
 @pytest.mark.parametrize(
