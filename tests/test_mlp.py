@@ -60,6 +60,20 @@ def test_initial_networks_of_two_seeds_differ_and_of_one_seed_do_not():
     assert not np.any(one == other)
 
 
+def test_hinges_pass_through_points():
+    points = np.random.default_rng(1).normal(size=(20, 3))
+    hinged = initial_network(3, (50, 4), init="hinged", seed=0, points=points)
+    (weight, bias), *_ = hinged.layers
+    heights = np.abs(points @ weight.T + bias)
+    assert np.all(heights.min(axis=0) < 1e-14)  # sums of three products of size one
+    assert len(set(heights.argmin(axis=0))) > 10  # of twenty points, drawn fifty times
+    plain = initial_network(3, (50, 4), init="he", seed=0).layers
+    assert all(np.array_equal(one.weight, other.weight) for one, other in zip(hinged.layers, plain, strict=True))
+    assert not any(layer.bias.any() for layer in hinged.layers[1:])
+    with pytest.raises(ValueError, match="points must be given for init 'hinged'"):
+        initial_network(3, (5,), init="hinged", seed=0)
+
+
 def test_flops_are_two_a_weight():
     size = network_of((5, 3), output_dim=2).size
     assert forward_flops(size) == 2 * (2 * 5 + 5 * 3 + 3 * 2)

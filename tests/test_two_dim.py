@@ -113,6 +113,9 @@ def check_complex(complex_: PolygonalComplex, area):
     assert np.all(complex_.edges[:, 0] != complex_.edges[:, 1])
     inner = (complex_.edge_faces >= 0).all(axis=1)
     assert len(complex_.cycles) == 2 * inner.sum() + (~inner).sum()
+    assert np.all((complex_.edge_neurons >= 0) == inner)
+    left, right = complex_.patterns[complex_.edge_faces[inner]].transpose(1, 0, 2)
+    assert np.all((left != right)[np.arange(inner.sum()), complex_.edge_neurons[inner]])  # its neuron made the edge
     if complex_.is_rational:
         assert complex_.areas.sum() == area
     else:
