@@ -1,14 +1,15 @@
-"""Products of n numbers: one hidden layer takes 2^n smooth units, a tree 4 (n - 1); depth helps ReLU too.
+"""Products of n numbers: one hidden layer takes 2^n exponential units, a tree 4 (n - 1); depth helps ReLU too.
 
 Chapter:  what depth buys, 6
-Source:   Rolnick, Tegmark 2018, as recalled, for smooth units near 0; Yarotsky 2017, as recalled, for the product of
-          two by ReLU. ReLU networks with one hidden layer by polarisation, and all floors on the cube, are derived for
-          this project: `constructions.relu_product`, `bounds.product_direction`, `bounds.affine_pieces`.
-Tested:   smooth networks err by at most 1.05 times what is promised; for the most factors and the largest width the
-          deepest trained ReLU networks have a smaller error than those with one hidden layer, by the 95 % interval of
-          the quotient of geometric means over seeds; no trained network lies under its floor.
+Source:   Rolnick, Tegmark 2018, as recalled, for smooth units near 0, whose count is proven here for exponential
+          units (`constructions.rolnick_tegmark`); Yarotsky 2017, as recalled, for the product of two by
+          ReLU. ReLU networks with one hidden layer by polarisation, and all floors on the cube, are derived for this
+          project: `constructions.relu_product`, `bounds.product_direction`, `bounds.affine_pieces`.
+Tested:   networks of exponential units err by at most 1.05 times what is promised; for the most factors and the
+          largest width the deepest trained ReLU networks have a smaller error than those with one hidden layer, by the
+          95 % interval of the quotient of geometric means over seeds; no trained network lies under its floor.
 Decided:  proven, measured
-Certain:  proven: the count of 2^n, for smooth units of which no Taylor coefficient is 0 and errors that vanish near 0,
+Certain:  proven: the count of 2^n, for exponential units and errors that vanish on any cube,
           which says nothing about ReLU networks on the cube; floors there, for every weight, from affine pieces on a
           line and, below width n, from a direction not seen. Measured: how far training follows, at few seeds.
 Command:  python experiments/products.py                            (smoke: --scale smoke, seconds)
@@ -17,10 +18,9 @@ Result:   results/<scale>/products.csv, a row a fit, exact where n = 2; .floor.c
           width; .network.csv, explicit ReLU networks, measured; .smooth.csv, networks of exponential units, measured in
           float64; .needed.csv, neurons that explicit networks take.
 Figure:   paper_figures/products.py
-Expected: no trained network lies under a floor. Smooth networks err by the order of the square of their scale until
-          roundoff takes over, for one hidden layer of n factors at scale^-n. The exponential count is for smooth units
-          and errors that vanish near 0; it is no statement about ReLU networks on the cube, where depth helps all the
-          same.
+Expected: no trained network lies under a floor. Networks of exponential units err by the order of the square of
+          their scale until roundoff takes over, for one hidden layer of n factors at scale^-n. The count of 2^n is no
+          statement about ReLU networks on the cube, where depth helps all the same.
 """
 
 import dataclasses
@@ -232,7 +232,7 @@ SUP_ERROR = 0.01
 
 
 def needed(config: Config) -> "pd.DataFrame":
-    """A row a number of factors: units of the smooth networks, and of ReLU networks that guarantee a sup error."""
+    """A row a number of factors: exponential units, and those of ReLU networks that guarantee a sup error."""
     import pandas as pd
 
     rows = []

@@ -1,4 +1,4 @@
-"""Products of n numbers: units of smooth networks, what floats allow them, and ReLU networks on the cube.
+"""Products of n numbers: units of networks of exponential units, what floats allow them, and ReLU networks on the cube.
 
 Draws results/<scale>/products.csv with .floor.csv, .network.csv, .smooth.csv and .needed.csv; see
 experiments/products.py.
@@ -68,7 +68,9 @@ def figure(
     """Four panels: units against n; smooth networks in floats; error against width; error against n."""
     fits = drawn(table, floor, network)
     picture = Figure(figsize=(TEXT_WIDTH, 5.7), layout="constrained")
-    title = "Products of $n$ numbers: $2^n$ smooth units in one hidden layer, $4(n-1)$ in a tree; depth helps ReLU too"
+    title = (
+        "Products of $n$ numbers: $2^n$ exponential units in one hidden layer, $4(n-1)$ in a tree; depth helps ReLU too"
+    )
     picture.suptitle(title, size=9.5)
     panels: Any = picture.subplots(2, 2)
     _units(panels[0, 0], needed)
@@ -81,7 +83,7 @@ def figure(
 
 
 def shallow_floor(num_factors: Any) -> Any:
-    """2^n: no fewer smooth units in one hidden layer multiply n numbers to arbitrarily small errors near 0.
+    """2^n: no fewer exponential units in one hidden layer multiply n numbers to arbitrarily small errors on a cube.
 
     For an activation with nonzero Taylor coefficients (Rolnick and Tegmark 2018, as recalled). It says nothing of ReLU,
     nor of an error that is fixed.
@@ -91,12 +93,12 @@ def shallow_floor(num_factors: Any) -> Any:
 
 def _units(axes: Axes, needed: pd.DataFrame) -> None:
     needed = needed.sort_values("num_factors")
-    look = {**FLOOR, "linewidth": 3.0, "label": "floor: smooth, 1 hidden layer"}  # under dashes that attain it
+    look = {**FLOOR, "linewidth": 3.0, "label": "floor: exponential, 1 hidden layer"}  # under dashes that attain it
     axes.plot(needed["num_factors"], shallow_floor(needed["num_factors"]), **look)
     names = {
-        "smooth_shallow": "smooth, 1 hidden layer",
-        "smooth_two": "smooth, 2 hidden layers",
-        "smooth_tree": "smooth, tree",
+        "smooth_shallow": "exponential, 1 hidden layer",
+        "smooth_two": "exponential, 2 hidden layers",
+        "smooth_tree": "exponential, tree",
         "relu_shallow": "ReLU, 1 hidden layer",
         "relu_tree": "ReLU, tree",
     }
@@ -123,7 +125,7 @@ def _floats(axes: Axes, smooth: pd.DataFrame) -> None:
             label = f"$n={count}$" if count == 2 else f"$n={count}$, {name}"
             axes.plot(rows["scale"], rows["measured"], label=label, **{**look, "linewidth": 0.8})
     axes.set(xscale="log", yscale="log", xlabel=r"scale $\lambda$ of the weights", ylabel="sup error in float64")
-    axes.set(ylim=(1e-9, 1e2), title=r"(b) smooth: $\lambda^2$, then roundoff ($\lambda^{-n}$ in 1 layer)")
+    axes.set(ylim=(1e-9, 1e2), title=r"(b) exponential: $\lambda^2$, then roundoff ($\lambda^{-n}$ in 1 layer)")
     axes.legend(loc="lower right", fontsize=7)
 
 
@@ -212,7 +214,7 @@ def _told(gain: Interval) -> str:
 def verdict(
     table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, smooth: pd.DataFrame, needed: pd.DataFrame
 ) -> Verdict:
-    """Held where smooth networks keep their promise, no fit lies under a floor, and depth helps at equal width.
+    """Held where exponential units keep their promise, no fit lies under a floor, and depth helps at equal width.
 
     "not held" where one of these is refuted, the last by its interval, "open" where that allows both.
     """
@@ -222,7 +224,7 @@ def verdict(
     most = needed.sort_values("num_factors").iloc[-1]
     factors, least = int(most["num_factors"]), float(shallow_floor(most["num_factors"]))
     sentence = (
-        f"for errors that vanish near 0, n = {factors} takes {least:.0f} smooth units in one hidden layer, no fewer, "
+        f"for errors that vanish, n = {factors} takes {least:.0f} exponential units in one hidden layer, no fewer, "
         f"and {most['smooth_tree']:.0f} in a tree; explicit networks {'keep' if kept < 1.05 else 'exceed'} the "
         f"guaranteed error (at most {kept:.2f} times it, up to n = {smooth['num_factors'].max()}); for n = {count} at "
         f"width {widest} more layers divide the error of trained ReLU networks by {_told(gain)}"
@@ -231,7 +233,7 @@ def verdict(
     return Verdict(
         "not held" if not sound or gain.high < 1 else "held" if gain.low > 1 else "open",
         sentence,
-        f"smooth units for a product of n = {factors} numbers, errors that vanish near 0: floor of one hidden layer, "
+        f"exponential units for a product of n = {factors} numbers, errors that vanish: floor of one hidden layer, "
         "construction by a tree",
         least,
         None,
@@ -260,7 +262,7 @@ def caption(
     lost, cells = len(fits) - len(finished(fits)), fits.groupby(CELL).size()
     held = HELD[verdict(table, floor, network, smooth, needed).state]
     return (
-        "For errors that vanish near 0 a product of n numbers takes 2^n smooth units in one hidden layer, 4 (n - 1) in "
+        "For errors that vanish a product of n numbers takes 2^n exponential units in one hidden layer, 4 (n - 1) in "
         f"a tree (Rolnick and Tegmark 2018, as recalled), and depth helps ReLU too: the claim {held}. (a) For n = "
         f"{last['num_factors']:.0f}, {shallow_floor(last['num_factors']):.0f} against {last['smooth_tree']:.0f} units; "
         f"ReLU: for sup error 0.01 on the cube. (b) Exponential units: for n = {most} one layer gets to {shallow:.1e}, "

@@ -200,7 +200,7 @@ def test_the_caption_counts():
     assert "for n = 8 one layer gets to 1.3e-02, a tree to 1.3e-06" in caption
 
 
-def test_the_verdict_and_the_first_panel_say_what_is_proven_of_smooth_units():
+def test_the_verdict_and_the_first_panel_say_what_is_proven_of_exponential_units():
     """2^n below, 4 (n - 1) above, and no fit of ReLU networks, of which the theorem does not speak."""
     tables = FAKE.tables(1)
     parts = [tables[part] for part in ("", "floor", "network", "smooth", "needed")]

@@ -1,4 +1,4 @@
-"""Products by smooth units, in forty digits: closed forms, attained errors, counts, and other activations."""
+"""Products by exponential units, in forty digits: closed forms, attained errors, counts, and other activations."""
 
 import math
 
@@ -113,3 +113,19 @@ def test_float_evaluation_is_as_good_as_its_roundoff():
 def test_bad_arguments_raise(bad):
     with pytest.raises(ValueError, match=r"must be|must hold"):
         bad()
+
+
+@pytest.mark.parametrize("exponents", [(1,), (1, 1), (2, 1), (1, 1, 1), (3, 2)])
+def test_no_fewer_exponential_units_come_near(exponents):
+    """Matrices of all N(p + q) have rank at most the units of N; that of the monomial is as large as the network's.
+
+    Numbers are of order 1 and there are twice as many points as units, so that all ranks but the last have a margin of
+    several digits to float64's 1e-16.
+    """
+    network = ShallowMonomial(exponents, 1.0)
+    rng = np.random.default_rng(0)
+    ones, others = (rng.uniform(-1, 1, (2 * network.num_neurons, len(exponents))) for _ in range(2))
+    sums = (ones[:, None] + others[None, :]).reshape(-1, len(exponents))
+    for values in (network.target(sums), network.evaluate(sums)):
+        matrix = np.asarray(values, float).reshape(len(ones), len(others))
+        assert np.linalg.matrix_rank(matrix, rtol=1e-12) == network.num_neurons

@@ -1,4 +1,4 @@
-"""Products of many numbers by smooth units: 2^n of them in one hidden layer, 4 (n - 1) in a binary tree."""
+"""Products of many numbers by exponential units: 2^n of them in one hidden layer, 4 (n - 1) in a binary tree."""
 
 import itertools
 import math
@@ -37,14 +37,17 @@ class ShallowMonomial:
     With s_R the Taylor coefficient of the activation a at the degree R = sum r_i and l = scale,
     (s_R R! (2 l)^R)^{-1} sum_{j <= r} prod_i (-1)^{j_i} C(r_i, j_i) a(l sum_i (r_i - 2 j_i) x_i)
     agrees with the monomial to O(l^2): terms of degree below R, and of degree R + 1, cancel. For a = exp it is
-    prod_i (sinh(l x_i) / l)^{r_i}. No number of units below prod(r_i + 1) reaches arbitrarily small errors near 0.
+    prod_i (sinh(l x_i) / l)^{r_i}. No fewer exponential units (an output bias counts as one) reach arbitrarily small
+    errors on any cube: for N(x) = sum_{i <= m} w_i exp(<v_i, x>) all matrices of N(p + q), and of limits of such N,
+    have rank at most m, those of the monomial up to prod(r_i + 1). The theorem has smooth activations
+    instead, which need as many to have the monomial as Taylor polynomial, but fewer may have small errors.
 
     Args:
         exponents: r_1, ..., r_n, each at least 1; all ones for the product, which takes 2^n units.
         scale: l > 0. Smaller is better in exact arithmetic; the roundoff of floats grows like eps l^(-R).
 
-    Domain: the law is uniform on [-1, 1]^n. The count is for smooth activations; shallow ReLU networks with bounded
-        weights on the unit cube are another matter.
+    Domain: the law is uniform on [-1, 1]^n. Shallow ReLU networks with bounded weights on the unit cube are another
+        matter.
     Error: (sinh(l) / l)^R - 1 = R l^2 / 6 + O(l^4) in the sup norm, attained at (1, ..., 1).
     Size: prod(r_i + 1) units.
 
@@ -52,7 +55,8 @@ class ShallowMonomial:
         ValueError: no exponent, an exponent below 1, or a scale that is not positive and finite.
 
     Source:
-        [rolnicktegmark2018], count and construction for one hidden layer, as recalled.
+        [rolnicktegmark2018], construction for one hidden layer and Theorem 4.2, as recalled; the count of exponential
+        units is derived for this project.
     """
 
     exponents: tuple[int, ...]
