@@ -60,6 +60,11 @@ def test_initial_networks_of_two_seeds_differ_and_of_one_seed_do_not():
     assert not np.any(one == other)
 
 
+def test_initial_weights_are_not_the_numbers_of_a_target_of_the_same_seed():
+    weight, _ = initial_network(1, (50,), init="lecun", seed=3).layers[0]
+    assert not np.isin(weight, np.random.default_rng(3).standard_normal(1000)).any()
+
+
 def test_hinges_pass_through_points():
     points = np.random.default_rng(1).normal(size=(20, 3))
     hinged = initial_network(3, (50, 4), init="hinged", seed=0, points=points)
