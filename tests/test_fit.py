@@ -15,7 +15,7 @@ import pytest
 from fake_targets import Hinge, Wave, wave
 from flax import nnx
 
-from widththeory import compiled, training
+from widththeory import compiled, named, training
 from widththeory.constructions.wide_random import RandomWideNetwork
 from widththeory.ensemble import gradient, predict, scratch_space
 from widththeory.fit import Regression, load_weights, measure
@@ -295,7 +295,15 @@ def test_a_target_of_ones_own_is_fitted_as_one_of_the_package():
     own = replace(wave(), target="fake_targets:Wave")
     (found,), (same,) = measure([own]), measure([wave()])
     assert found.metrics | {"seconds": 0} == same.metrics | {"seconds": 0}
-    for name in ("this:Zen", "fake_targets:sys", "fake_targets:wave", "fake_targets:Nothing", ":Wave", "fake_targets:"):
+    for name in (
+        "this:Zen",
+        "io:BytesIO",
+        "fake_targets:sys",
+        "fake_targets:wave",
+        "fake_targets:Nothing",
+        ":Wave",
+        "fake_targets:",
+    ):
         with pytest.raises(ValueError, match=r"or 'package\.module:Class' of a module that is imported, got "):
             replace(wave(), target=name)
     assert "this" not in sys.modules  # a name makes no code run
@@ -305,6 +313,22 @@ def test_a_target_of_ones_own_is_fitted_as_one_of_the_package():
 def test_unknown_targets_are_named(target):
     with pytest.raises(ValueError, match=r"target must be 'module\.Class'"):
         replace(wave(), target=target)
+
+
+def test_a_class_without_what_is_needed_is_unknown():
+    asked = ("target", "telgarsky.Sawtooth", "constructions")
+    assert named.named_dataclass(*asked, ("sample",)).__name__ == "Sawtooth"
+    with pytest.raises(ValueError, match=r"target must be 'module\.Class'"):
+        named.named_dataclass(*asked, ("sample", "load"))
+
+
+def test_a_library_that_is_missing_is_no_unknown_name(monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError("No module named 'onnx'", name="onnx")
+
+    monkeypatch.setattr(named.importlib, "import_module", missing)
+    with pytest.raises(ModuleNotFoundError, match="onnx"):
+        named.named_dataclass("images", "textures.Textures", "images")
 
 
 def test_weights_of_somebody_else_are_data():

@@ -107,6 +107,16 @@ def test_status_tells_failures_pace_and_what_is_missing(root, capsys):
     assert "  failed: width=3, seed=0, learning_rate=0.001: ZeroDivisionError: seed 0 is poison\n" in text
 
 
+@pytest.mark.parametrize(("failures", "told"), [(8, "  and 3 more\n"), (6, "  and 1 more\n"), (5, "")])
+def test_status_tells_five_failures_at_most(root, capsys, failures, told):
+    cells = [replace(one, trouble="raise") for one in grid()[:failures]]
+    with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
+        engine.run(cells, fake_measure, ledger, experiment="claim", jobs=1, progress="none")
+    text = said(root, "status", "--claims", "claim", capsys=capsys)
+    assert text.count("  failed: ") == 5
+    assert text.endswith(told or "is poison\n")
+
+
 def test_rows_that_the_grid_does_not_declare_are_told_apart(root, capsys):
     with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
         engine.run(grid(seeds=1), fake_measure, ledger, experiment="claim", jobs=1, progress="none")
