@@ -16,7 +16,7 @@ from widththeory.models.alexnet import AlexNet
 from widththeory.models.allconv6 import VARIANTS, AllConv6
 from widththeory.models.convolution import Conv, convolutions
 from widththeory.models.densenet import DenseNet
-from widththeory.models.layers import Architecture, scaled
+from widththeory.models.layers import Architecture, Layers, scaled
 from widththeory.models.mobilenet import MobileNet
 from widththeory.models.resnet import Residual, ResNet
 from widththeory.models.shufflenet import Shuffle, ShuffleNet
@@ -303,3 +303,20 @@ def test_padded_shortcuts_carry_the_input(activation):
 def test_bad_arguments_are_named(build, sentence):
     with pytest.raises(ValueError, match=sentence):
         build()
+
+
+def test_a_normalisation_replaces_a_tenth_of_its_statistics():
+    norm = Layers(nnx.Rngs(0), param_dtype=jnp.float64).norm(2)
+    norm.train()
+    maps = 3e-3 * np.random.default_rng(0).standard_normal((8, 4, 4, 2)) + np.array([1.0, -2.0])
+    mean, variance = maps.mean(axis=(0, 1, 2)), maps.var(axis=(0, 1, 2))
+    out = norm(jnp.asarray(maps))
+    # 1e-9: the variance is the mean of squares less the squared mean, 1e-5 of either
+    np.testing.assert_allclose(out, (maps - mean) / np.sqrt(variance + 1e-5), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(norm.mean[...], 0.1 * mean, rtol=1e-12)
+    np.testing.assert_allclose(norm.var[...], 0.9 + 0.1 * variance, rtol=1e-12)
+
+
+def test_scaled_widths_are_rounded_and_never_zero():
+    assert scaled((32, 27, 3), 0.1) == (3, 3, 1)
+    assert scaled((32,), 2) == (64,)
