@@ -245,8 +245,8 @@ def _waves(axes: Axes, shown: pd.DataFrame, filters: pd.DataFrame, looks: dict[s
     x, y = bank()
     axes.scatter(x, y, s=22, marker="+", color="black", linewidths=0.8, label="bank of 40")
     turn = np.linspace(0, math.pi, 100)
-    look: dict[str, Any] = {"color": "0.6", "linewidth": 0.7, "linestyle": ":", "label": r"$|k|=\pi$"}
-    axes.plot(math.pi * np.cos(turn), math.pi * np.sin(turn), **look)
+    circle: dict[str, Any] = {"color": "0.6", "linewidth": 0.7, "linestyle": ":", "label": r"$|k|=\pi$"}
+    axes.plot(math.pi * np.cos(turn), math.pi * np.sin(turn), **circle)
     axes.set(aspect="equal", xlim=(-3.3, 3.3), ylim=(-0.1, 3.3), xlabel="$k_x$, radians per pixel", ylabel="$k_y$")
     axes.set_title(f"({letter}) waves of the atoms and the bank", fontsize=8)
 
@@ -321,7 +321,7 @@ def caption(
         pairs.append(f"in {below} of {len(own)} under {name} ({' to '.join(cosines)})")
     count = len(mosaics(shown, kept(pixels, fits)))
     pictured = f" ({', '.join(LETTERS[:count])}) Filters, best atoms first." * (count > 0)
-    atom, _, nearest, waves, bank_of, last = LETTERS[count : count + 6]
+    atom, _, nearest, waves, bank_of, last = list(LETTERS[count : count + 6])
     by_layer = f" ({last}) Mean cosine to the most opposite." * deep(kept(layers, fits))
     accuracy = " to ".join(dict.fromkeys(f"{end:.2f}" for end in (reached.min(), reached.max())))
     return (
