@@ -241,6 +241,9 @@ def test_show_gives_the_best_rows_with_what_varies(root, capsys):
     table = pd.read_csv(root / "results/smoke/claim.csv")
     assert [float(row.split()[-1]) for row in rows] == pytest.approx(sorted(table["relative_error"])[:2], rel=1e-5)
     assert "has no column 'beauty'" in refused(root, "show", "--claims", "claim", "--by", "beauty", capsys=capsys)[1]
+    with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
+        ledger.connection.execute("UPDATE rows SET status = 'failed' WHERE id = 1")
+    assert said(root, "show", "--claims", "claim", "--rows", "9", capsys=capsys).count("\n") == 2 + 3
 
 
 def test_export_writes_files_or_says_what_it_needs(root, tmp_path, monkeypatch, capsys):
