@@ -262,7 +262,7 @@ def caption(
     lost, cells = len(fits) - len(finished(fits)), fits.groupby(CELL).size()
     held = HELD[verdict(table, floor, network, smooth, needed).state]
     return (
-        "For errors that vanish a product of n numbers takes 2^n exponential units in one hidden layer, 4 (n - 1) in "
+        "For errors that vanish, a product of n numbers takes 2^n exponential units in one hidden layer, 4 (n - 1) in "
         f"a tree (Rolnick and Tegmark 2018, as recalled), and depth helps ReLU too: the claim {held}. (a) For n = "
         f"{last['num_factors']:.0f}, {shallow_floor(last['num_factors']):.0f} against {last['smooth_tree']:.0f} units; "
         f"ReLU: for sup error 0.01 on the cube. (b) Exponential units: for n = {most} one layer gets to {shallow:.1e}, "

@@ -69,3 +69,17 @@ def test_size_and_bad_arguments():
         pairing(np.zeros((2, 3)))
     with pytest.raises(ValueError, match="num_filters"):
         ReconstructedCoordinate(3, 0)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 5])
+def test_fewer_units_than_both_signs_of_a_basis_are_not_injective(dim):
+    """Of 2 d - 1 units at most d - 1 are active at x or at -x, and a direction that these do not see changes nothing."""
+    rng = np.random.default_rng(dim)
+    weight = rng.standard_normal((2 * dim - 1, dim))
+    x = rng.standard_normal(dim)
+    x *= -1 if np.sum(weight @ x > 0) > dim - 1 else 1
+    unseen = np.linalg.svd(np.vstack([weight[weight @ x > 0], np.zeros((dim, dim))]))[2][-1]
+    other = x + 0.5 * np.min(np.abs(weight @ x)) / np.max(np.abs(weight @ unseen)) * unseen  # nobody changes its sign
+    assert np.max(np.abs(other - x)) > 1e-6
+    # Roundoff of d terms of order 1.
+    np.testing.assert_allclose(np.maximum(weight @ other, 0), np.maximum(weight @ x, 0), rtol=0, atol=1e-14)

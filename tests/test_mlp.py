@@ -29,6 +29,15 @@ def test_module_and_network_are_one_function(widths):
         assert np.array_equal(bias, also)
 
 
+def test_a_module_of_another_activation_is_not_taken_for_one_of_relu():
+    class Tanh(nnx.Module):
+        def __init__(self):
+            self.layers = MLP(2, (4,), rngs=nnx.Rngs(0)).layers
+
+    with pytest.raises(TypeError, match=r"^model must be an MLP, got Tanh; of a ReLU network of other modules give"):
+        to_network(Tanh())
+
+
 def test_depth_counts_hidden_layers():
     assert to_network(MLP(2, (), rngs=nnx.Rngs(0))).size.depth == 0
     assert to_network(MLP(2, (8, 8), rngs=nnx.Rngs(0))).size.widths == (8, 8)

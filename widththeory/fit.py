@@ -45,7 +45,7 @@ class Measurement:
 
 
 def save_weights(network: Network) -> bytes:
-    """A network's arrays as the bytes of an .npz file."""
+    """A network's arrays, in float64 (rationals are rounded), as the bytes of an .npz file."""
     blob = io.BytesIO()
     np.savez(blob, *(part for layer in network.float64().layers for part in layer))
     return blob.getvalue()

@@ -23,8 +23,10 @@ def crelu(values: Float[np.ndarray, "*batch channels"]) -> Float[np.ndarray, "*b
 def identity_network(input_dim: int, depth: int) -> Network:
     """x -> x on all of R^d by `depth` hidden layers of concatenated ReLUs, 2 d units each: relu(z) - relu(-z) = z.
 
+    No layer of fewer ReLUs is injective on R^d.
+
     Source:
-        [shang2016] Section 2.
+        [shang2016] Section 2; [puthawala2022] for the least number of units, as recalled.
     """
     check_positive_int("input_dim", input_dim)
     check_positive_int("depth", depth, at_least=0)

@@ -69,8 +69,17 @@ class MLP(nnx.Module):
         return self.layers[-1](points)
 
 
-def to_network(model: MLP) -> Network:
-    """The network that the module computes, in float64. Flax kernels are (in, out): here alone they are transposed."""
+def to_network(model: nnx.Module) -> Network:
+    """The network that the module computes, in float64. Flax kernels are (in, out): here alone they are transposed.
+
+    Raises:
+        TypeError: another module than an `MLP`, whose activation is not known.
+    """
+    if not isinstance(model, MLP):
+        raise TypeError(
+            f"model must be an MLP, got {type(model).__name__}; of a ReLU network of other modules give the layers: "
+            "Network([(np.asarray(layer.kernel[...]).T, np.asarray(layer.bias[...])), ...])"
+        )
     layers = [nnx.to_pure_dict(nnx.state(layer)) for layer in model.layers]
     return Network([(np.asarray(layer["kernel"]).T, np.asarray(layer["bias"])) for layer in layers])
 
