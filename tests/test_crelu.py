@@ -73,7 +73,7 @@ def test_size_and_bad_arguments():
 
 @pytest.mark.parametrize("dim", [1, 2, 5])
 def test_fewer_units_than_both_signs_of_a_basis_are_not_injective(dim):
-    """Of 2 d - 1 units at most d - 1 are active at x or at -x, and a direction that these do not see changes nothing."""
+    """Of 2 d - 1 units at most d - 1 are active at x or at -x; a direction that these do not see changes nothing."""
     rng = np.random.default_rng(dim)
     weight = rng.standard_normal((2 * dim - 1, dim))
     x = rng.standard_normal(dim)
