@@ -103,6 +103,61 @@ def test_every_result_is_used_and_cited():
         assert f"{{{key[1]}," in bibliography
 
 
+# each result's lower and upper bound at seven pairs, from its statement: whether or not a better one hides it
+DIMS = ((1, 1), (3, 1), (2, 3), (3, 6), (3, 7), (9, 8), (4, 8))
+STATED = [
+    ("lu2017", (2, 4, 3, 4, 4, 10, 5), (5, 7, None, None, None, None, None)),
+    ("lu2017", (1, 3, 2, 3, 3, 9, 4), None),
+    ("haninsellke2017", (2, 4, 3, 4, 4, 10, 5), (2, 4, None, None, None, None, None)),
+    ("haninsellke2017", None, (2, 4, 5, 9, 10, 17, 12)),
+    ("hanin2019", None, (4, 6, None, None, None, None, None)),
+    ("johnson2019", (None, 4, 3, 4, 4, 10, 5), None),
+    ("kidgerlyons2020", None, (3, 5, 6, 10, 11, 18, 13)),
+    ("kidgerlyons2020", None, (4, 6, 7, 11, 12, 19, 14)),
+    ("kidgerlyons2020", None, (3, 5, 6, 10, 11, 18, 13)),
+    ("kidgerlyons2020", None, (4, 6, 7, 11, 12, 19, 14)),
+    ("kidgerlyons2020", None, (3, 5, 6, 10, 11, 18, 13)),
+    ("park2021", (2, 4, 3, 6, 7, 10, 8), (2, 4, 3, 6, 7, 10, 8)),
+    ("park2021", (None, None, 3, 3, 3, 3, 3), (3, None, None, None, None, None, None)),
+    ("park2021", (2, 4, 3, 6, 7, 10, 8), (2, 4, 3, 6, 7, 10, 8)),
+    ("park2021", None, (3, 5, 4, 7, 8, 11, 9)),
+    ("cai2023", (1, 3, 3, 6, 7, 9, 8), None),
+    ("cai2023", (1, 3, 3, 6, 7, 9, 8), None),
+    ("cai2023", None, (2, 3, 3, 6, 7, 9, 8)),
+    ("kimminpark2024", (None, 3, 3, 6, 7, 9, 8), (2, 3, 3, 6, 7, 9, 8)),
+    ("kimminpark2024", (2, 2, 2, 2, 2, 2, 2), None),
+    ("kimminpark2024", (None, None, 4, 7, None, None, 9), None),
+    ("li2023", (1, 3, 3, 6, 7, 9, 8), None),
+    ("hwang2025", None, (3, 7, 5, 7, 7, 19, 9)),
+    ("hwang2025", None, (4, 8, 6, 8, 8, 20, 10)),
+    ("hwang2025", (None, None, 4, 4, 4, 4, 4), (4, None, 4, None, None, None, None)),
+    ("hwang2025", (None, None, 4, 4, 4, 8, 8), (4, 8, 4, 8, 8, 20, 12)),
+    ("hwang2025c", None, (2, 4, 5, 7, 7, 17, 9)),
+    ("hwang2025c", (None, None, None, None, None, 16, None), None),
+    ("shin2025", (None, 3, 3, 6, 7, 9, 8), (2, 3, 3, 6, 7, 9, 8)),
+    ("shin2025", (2, 2, 2, 2, 2, 2, 2), None),
+    ("rochau2025", None, (1, 3, 3, 6, 7, 9, 8)),
+    ("rochau2025", None, (2, 3, 3, 6, 7, 9, 8)),
+    ("rochau2025", None, (3, 3, 3, 6, 7, 9, 8)),
+    ("rochau2025", (2, 4, 4, 7, None, 10, 9), None),
+]
+
+
+@pytest.mark.parametrize(("result", "stated"), list(zip(RESULTS, STATED, strict=True)))
+def test_formulas_are_those_of_the_statements(result, stated):
+    source, lower, upper = stated
+    assert result.source.startswith(f"[{source}]")
+    for formula, values in ((result.lower, lower), (result.upper, upper)):
+        assert (formula is None) == (values is None)
+        if formula is not None:
+            assert tuple(formula(*dims) for dims in DIMS) == values
+
+
+def test_density_with_derivatives_implies_density_without():
+    assert minimum_width("lp", "lp", "cube", "hwang_c1", 3, 2).upper == 5  # n + m, proven in W^{1, inf}
+    assert minimum_width("c1", "w1inf", "cube", "hwang_c1", 3, 7).lower == 7  # max(n, m), proven in L^p
+
+
 def test_larger_spaces_need_more_width():
     for space, implied in _IMPLIES.items():
         settings = {name: setting for setting, name in _SPACES.items()}

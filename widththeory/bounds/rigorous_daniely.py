@@ -221,12 +221,13 @@ def _energies(dim: int, key: float | tuple[flint.fmpz, ...], precision: int) -> 
     """The tail sums, from the last degree down: that from which on terms surely shrink and are negligible."""
     dim = check_positive_int("dim", dim, at_least=3)
     w = _frequency(key)
-    half = Ball(dim) / 2 - 1
+    half, most = Ball(dim) / 2 - 1, w.upper()
     factor = ((half + 1).gamma() * (2 / w) ** half) ** 2
 
     def ceiling(degree: int) -> flint.arb:
         order = half + degree
-        return harmonic_dimension(dim, degree) * factor * ((w / 2) ** order / (order + 1).gamma()) ** 2
+        # at the largest frequency: of a wide ball quotients would never be seen to shrink
+        return harmonic_dimension(dim, degree) * ((half + 1).gamma() * (most / 2) ** degree / (order + 1).gamma()) ** 2
 
     degrees, energies = [], []
     degree, tail = 1, Ball(0)
