@@ -27,6 +27,22 @@ class Wave:
 
 
 @dataclass(frozen=True)
+class Column(Wave):
+    """One whose values are a column, as a network's are."""
+
+    def target(self, points):
+        return super().target(points)[:, None]
+
+
+@dataclass(frozen=True)
+class Narrow(Wave):
+    """One whose law has an input too few."""
+
+    def sample(self, num_points, rng):
+        return super().sample(num_points, rng)[:, 1:]
+
+
+@dataclass(frozen=True)
 class Hinge:
     """max(x, 0) on [-1, 1], itself a network."""
 

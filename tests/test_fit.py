@@ -309,6 +309,18 @@ def test_a_target_of_ones_own_is_fitted_as_one_of_the_package():
     assert "this" not in sys.modules  # a name makes no code run
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Column", r"^target of fake_targets:Column must give an array of shape \(100,\), got \(100, 1\)$"),
+        ("Narrow", r"^sample of fake_targets:Narrow must give an array of shape \(100, 2\), got \(100, 1\)$"),
+    ],
+)
+def test_targets_and_laws_of_ones_own_give_what_constructions_give(name, message):
+    with pytest.raises(ValueError, match=message):
+        measure([replace(wave(), target=f"fake_targets:{name}")])
+
+
 @pytest.mark.parametrize("target", ["fake.Nothing", "nothing.Wave", "os.path", "fake", "../fake.Wave"])
 def test_unknown_targets_are_named(target):
     with pytest.raises(ValueError, match=r"target must be 'module\.Class'"):

@@ -58,15 +58,31 @@ class Data:
 
 
 def sample_data(chunk: Sequence[Regression]) -> Data:
-    """The points, which depend on the settings that all members share, and the values of each member's target."""
+    """The points, which depend on the settings that all members share, and the values of each member's target.
+
+    Raises:
+        ValueError: a target or its law gives arrays of another shape than a construction's.
+    """
     one = chunk[0]
     train_rng, test_rng = (np.random.default_rng([one.data_seed, part]) for part in (_TRAIN, _TEST))
-    train = one.construction.sample(one.num_train, train_rng)
-    test = one.construction.sample(one.num_test, test_rng)
+    dim = one.construction.input_dim
+    train = _of_shape(one.construction.sample(one.num_train, train_rng), (one.num_train, dim), one.target, "sample")
+    test = _of_shape(one.construction.sample(one.num_test, test_rng), (one.num_test, dim), one.target, "sample")
     distinct = {settings.target_args: settings.construction for settings in chunk}
-    values = {args: (target.target(train), target.target(test)) for args, target in distinct.items()}
+    values = {
+        args: tuple(
+            _of_shape(target.target(points), points.shape[:1], one.target, "target") for points in (train, test)
+        )
+        for args, target in distinct.items()
+    }
     rows = [values[settings.target_args] for settings in chunk]
     return Data(train, test, np.stack([row[0] for row in rows]), [row[1] for row in rows])
+
+
+def _of_shape(array: np.ndarray, shape: tuple[int, ...], target: str, name: str) -> np.ndarray:
+    if np.shape(array) != shape:
+        raise ValueError(f"{name} of {target} must give an array of shape {shape}, got {np.shape(array)}")
+    return array
 
 
 @dataclass(frozen=True)
