@@ -330,3 +330,10 @@ def test_a_network_beyond_memory_is_refused_and_still_counted():
     assert huge.size().num_params > 2**27
     with pytest.raises(ValueError, match=r"input_dim = 2000 needs a network of .* numbers"):
         huge.network()
+
+
+def test_window_of_a_law_with_moments_falls_from_its_quantile():
+    wave = Cosine(4, 2.0, order=2)
+    start, end = wave.window
+    assert wave.law.cdf(np.array([start]))[0] == pytest.approx(0.99, abs=1e-9)
+    assert end == 1.25 * start

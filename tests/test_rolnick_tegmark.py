@@ -6,6 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 
+from widththeory.constructions.relu_product import ProductByDirections, ProductByGates, ProductBySquares
 from widththeory.constructions.rolnick_tegmark import ProductTree, ShallowMonomial
 
 DIGITS = 40
@@ -129,3 +130,12 @@ def test_no_fewer_exponential_units_come_near(exponents):
     for values in (network.target(sums), network.evaluate(sums)):
         matrix = np.asarray(values, float).reshape(len(ones), len(others))
         assert np.linalg.matrix_rank(matrix, rtol=1e-12) == network.num_neurons
+
+
+def test_errors_of_relu_products_by_hand():
+    assert ProductByDirections(3, 1).error().bound == 2 * 3**4 / (2 * 6)  # odd
+    assert ProductByDirections(2, 2).error().bound == 1 * 2**3 / (2 * 2 * 4) / 2  # even: half of it
+    for product, gate in ((ProductByGates(3, 2), 1 / 4), (ProductBySquares(3, 1), 1 / 16)):
+        # the second gate takes numbers of size 1 + gate, one of which errs by gate
+        expected = (1 + gate) ** 2 * gate + (2 + gate) * gate
+        assert product.error().bound == pytest.approx(expected, rel=1e-11)  # radii are rounded up by 1e-12

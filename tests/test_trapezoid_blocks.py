@@ -296,3 +296,9 @@ def test_bad_grids_are_refused():
         exact_bump_integral((1,), 1)
     with pytest.raises(ValueError, match="l1_error"):
         depth_for_error(1.0, 1, 0.0)
+
+
+def test_spread_of_overlapping_bumps_by_hand():
+    # n = 1, M = 2: sides of 1, widened by half a side; nothing is lost where the target is bounded by 0
+    assert grid_error(1.0, 0.0, 1, 2, 0.5, "half-overlap").value == pytest.approx(2 * 1.5 / 12**0.5, rel=1e-14)
+    assert grid_error(1.0, 0.0, 1, 2, 0.5, "inner").value == pytest.approx(2 * 1.0 / 12**0.5, rel=1e-14)
