@@ -110,7 +110,7 @@ STATED = [
     ("lu2017", (1, 3, 2, 3, 3, 9, 4), None),
     ("haninsellke2017", (2, 4, 3, 4, 4, 10, 5), (2, 4, None, None, None, None, None)),
     ("haninsellke2017", None, (2, 4, 5, 9, 10, 17, 12)),
-    ("hanin2019", None, (4, 6, None, None, None, None, None)),
+    ("hanin2019", None, (3, 5, None, None, None, None, None)),
     ("johnson2019", (None, 4, 3, 4, 4, 10, 5), None),
     ("kidgerlyons2020", None, (3, 5, 6, 10, 11, 18, 13)),
     ("kidgerlyons2020", None, (4, 6, 7, 11, 12, 19, 14)),

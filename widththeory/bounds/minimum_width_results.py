@@ -140,7 +140,7 @@ RESULTS = (
         _scalar(lambda n: n + 1),
     ),
     Result("[haninsellke2017]", "n + m suffices", "continuous", "relu", upper=lambda n, m: n + m),
-    Result("[hanin2019]", "n + 3 suffices for scalar functions", "continuous", "relu", upper=_scalar(lambda n: n + 3)),
+    Result("[hanin2019]", "n + 2 suffices for scalar functions", "continuous", "relu", upper=_scalar(lambda n: n + 2)),
     Result(
         "[johnson2019]",
         "level sets of networks of width n are unbounded, so n + 1 is necessary for n >= 2; one coordinate of a vector "

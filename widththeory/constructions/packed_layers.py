@@ -108,7 +108,8 @@ def pack_layers(network: Network, input_bits: int, window_bits: int) -> Network:
     Source:
         [vardi2022] Theorem 2: with probability 1 - delta within eps, at width max(5 d, 10) and depth
         O(n^2 L^2 log(A B n / eps)). Differs: dyadic weights are kept exactly, so only inputs are rounded; bits are a
-        linear function of the difference of two sawtooths; width max(7, d + 3) (derived for this project).
+        linear function of the difference of two sawtooths; width max(7, d + 3) (derived for this project). Theorem 5
+        there has width max(d + 2, 10), less from d = 8 on, as recalled.
     """
     check_positive_int("window_bits", window_bits)
     plan, dim = packing(network, input_bits), network.input_dim
