@@ -1,5 +1,6 @@
 """Enclosures cut at zero hold every number of at least 0 that they held before."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,12 @@ def test_ends_are_those_of_the_enclosure_from_zero_on(value, error):
     cut, whole = Certified(*at_least_zero(value, error)), Certified(value, error)
     assert cut.lower == max(0.0, whole.lower)
     assert cut.upper == pytest.approx(max(0.0, whole.upper), abs=1e-300)
+
+
+@pytest.mark.parametrize("numbers", [(np.nan, 0.1), (0.1, np.nan), (-np.inf, np.inf)])
+def test_what_is_not_a_number_is_not_zero_without_error(numbers):
+    with pytest.raises(ValueError, match="error must be at least 0"):
+        Certified(*at_least_zero(*numbers))
 
 
 def test_a_tail_that_may_be_all_of_the_norm():

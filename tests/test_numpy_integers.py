@@ -43,6 +43,8 @@ CALLS = [
     (sawtooth_gradient.gradient_bound, 70, (3,), 1.0),
     (sawtooth_gradient.printed_loss_floor, 70, 3),
     (sawtooth_gradient.printed_progress, 1.0, 1.0, 1.0, 5, 10**10, 10**10, 2.0),
+    (sawtooth_gradient.printed_progress, 10**10, 0.5, 0.1, 5, 9, 5, 0.5),
+    (sawtooth_gradient.gradient_bound, 500, (9,) * 150, 7),
     (rigorous_gradient.correlation_bound, 70, 5, 1.0),
     (rigorous_gradient.variation_bound, 70, 1.0),
     (rigorous_gradient.gradient_bound, 70, (3,), 1.0),

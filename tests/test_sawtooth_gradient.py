@@ -257,3 +257,10 @@ def test_progress_is_monotone(lipschitz, learning_rate, input_dim, num_params, n
 def test_bad_input_gets_one_sentence(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_bound_beyond_floats_is_refused():
+    rest = {"initial_scale": 0.5, "learning_rate": 0.1, "input_dim": 3, "num_params": 9, "num_steps": 5, "alpha": 0.5}
+    assert printed_progress(1e150, **rest).value == pytest.approx(21 * 0.25e300 * math.sqrt(3) * 9 * 25 / 0.5)
+    with pytest.raises(ValueError, match="bound must be below"):
+        printed_progress(1e200, **rest)

@@ -8,5 +8,5 @@ def at_least_zero(value: float, error: float) -> tuple[float, float]:
     """
     if error <= value:
         return float(value), float(error)
-    half = 0.5 * max(0.0, float(value + error))
+    half = 0.5 * max(float(value + error), 0.0)  # in this order NaN stays NaN, which no certificate takes
     return half, half

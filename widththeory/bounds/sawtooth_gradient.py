@@ -187,7 +187,7 @@ def printed_progress(
     Error: rounding.
 
     Raises:
-        ValueError: an argument outside its range.
+        ValueError: an argument outside its range, or a bound outside that of floats.
 
     Source:
         [malach2021] Theorem 7.
@@ -201,9 +201,12 @@ def printed_progress(
     num_params = check_positive_int("num_params", num_params)
     num_steps = check_positive_int("num_steps", num_steps, at_least=0)
     # in rationals but for the root: squares of floats may underflow or overflow where the product does not
-    largest_rate = max(Fraction(1), Fraction(learning_rate) ** 2)
-    constants = 21 * (Fraction(lipschitz) * Fraction(initial_scale)) ** 2 * largest_rate
-    value = float(constants * Fraction(math.sqrt(input_dim)) * num_params * num_steps**2 / Fraction(alpha))
+    largest_rate = max(Fraction(1), _exact(learning_rate) ** 2)
+    constants = 21 * (_exact(lipschitz) * _exact(initial_scale)) ** 2 * largest_rate
+    exact = constants * Fraction(math.sqrt(input_dim)) * num_params * num_steps**2 / _exact(alpha)
+    if exact >= 2**1023:
+        raise ValueError("the bound must be below 2^1023; of a larger one `rigorous_gradient` has a ball")
+    value = float(exact)
     return Certified(value, 2 * math.ulp(value))
 
 
@@ -212,8 +215,13 @@ def _check_size(name: str, number: float) -> None:
         raise ValueError(f"{name} must be a finite number of at least 0, got {number!r}")
 
 
+def _exact(number: float) -> Fraction:
+    """Of NumPy's numbers too, of which `Fraction` refuses float32 and lets integers overflow."""
+    return Fraction(number.item() if isinstance(number, np.generic) else number)
+
+
 def _scaled(count: int, exponent: int, size: float) -> Certified:
     """count * 2^-exponent * size, rounded once: the first two alone may underflow."""
-    exact = Fraction(count, 2**exponent) * Fraction(size)
+    exact = Fraction(count, 2**exponent) * _exact(size)
     value = float(exact)
     return Certified(value, math.ulp(value) if value != exact else 0.0)
