@@ -51,8 +51,9 @@ def test_projection_floor_of_the_ball_by_incomplete_beta_functions(dim, width):
     assert found.error < (1e-9 if width > 1 else 5e-8)  # the nearest |P x| is left out, e^-18 of the end to the width
 
 
-def test_projection_floor_by_binning_a_sample():
-    wave = BallUnderLaw(4, 2, 8)
+@pytest.mark.parametrize("order", [0, 2])
+def test_projection_floor_by_binning_a_sample(order):
+    wave = BallUnderLaw(4, order, 8)
     points = wave.sample(400_000, np.random.default_rng(0))
     values = wave.target(points)
     for width in (1, 3):
