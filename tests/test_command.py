@@ -51,10 +51,14 @@ def main(config: Config) -> None:
     if config.trouble == "full disk":
         raise OSError(28, "No space left on device", str(Path.cwd() / "table.csv"))
     if config.trouble == "wait":
-        print("waiting", flush=True)
         import time
 
-        time.sleep(60)
+        try:
+            print("waiting", flush=True)
+            time.sleep(60)
+        finally:
+            print("ending", flush=True)
+            time.sleep(1)
     path = command.results_file(__file__, config.scale, config.out)
     path.write_text("seed,error\\n" + "".join(f"{seed},{0.5**seed}\\n" for seed in range(config.seeds)))
     if config.trouble != "one table":
@@ -242,6 +246,36 @@ def test_interrupted(root, number, status):
         _, said = process.communicate(timeout=30)
     assert process.returncode == status
     assert said == "interrupted; what is finished is kept, and the same command goes on from there\n"
+
+
+def test_a_process_that_is_told_twice_ends_in_order_nevertheless(root):
+    """Shell and kernel both tell that the terminal is closed; make and `kill` of its group both that it is over."""
+    arguments = [sys.executable, "experiments/claim.py", "--trouble", "wait"]
+    with subprocess.Popen(arguments, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for line, number in (("waiting\n", signal.SIGHUP), ("ending\n", signal.SIGTERM), ("", signal.SIGHUP)):
+            assert not line or process.stdout.readline() == line
+            process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 129
+    assert said == "interrupted; what is finished is kept, and the same command goes on from there\n"
+
+
+def test_a_process_that_does_not_end_is_ended_by_a_later_signal():
+    code = """
+import signal, time
+from widththeory import command
+command._TOGETHER_SECONDS = 0.01
+def main(config: command.Path) -> None:
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        time.sleep(0.1)
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(60)
+command.parse = lambda *_, **__: None
+command.run(main, [])
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=30).returncode == -signal.SIGTERM
 
 
 def test_a_table_that_cannot_be_drawn(root):

@@ -272,6 +272,37 @@ def test_the_last_line_of_a_failure_says_what_went_wrong(ledger):
     assert set(ledger.table("claim")["error"]) == {said}
 
 
+def test_a_terminal_that_is_gone_hides_no_interrupt(ledger):
+    """Of one that is closed the signal comes first, then all that is written to it fails."""
+
+    class Gone(Lines):
+        def __init__(self):
+            super().__init__(None)
+            self.told = []
+
+        def advance(self, state, written):
+            self.told.append(written)
+            if len(self.told) > 1:
+                raise OSError(5, "Input/output error")
+            if written.chunk.cells[0].millis:
+                raise KeyboardInterrupt
+
+        def finish(self, state):
+            self.told.append(None)
+            raise OSError(5, "Input/output error")
+
+    class Behind(InProcess):
+        in_flight = 3
+
+    gone = Gone()
+    with pytest.raises(KeyboardInterrupt):
+        run([replace(one, millis=1.0) for one in grid()], ledger, executor=Behind(), progress=gone)
+    assert len(gone.told) == 4
+    assert ledger.counts("claim")["done"] == sum(len(written.chunk.keys) for written in gone.told[:3])
+    with pytest.raises(OSError, match="Input/output error"):
+        run(grid(seeds=1, widths=(3,)), ledger, chunk_size=4, progress=Gone())
+
+
 def test_an_interrupt_keeps_what_is_done_and_stops_the_workers(ledger):
     class Impatient(Lines):
         def advance(self, state, written):

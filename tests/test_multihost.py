@@ -111,6 +111,16 @@ multihost.host_metrics = first_lost
 table([some()])
 """
 
+TERMINATED = """
+def terminated(*_):
+    signal.raise_signal(signal.SIGTERM)
+    time.sleep(60)
+multihost.host_metrics = terminated
+def main(flags: Flags) -> None:
+    table([some()])
+command.run(main, [])
+"""
+
 NOT_SHARED = """
 multihost.Snapshots.remove = lambda self: None
 table([some()], out / "first")
@@ -223,7 +233,16 @@ def test_the_loss_of_the_first_host_is_said_though_jax_aborts(tmp_path):
     statuses, _, said = ended(both(LOSES_THE_FIRST, tmp_path))
     assert statuses == [-signal.SIGKILL, -signal.SIGABRT], said
     assert said[1].splitlines()[-1] == (
-        "a host was lost, and JAX has ended process 1 with it: run the same commands again"
+        "process 1 was killed, or aborted by JAX since a host was lost: run the same commands again"
+    )
+
+
+def test_hosts_that_are_terminated_stop_as_by_ctrl_c(tmp_path):
+    """JAX would take the signal for a word that it should save what it has, and go on."""
+    statuses, _, said = ended(both(TERMINATED, tmp_path))
+    assert statuses == [128 + signal.SIGTERM] * 2, said
+    assert all(
+        "interrupted; what is finished is kept, and the same commands go on from there\n" in text for text in said
     )
 
 

@@ -29,6 +29,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,7 @@ ConfigType = TypeVar("ConfigType")
 
 _PACKAGE = Path(__file__).resolve().parent
 _SCRIPTS = ("experiments", "paper_figures")  # folders of those that belong to the package beside them
+_TOGETHER_SECONDS = 3.0  # in which signals are taken for one
 
 
 class OutcomeError(Exception):
@@ -319,10 +321,16 @@ def _check_some_finished(table: "pd.DataFrame", source: Path, scale: Scale | Non
 @contextlib.contextmanager
 def _stopped_as_by_ctrl_c() -> Iterator[None]:
     """Have what ends a process (`kill`, `timeout`, a terminal that is closed) stop it as Ctrl-C does: in order."""
+    came: list[float] = []
 
     def stop(number: int, _: Any) -> None:
-        signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
-        raise KeyboardInterrupt(number)
+        came.append(time.monotonic())
+        if len(came) == 1:
+            raise KeyboardInterrupt(number)
+        # Shell and kernel both tell that a terminal is closed, make and kill that they end. A later one ends at once.
+        if came[-1] - came[0] >= _TOGETHER_SECONDS:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
     numbers = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None))]
     if threading.current_thread() is not threading.main_thread():
@@ -333,7 +341,7 @@ def _stopped_as_by_ctrl_c() -> Iterator[None]:
     try:
         yield
     finally:
-        for number in numbers:
+        for number in numbers if not came else ():  # the process ends, and may be told again meanwhile
             signal.signal(number, signal.SIG_DFL)
 
 

@@ -9,6 +9,7 @@
 Calling it again costs nothing; after a crash it goes on where it was; with more seeds it measures only the new ones.
 """
 
+import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -231,6 +232,7 @@ def run(
                 watch.tell_unbegun()
                 watch.compare_devices(ledger)
             except BaseException as error:
+                watch.stopped()
                 overlap.call_off()  # until the pool is shut, whatever else interrupts
                 if pool is not None:
                     pool.shutdown(cancel_futures=True)
@@ -259,6 +261,7 @@ class _Watch:
         self.hours = hours
         self.done = self.failed = 0
         self.skipped = self.state.settled
+        self._unheard: tuple[type[OSError], ...] = ()
         self._chunks = len(packing.chunks)
         self._cost = sum(chunk.cost for chunk in packing.chunks)
         self._programs = {chunk.program for chunk in packing.chunks}
@@ -301,7 +304,8 @@ class _Watch:
         self.state.measured = self.done + self.failed
         self.state.elapsed = time.perf_counter() - self.began
         self.state.remaining = self._remaining()
-        self.out.advance(self.state, written)
+        with contextlib.suppress(*self._unheard):
+            self.out.advance(self.state, written)
 
     def seconds_left(self) -> float:
         """Until the hours of this run are over."""
@@ -313,10 +317,15 @@ class _Watch:
         if unbegun:
             self.out.note(f"the time is over: {unbegun} cells of {self.state.experiment} are left for another run")
 
+    def stopped(self) -> None:
+        """From now on whoever is gone, perhaps with the terminal, is not told: it would hide what stopped the run."""
+        self._unheard = (OSError,)
+
     def end(self) -> None:
         """Tell how it ended."""
         self.state.elapsed = time.perf_counter() - self.began
-        self.out.finish(self.state)
+        with contextlib.suppress(*self._unheard):
+            self.out.finish(self.state)
 
     def summary(self) -> Summary:
         """What was done."""

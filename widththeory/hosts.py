@@ -5,6 +5,7 @@ import contextlib
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -36,6 +37,7 @@ def join(tell: Callable[[str], Any] | None = None) -> int:
         return jax.process_index()
     arguments, seconds = _arguments(), _join_seconds()
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM, and go on
     prepare_jax()
     failed: list[Exception] = []
 
@@ -62,8 +64,8 @@ def join(tell: Callable[[str], Any] | None = None) -> int:
             passed = time.monotonic() - begun
             if thread.is_alive() and passed < seconds:
                 (tell or say)(f"still {waiting}, {passed:.0f} s of {seconds:g} s")
-    except KeyboardInterrupt:
-        interrupted()
+    except KeyboardInterrupt as stop:
+        interrupted(stop)
     if not failed:
         _watch()
     for error in failed:
@@ -112,7 +114,8 @@ def _join_seconds() -> float:
 def _watch() -> None:
     """Have another process say what has happened if this one ends out of order: JAX aborts when process 0 is lost."""
     code = "import sys; sys.stdin.read(1) or print(sys.argv[1], file=sys.stderr)"
-    sentence = f"a host was lost, and JAX has ended process {jax.process_index()} with it: run the same commands again"
+    one = f"process {jax.process_index()} was killed, or aborted by JAX since a host was lost"
+    sentence = f"{one}: run the same commands again"
     watcher = subprocess.Popen(
         [sys.executable, "-ISc", code, sentence],
         stdin=subprocess.PIPE,
@@ -138,11 +141,13 @@ def say(sentence: str) -> None:
 
 def leave(sentence: str, status: int) -> NoReturn:
     """End this process alone. An orderly end would wait for the others, who wait for this one in the fit."""
-    say(sentence)
+    with contextlib.suppress(OSError):  # the terminal is gone
+        say(sentence)
     _unwatch()
     os._exit(status)
 
 
-def interrupted() -> NoReturn:
-    """End this process alone after Ctrl-C."""
-    leave("interrupted; what is finished is kept, and the same commands go on from there", 130)
+def interrupted(stop: BaseException | None) -> NoReturn:
+    """End this process alone after Ctrl-C, or after a signal that `command.run` has turned into the same."""
+    number = stop.args[0] if isinstance(stop, KeyboardInterrupt) and stop.args else signal.SIGINT
+    leave("interrupted; what is finished is kept, and the same commands go on from there", 128 + number)

@@ -137,7 +137,7 @@ class Leader:
             with _one_fault_domain():
                 _agree(_END if error is None else _STOPPED)
         elif not isinstance(error, _AllStop):
-            interrupted()
+            interrupted(error)
 
 
 def follow(settings: Sequence[Any]) -> None:
@@ -151,8 +151,8 @@ def follow(settings: Sequence[Any]) -> None:
             while (index := _agree(_END)) >= 0:
                 with contextlib.suppress(FitFailedError):  # process 0 marks it failed
                     fit_across_hosts(settings[index])
-    except KeyboardInterrupt:
-        interrupted()
+    except KeyboardInterrupt as stop:
+        interrupted(stop)
     if index == _STOPPED:
         raise RuntimeError("process 0 has stopped, and says why")
 
@@ -169,8 +169,8 @@ def share(table: "pd.DataFrame | None" = None) -> "pd.DataFrame":
         with _one_fault_domain():
             size = _agree(len(text))
             told = _from_first(np.frombuffer(text.ljust(size), np.uint8) if text else np.zeros(size, np.uint8))
-    except KeyboardInterrupt:
-        interrupted()
+    except KeyboardInterrupt as stop:
+        interrupted(stop)
     if table is not None:
         return table
     return pd.DataFrame(
