@@ -348,9 +348,25 @@ def test_on_gpus_ray_keeps_its_processes_and_replaces_those_that_die(with_gpus, 
             assert (done.done, done.failed) == (7, 1)
 
 
-def test_a_ray_without_gpus_is_said(with_gpus):
-    with pytest.raises(ValueError, match="the Ray cluster has no GPU"), with_gpus(0, 1):
-        pass
+def test_a_ray_without_gpus_is_said_and_takes_no_signal(with_gpus):
+    """Ray's handler of SIGTERM would end a command by status 1, and what has come back by then would not be written."""
+    usual = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with pytest.raises(ValueError, match=r"has no GPU: leave --slurm\.gpus out"), with_gpus(0, 1):
+            pass
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, usual)
+
+
+def test_a_ray_whose_processors_are_still_to_come_is_said(monkeypatch):
+    """The head of a cluster that grows by itself has none."""
+    import ray as library
+
+    monkeypatch.setattr(library, "init", lambda **more: None)
+    monkeypatch.setattr(library, "cluster_resources", lambda: {"memory": 1.0})
+    with pytest.raises(ValueError, match="the Ray cluster has no CPU: give --jobs"):
+        engines.ray.start(Options(scheduler="auto"))
 
 
 def test_chunks_wait_for_no_actor_that_does_not_come():

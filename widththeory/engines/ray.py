@@ -12,6 +12,7 @@ statistics are sent.
 import os
 import queue
 import re
+import signal
 import socket
 import threading
 from collections import deque
@@ -42,6 +43,7 @@ def start(options: Options) -> Executor:
 
     if ray.is_initialized():
         raise ValueError("engine ray must start Ray by itself, but this process has one already")
+    handler = signal.getsignal(signal.SIGTERM)
     environment = {"env_vars": worker_environment()}
     more: dict[str, Any] = {"include_dashboard": False, "num_cpus": options.workers, "_node_ip_address": "127.0.0.1"}
     if options.scheduler is not None:
@@ -50,14 +52,18 @@ def start(options: Options) -> Executor:
         ray.init(runtime_env=environment, log_to_driver=False, configure_logging=False, **more)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ValueError(f"no Ray cluster answers at {options.scheduler}: {error}") from error
+    finally:
+        if callable(handler) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)  # Ray's own would end this process by status 1
     kinds = ("CPU", "GPU") if options.slurm.gpus else ("CPU",)
-    there = min(int(ray.cluster_resources().get(kind, 0)) for kind in kinds)
+    there, kind = min((int(ray.cluster_resources().get(kind, 0)), kind) for kind in kinds)
     workers = options.workers if options.jobs else there
     if options.scheduler is None:
         workers = min(workers, there)
     if not workers:
         ray.shutdown()
-        raise ValueError("the Ray cluster has no GPU: leave --slurm.gpus out, or give --jobs if it will have one")
+        mend = "leave --slurm.gpus out, or " if kind == "GPU" else ""
+        raise ValueError(f"the Ray cluster has no {kind}: {mend}give --jobs if it will have one")
     if options.slurm.gpus:
         actors = Actors(ray.remote(num_cpus=1, num_gpus=1)(Worker).remote, workers)
         return Remote(actors.send, actors.close, workers, GPU_MEMORY)
