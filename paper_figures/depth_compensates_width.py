@@ -210,7 +210,7 @@ def _needed(axes: Axes, grid: pd.DataFrame, floor: pd.DataFrame, dim: int, lette
             axes.plot([widths[0], width], [k + 1] * 2, color=color, linestyle=DOTS, linewidth=0.9)
             axes.plot(width, k + 1, color=color, marker="x", markersize=6, zorder=5)
     fitted = law(depth_needed(grid, RELATIVE_ERROR))
-    text = "" if fitted is None else rf": width exponent ${fitted.slope:.2f}$ [${fitted.low:.2f}$, ${fitted.high:.2f}$]"
+    text = "" if fitted is None else f": width exponent {_exponent(fitted)}".replace("-", "\u2212")
     goal = f"hidden layers for relative\nsquared error $10^{{{np.log10(RELATIVE_ERROR):.0f}}}$"
     axes.set(xscale="log", yscale="log", xlabel="width", ylabel=goal)
     axes.set_title(rf"({letter}) $n={dim}${text}")
@@ -380,7 +380,10 @@ def _silent(grid: pd.DataFrame, floor: pd.DataFrame) -> list[int]:
 
 
 def _exponent(fitted: CensoredLine | None) -> str:
-    return "unknown" if fitted is None else f"{fitted.slope:.2f} [{fitted.low:.2f}, {fitted.high:.2f}]"
+    if fitted is None:
+        return "unknown"
+    ends = f"[{fitted.low:.2f}, {fitted.high:.2f}]" if np.isfinite(fitted.low) else "(no interval)"
+    return f"{fitted.slope:.2f} {ends}"
 
 
 def _law_text(needed: pd.DataFrame) -> str:

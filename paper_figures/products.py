@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from widththeory import command
-from widththeory.estimates import Interval, finished, pooled_contrast, select_learning_rate
+from widththeory.estimates import NOTHING, Interval, finished, pooled_contrast, select_learning_rate
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import HELD, Verdict, floor_check
 
@@ -196,10 +196,12 @@ def _depth_gain(fits: pd.DataFrame) -> tuple[int, int, Interval]:
     """Most factors, the widest width, and by what the deepest networks divide the error of one layer there.
 
     Of geometric means, with Student's 95 % interval of their logarithms, variance over seeds pooled over depths: the
-    ratio of two medians of three is above 1 by chance as often as not.
+    ratio of two medians of three is above 1 by chance as often as not. Nothing where no two depths were measured.
     """
     count, widest = int(fits[COUNT].max()), int(fits["width"].max())
     cells = finished(fits[(fits[COUNT] == count) & (fits["width"] == widest)])
+    if cells["depth"].nunique() < 2:
+        return count, widest, NOTHING
     first, last = int(cells["depth"].min()), int(cells["depth"].max())
     logs = pooled_contrast(np.log(cells["relative"]), cells["depth"], {first: 1.0, last: -1.0})
     value, low, high = (float(np.exp(number)) for number in (logs.value, logs.low, logs.high))
@@ -208,6 +210,8 @@ def _depth_gain(fits: pd.DataFrame) -> tuple[int, int, Interval]:
 
 def _told(gain: Interval) -> str:
     """A factor in words, with its interval where several seeds give one."""
+    if not np.isfinite(gain.value):
+        return "an unknown factor"
     return f"{gain.value:.2g}" + f" [{gain.low:.2g}, {gain.high:.2g}] (95 %)" * bool(np.isfinite(gain.low))
 
 

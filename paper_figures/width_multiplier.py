@@ -241,7 +241,8 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -
         "Half of its width costs a MobileNet little accuracy, a quarter much more, and narrow beats shallow at about "
         f"equal cost (Howard et al. 2017): the claim {HELD[found.state]}. Tasks: {facts(fits)}. ({above}, {below}) "
         f"Mean and range over {seeds_note(fits, labelled(table, cells), CELL)}. {flat_note(fits, CELL)}On the {task} "
-        f"task MobileNet loses {_lost(first)} to half, {_lost(second)} to a quarter, and at 3/4{same} gains "
+        f"task MobileNet loses {_lost(first)} from all to half, {_lost(second)} from half to a quarter, and at "
+        f"3/4{same} gains "
         f"{points(narrow_or_shallow(fits, task))} over the shallow one (Student's 95 %, pooled variance); published, "
         f"as recalled, are {_on_imagenet(published)}. {_gap(fits, task)}"
     )

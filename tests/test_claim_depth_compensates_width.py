@@ -156,6 +156,7 @@ def test_no_exponent_from_too_few_crossings():
     widths = {"width": [4, 8, 16, 32], "after": [6.0, 3.0, 1.0, 1.0], "depth": [8.0, 4.0, 2.0, 2.0]}
     needed = pd.DataFrame({**widths, **dict.fromkeys(FIGURE.TARGET, 0)})
     assert FIGURE.law(needed).slope < 0
+    assert " (no interval) (exponential in" in FIGURE._law_text(needed)  # of one target, where it was [nan, nan]
     assert FIGURE.law(needed.iloc[:3]) is None
     assert FIGURE.law(needed.assign(width=4)) is None
     assert FIGURE.law(needed.assign(after=0.0)) is None

@@ -230,3 +230,15 @@ def test_that_depth_helps_is_told_by_an_interval(factor, state):
     assert words[state] in FIGURE.caption(fits, *parts)
     alone = FAKE.tables(1)
     assert FIGURE.verdict(alone[""], *(alone[part] for part in others)).state == "open"
+
+
+@pytest.mark.parametrize("depths", [(1,), ()])
+def test_one_depth_alone_shows_no_gain_of_depth(depths):
+    """Where all deeper fits failed, the error of one layer was taken for what depth divides it by."""
+    tables = FAKE.tables(3)
+    fits = tables[""]
+    lost = (fits["target.num_factors"] == 4) & (fits["width"] == 32) & ~fits["depth"].isin(depths)
+    fits.loc[lost, "status"] = "diverged"
+    found = FIGURE.verdict(fits, *(tables[part] for part in ("floor", "network", "smooth", "needed")))
+    assert found.state == "open"
+    assert found.sentence.endswith("trained ReLU networks by an unknown factor")

@@ -99,6 +99,7 @@ def test_verdict_and_caption_of_the_formula():
     assert found.best_fit == pytest.approx(0.55 + 0.004)  # the best seed of ResNet
     caption = FIGURE.caption(*tables.values())
     assert "published, as recalled, are 6.9, 13.1 and +3.1" in caption
+    assert "loses 3.0 points [+2.7, +3.3] from all to half, 9.0 points [+8.7, +9.3] from half to a quarter" in caption
     assert "0.05, 0.15 by training loss" in caption
     assert set(FIGURE.drawn(tables[""], tables["cells"])["learning_rate"]) == {0.05}
 
