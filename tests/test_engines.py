@@ -384,7 +384,7 @@ def test_chunks_wait_for_no_actor_that_does_not_come():
 
     made = iter((Actor(False), Actor(True)))
     actors = ray.Actors(lambda: next(made), 2)
-    assert [one.result(10) for one in [actors.send(pow, 2, five) for five in (1, 5)]] == [2, 32]
+    assert [one.result(60) for one in [actors.send(pow, 2, five) for five in (1, 5)]] == [2, 32]
 
 
 def test_a_ray_that_is_gone_breaks_the_run_and_blames_no_cell(tmp_path):

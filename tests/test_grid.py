@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from widththeory import fit, provenance
 from widththeory import grid as engine
-from widththeory.executors import InProcess, SpawnPool
+from widththeory.executors import InProcess, SpawnPool, work
 from widththeory.grid import GridError, Summary
 from widththeory.ledger import Ledger
 from widththeory.progress import Bar, Estimate, JsonLines, Lines, State, duration
@@ -185,6 +185,7 @@ def test_a_machine_without_a_device_ends_the_run_and_blames_no_cell(ledger, monk
     with pytest.raises(GridError, match=r"JAX finds no device on .*'nowhere'"):
         engine.run(cells, fit.measure, ledger, **more)
     assert ledger.counts("claim") == {"done": 0, "failed": 0}
+    assert "'nowhere'" in work(fit.measure, cells[:1], 1).no_device  # of an exception SLURM's jobs would bring text
 
 
 def test_a_broken_foreign_executor_ends_the_run(ledger):
@@ -216,7 +217,7 @@ def test_a_worker_that_dies_while_another_is_started_costs_nothing(ledger, monke
 def test_workers_that_are_killed_before_they_begin_are_not_taken_for_a_script_without_a_guard():
     with SpawnPool(1) as pool:
         for _ in range(4):
-            future = pool.submit(divmod, 7, 2)
+            future = pool.submit(time.sleep, 60)
             pool._started[0].kill()  # long before a fresh interpreter has imported anything
             with pytest.raises(concurrent.futures.BrokenExecutor):
                 future.result()

@@ -171,6 +171,8 @@ class Driver:
         except Exception as error:
             self._lost(part, error)
             return
+        if outcome.no_device is not None:
+            raise GridError(outcome.no_device)
         self._breaks = 0
         if outcome.error is None:
             self._keep(part, outcome)
@@ -191,8 +193,6 @@ class Driver:
 
     def _lost(self, part: _Part, error: Exception) -> None:
         """A part whose worker did not come back with an outcome, whoever is at fault."""
-        if isinstance(error, provenance.NoDeviceError):
-            raise GridError(str(error)) from error
         if part.generation == self._generation and isinstance(error, BrokenExecutor):
             self._restart(error)
         part.strikes += 1

@@ -46,13 +46,17 @@ _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "MemoryError", "Out of memory", "out of 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one part of a chunk: measurements in the order of its settings, or the traceback."""
+    """What came of one part of a chunk: measurements in the order of its settings, or the traceback.
+
+    `no_device` is said by a process in which JAX has none. It is data, as clusters bring exceptions back as text.
+    """
 
     measurements: list[Any] = field(default_factory=list)
     error: str | None = None
     out_of_memory: bool = False
     seconds: float = 0.0
     provenance: dict[str, Any] = field(default_factory=dict)
+    no_device: str | None = None
 
 
 def work(measure: Measure, settings: Sequence[Any], chunk_size: int) -> Outcome:
@@ -65,13 +69,16 @@ def work(measure: Measure, settings: Sequence[Any], chunk_size: int) -> Outcome:
         seconds = time.perf_counter() - started
         made_by = provenance.here()
     except Exception as error:
-        if notes := getattr(
-            error, "__notes__", None
-        ):  # JAX's on its tracebacks would be the last line, that tables show
+        # JAX's note on its tracebacks would be the last line, that tables show.
+        if notes := getattr(error, "__notes__", None):
             error.__notes__ = [note for note in notes if "JAX_TRACEBACK_FILTERING" not in note]
         text = "".join(traceback.format_exception(error))
         full = isinstance(error, MemoryError) or any(sign in str(error) for sign in _OUT_OF_MEMORY)
-        return Outcome([], text, full, time.perf_counter() - started, provenance.here())
+        seconds = time.perf_counter() - started
+        try:
+            return Outcome([], text, full, seconds, provenance.here())
+        except provenance.NoDeviceError as none:
+            return Outcome([], text, full, seconds, no_device=str(none))
     return Outcome(measurements, None, False, seconds, made_by)
 
 
