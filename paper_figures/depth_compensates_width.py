@@ -380,10 +380,8 @@ def _silent(grid: pd.DataFrame, floor: pd.DataFrame) -> list[int]:
 
 
 def _exponent(fitted: CensoredLine | None) -> str:
-    if fitted is None:
-        return "unknown"
-    ends = f"[{fitted.low:.2f}, {fitted.high:.2f}]" if np.isfinite(fitted.low) else "(no interval)"
-    return f"{fitted.slope:.2f} {ends}"
+    ends = "(no interval)" if fitted is None or np.isnan(fitted.low) else f"[{fitted.low:.2f}, {fitted.high:.2f}]"
+    return "unknown" if fitted is None else f"{fitted.slope:.2f} {ends}"
 
 
 def _law_text(needed: pd.DataFrame) -> str:
