@@ -237,6 +237,15 @@ def test_a_copied_folder_is_not_run_by_the_code_of_the_old_one(root):
     run(root, "experiments/claim.py")
 
 
+@pytest.fixture
+def hang_up():
+    """Processes started meanwhile hear that their terminal is closed, also where the tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hang_up")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_interrupted(root, number, status):
     arguments = [sys.executable, "experiments/claim.py", "--trouble", "wait"]
@@ -248,6 +257,7 @@ def test_interrupted(root, number, status):
     assert said == "interrupted; what is finished is kept, and the same command goes on from there\n"
 
 
+@pytest.mark.usefixtures("hang_up")
 def test_a_process_that_is_told_twice_ends_in_order_nevertheless(root):
     """Shell and kernel both tell that the terminal is closed; make and `kill` of its group both that it is over."""
     arguments = [sys.executable, "experiments/claim.py", "--trouble", "wait"]
