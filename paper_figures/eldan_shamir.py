@@ -72,13 +72,17 @@ def telling_dim(fits: pd.DataFrame, floor: pd.DataFrame) -> int:
 def figure(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> Figure:
     """Four panels: one layer against its floor; one and two layers at one dimension; K(eps) against d; the control."""
     fits = drawn(table, floor)
-    picture = Figure(figsize=(TEXT_WIDTH, 5.4), layout="constrained")
+    picture = Figure(figsize=(TEXT_WIDTH, 5.6), layout="constrained")
     picture.suptitle("A radial wave: exponentially many neurons in one hidden layer, few in two", size=9.5)
     panels = picture.subplots(2, 2)
     _one_layer(panels[0, 0], fits, floor)
     _two_layers(panels[0, 1], fits, floor, network)
     _needed(panels[1, 0], floor, network)
     _control(panels[1, 1], fits, network)
+    # beside the panels, as points of wide networks come to lie in every corner of (a)
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    labels = [f"(a, d): {labels[0]}", *labels[1:]] if labels else []
+    picture.legend(handles, labels, loc="outside lower center", ncols=5, columnspacing=0.8, handletextpad=0.2)
     return picture
 
 
@@ -124,7 +128,6 @@ def _one_layer(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame) -> None:
         _points(axes, cells, _shift(index, dims), **look)
     _frame(axes, "(a) one hidden layer: floors (lines), trained")
     axes.set(xlim=(1, 1.5 * chosen["num_neurons"].max()), ylim=(3e-3, 2))
-    axes.legend(loc="lower right", labelspacing=0.2, borderpad=0.2)
 
 
 def _two_layers(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> None:
@@ -191,7 +194,6 @@ def _control(axes: Axes, fits: pd.DataFrame, network: pd.DataFrame) -> None:
         line = {**CONSTRUCTION, "color": look["color"], "marker": None}
         axes.plot(explicit["num_neurons"], explicit["relative_error"], **{**line, "label": None})
     _frame(axes, "(d) control $|x|$: trained (open: two layers), explicit")
-    axes.legend(loc="lower left")
 
 
 def _floored(table: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
