@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from widththeory.typing import Outputs, Points, Rationals, Size, check_positive_int
+from widththeory.typing import Outputs, Points, Rationals, Size, check_positive_int, to_fraction
 
 try:
     import flint
@@ -31,15 +31,7 @@ class Affine(NamedTuple):
 _ZERO = np.array(Fraction(0), dtype=object)
 
 
-def _fraction(entry: Any) -> Fraction:
-    """`entry` as it is stored; parts are Python ints, since Fraction keeps NumPy's, which overflow in silence."""
-    if type(entry) is Fraction and type(entry.numerator) is int and type(entry.denominator) is int:
-        return entry
-    fraction = Fraction(entry.item() if isinstance(entry, np.generic) else entry)
-    return Fraction(int(fraction.numerator), int(fraction.denominator))
-
-
-_as_fraction = np.frompyfunc(_fraction, 1, 1)
+_as_fraction = np.frompyfunc(to_fraction, 1, 1)
 
 
 def _fractions(name: str, array: Any) -> np.ndarray:

@@ -5,6 +5,7 @@ Shapes live in annotations and are checked under test (jaxtyping + beartype); do
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -100,6 +101,18 @@ class Construction(Protocol):
     def sample(self, num_points: int, rng: np.random.Generator) -> Points:
         """Independent draws from the law the theorem is stated for."""
         ...
+
+
+def to_fraction(number: Any) -> Fraction:
+    """`number` as it is stored; parts are Python ints, since Fraction keeps NumPy's, which overflow in silence.
+
+    Raises:
+        TypeError, ValueError, OverflowError: what is not a finite real number.
+    """
+    if type(number) is Fraction and type(number.numerator) is int and type(number.denominator) is int:
+        return number
+    fraction = Fraction(number.item() if isinstance(number, np.generic) else number)
+    return Fraction(int(fraction.numerator), int(fraction.denominator))
 
 
 def check_positive_int(name: str, value: Any, *, at_least: int = 1) -> int:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from widththeory.bounds.affine_pieces import max_affine_pieces
 from widththeory.bounds.enclosure import at_least_zero
-from widththeory.typing import Certified, check_positive_int
+from widththeory.typing import Certified, check_positive_int, to_fraction
 
 
 def correlation_bound(num_folds: int, num_pieces: int, oscillation: float) -> Certified:
@@ -201,9 +201,9 @@ def printed_progress(
     num_params = check_positive_int("num_params", num_params)
     num_steps = check_positive_int("num_steps", num_steps, at_least=0)
     # in rationals but for the root: squares of floats may underflow or overflow where the product does not
-    largest_rate = max(Fraction(1), _exact(learning_rate) ** 2)
-    constants = 21 * (_exact(lipschitz) * _exact(initial_scale)) ** 2 * largest_rate
-    exact = constants * Fraction(math.sqrt(input_dim)) * num_params * num_steps**2 / _exact(alpha)
+    largest_rate = max(Fraction(1), to_fraction(learning_rate) ** 2)
+    constants = 21 * (to_fraction(lipschitz) * to_fraction(initial_scale)) ** 2 * largest_rate
+    exact = constants * Fraction(math.sqrt(input_dim)) * num_params * num_steps**2 / to_fraction(alpha)
     if exact >= 2**1023:
         raise ValueError("the bound must be below 2^1023; of a larger one `rigorous_gradient` has a ball")
     value = float(exact)
@@ -215,13 +215,8 @@ def _check_size(name: str, number: float) -> None:
         raise ValueError(f"{name} must be a finite number of at least 0, got {number!r}")
 
 
-def _exact(number: float) -> Fraction:
-    """Of NumPy's numbers too, of which `Fraction` refuses float32 and lets integers overflow."""
-    return Fraction(number.item() if isinstance(number, np.generic) else number)
-
-
 def _scaled(count: int, exponent: int, size: float) -> Certified:
     """count * 2^-exponent * size, rounded once: the first two alone may underflow."""
-    exact = Fraction(count, 2**exponent) * _exact(size)
+    exact = Fraction(count, 2**exponent) * to_fraction(size)
     value = float(exact)
     return Certified(value, math.ulp(value) if value != exact else 0.0)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from widththeory.exact.rationals import is_finite, signs
+from widththeory.typing import to_fraction
 
 
 def box(low: Any, high: Any) -> tuple[tuple[Any, Any], ...]:
@@ -59,12 +60,8 @@ def _points(polygon: Sequence[Any] | np.ndarray) -> list[tuple[Fraction, Fractio
             raise ValueError(f"polygon must hold pairs of numbers, got {corner!r}")
         if not all(map(is_finite, corner)):
             raise ValueError(f"polygon must hold finite numbers, got {tuple(corner)!r}")
-        points.append((_exact(corner[0]), _exact(corner[1])))
+        points.append((to_fraction(corner[0]), to_fraction(corner[1])))
     return points
-
-
-def _exact(value: Any) -> Fraction:
-    return value if isinstance(value, Fraction) else Fraction(value.item() if isinstance(value, np.generic) else value)
 
 
 def _doubled_area(corners: Sequence[tuple[Fraction, Fraction]]) -> Fraction:
