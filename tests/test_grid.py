@@ -316,7 +316,7 @@ def test_a_plan_counts_and_estimates(ledger):
     settings = grid(seeds=6)
     before = engine.plan(settings, ledger, experiment="claim", jobs=2, chunk_size=4)
     assert (before.missing, before.chunks, before.programs, before.seconds) == (72, 18, 6, None)
-    assert "72 missing: 18 chunks of 6 programs, time unknown before a first run with 2 jobs" in before.text()
+    assert "72 missing: 18 chunks of 6 programs, time unknown before a first run here with 2 jobs" in before.text()
     run(grid(seeds=6, widths=(3, 5)), ledger, chunk_size=4)
     chunks, cost, seconds = map(sum, zip(*ledger.throughputs().values(), strict=True))
     assert (chunks, cost) == (12, 2 * 3 * 4 * (3 + 5))
@@ -325,6 +325,13 @@ def test_a_plan_counts_and_estimates(ledger):
     assert 0 < after.seconds < 100 * seconds
     run(settings, ledger, chunk_size=4)
     assert engine.plan(settings, ledger, experiment="claim").text() == "72 of 72 cells done, nothing missing"
+
+
+def test_a_plan_for_an_accelerator_knows_nothing_of_a_processors_pace(ledger, monkeypatch):
+    run(grid(seeds=6, widths=(3, 5)), ledger, chunk_size=4)
+    assert engine.plan(grid(seeds=6), ledger, experiment="claim").seconds > 0
+    monkeypatch.setattr(engine, "accelerator_memory", lambda: 1e9)
+    assert engine.plan(grid(seeds=6), ledger, experiment="claim").seconds is None
 
 
 def test_an_estimate_is_exact_where_time_is_affine_in_cost():

@@ -176,6 +176,14 @@ def test_costs_and_seconds_of_a_program_are_summed(ledger):
     assert ledger.seconds("claim") == 2 * 0.25
 
 
+def test_an_accelerator_has_paces_of_its_own(ledger):
+    for seed, device in enumerate(("NVIDIA H200", "2 x cpu", "4 x NVIDIA H200")):
+        made = [replace(one, provenance={"device": device}) for one in rows([replace(FIT, seed=seed)])]
+        ledger.record("claim", made, chunk=("one", 1.0, 10.0**seed))
+    assert ledger.throughputs() == {"one": (1, 1.0, 10.0)}
+    assert ledger.throughputs(accelerated=True) == {"one": (2, 2.0, 101.0)}
+
+
 def test_drivers_and_recent_rows_are_those_of_now(ledger):
     with Lease(ledger, "claim") as lease:
         lease.claim(["a", "b"])

@@ -1,6 +1,7 @@
 """A ledger's file: what is not ours, damaged, locked, full or older is said in one sentence, and nothing is lost."""
 
 import contextlib
+import json
 import re
 import sqlite3
 import threading
@@ -119,6 +120,25 @@ def test_an_older_schema_is_brought_up_to_date(tmp_path):
         assert ledger.table("claim")["loss"].tolist() == [0.5]
         assert ledger.throughputs() == {}
         assert ledger.connection.execute("PRAGMA user_version").fetchone() == (len(storage.SCHEMA),)
+
+
+@pytest.mark.parametrize(
+    ("devices", "kept"), [(["cpu"], 1), (["2 x cpu", None], 1), ([None], 1), (["cpu", "NVIDIA H200"], 0)]
+)
+def test_paces_of_an_older_schema_stay_where_they_are_a_processors(tmp_path, devices, kept):
+    path = tmp_path / "old.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        for script in storage.SCHEMA[:2]:
+            old.executescript(script)
+        texts = [json.dumps({"commit": "a"} | ({} if device is None else {"device": device})) for device in devices]
+        old.executemany("INSERT INTO provenance (text) VALUES (?)", [(text,) for text in texts])
+        old.execute("INSERT INTO throughput VALUES ('one', 2, 4.0, 7.0)")
+        old.execute(f"PRAGMA application_id = {storage.APPLICATION_ID}")
+        old.execute("PRAGMA user_version = 2")
+        old.commit()
+    with Ledger.open(path) as ledger:
+        assert ledger.throughputs() == ({"one": (2, 4.0, 7.0)} if kept else {})
+        assert ledger.throughputs(accelerated=True) == {}
 
 
 def test_a_journal_is_changed_when_the_other_process_is_done(tmp_path):

@@ -84,7 +84,7 @@ def test_plan_tells_memory_and_time(root, capsys):
     (root / "results/smoke/claim.sqlite").unlink()
     (root / "results/smoke/claim.csv").unlink()
     text = said(root, "plan", "--claims", "claim", capsys=capsys)
-    assert "4 missing: 2 chunks of 2 programs, time unknown before a first run with" in text
+    assert "4 missing: 2 chunks of 2 programs, time unknown before a first run here with" in text
     assert text.endswith(" GB of memory\n")
 
 

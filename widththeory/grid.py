@@ -46,7 +46,10 @@ class Summary:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is there and what a run would do; `seconds` from the ledger's history, None where it has none."""
+    """What is there and what a run would do.
+
+    `seconds` are by the ledger's history of processors, or of accelerators where there is one; None without any.
+    """
 
     total: int
     done: int
@@ -65,7 +68,7 @@ class Plan:
             said += f", {self.failed} failed"
         if not self.missing:
             return said + ", nothing missing"
-        needed = "time unknown before a first run" if self.seconds is None else duration(self.seconds)
+        needed = "time unknown before a first run here" if self.seconds is None else duration(self.seconds)
         said += f", {self.missing} missing: {self.chunks} chunks of {self.programs} programs, {needed}"
         said += f" with {self.jobs} job{'s' if self.jobs > 1 else ''}"
         return said if self.memory is None else f"{said}, {self.memory / 1e9:.1f} GB of memory"
@@ -88,11 +91,12 @@ def plan(
     jobs, memory = _workers(jobs)
     statuses = _statuses(settings, ledger, experiment)
     packing = pack(settings, statuses, chunk_size=chunk_size, retry_failed=retry_failed, memory=memory)
-    estimate = _history(ledger)
+    accelerated = memory is not None
+    estimate = _history(ledger, accelerated)
     costs: dict[str, list[float]] = {}
     for chunk in packing.chunks:
         costs.setdefault(chunk.program, []).append(chunk.cost)
-    history = ledger.throughputs()
+    history = ledger.throughputs(accelerated=accelerated)
     seconds: float | None = 0.0
     for program, of_chunks in costs.items():
         if program in history:
@@ -208,7 +212,7 @@ def run(
             executor = pool = Threads(min(_MAX_THREADS, usable_cores(), len(packing.chunks)))
         else:
             executor = pool = InProcess()
-    watch.begin(ledger, 1 if isinstance(executor, (InProcess, Threads)) else workers)
+    watch.begin(ledger, 1 if isinstance(executor, (InProcess, Threads)) else workers, accelerated=memory is not None)
     # With an accelerator the processor has time to measure what has been trained.
     try:
         with (
@@ -266,10 +270,10 @@ class _Watch:
         self._cost = sum(chunk.cost for chunk in packing.chunks)
         self._programs = {chunk.program for chunk in packing.chunks}
 
-    def begin(self, ledger: Ledger, workers: int) -> None:
+    def begin(self, ledger: Ledger, workers: int, *, accelerated: bool) -> None:
         """Tell what there is to do, and whether older rows were made by something else."""
         self._workers = workers
-        self._estimate = _history(ledger)
+        self._estimate = _history(ledger, accelerated)
         self.state.remaining = self._remaining()
         self.out.start(self.state)
         for made_by, rows in ledger.provenances(self.state.experiment):
@@ -338,8 +342,8 @@ class _Watch:
         return max(0.0, min(self.seconds_left(), seconds / max(1, min(self._workers, self._chunks))))
 
 
-def _history(ledger: Ledger) -> Estimate:
+def _history(ledger: Ledger, accelerated: bool) -> Estimate:
     estimate = Estimate()
-    for program, (chunks, cost, seconds) in ledger.throughputs().items():
+    for program, (chunks, cost, seconds) in ledger.throughputs(accelerated=accelerated).items():
         estimate.know(program, cost / chunks, seconds / chunks)
     return estimate

@@ -180,16 +180,20 @@ class Ledger:
             )
             if chunk is not None:
                 self.connection.execute(
-                    "INSERT INTO throughput VALUES (?, 1, ?, ?) ON CONFLICT (program) DO UPDATE SET"
+                    "INSERT INTO paces VALUES (?, ?, 1, ?, ?) ON CONFLICT (program, accelerated) DO UPDATE SET"
                     " chunks = chunks + 1, cost = cost + excluded.cost, seconds = seconds + excluded.seconds",
-                    chunk,
+                    (chunk[0], _accelerated(rows), *chunk[1:]),
                 )
         self._known_classes.update(type(row.settings) for row in rows)
         return written
 
-    def throughputs(self) -> dict[str, tuple[int, float, float]]:
-        """Chunks, their cost and their seconds, summed, of every program that ran here."""
-        rows = self._read("SELECT program, chunks, cost, seconds FROM throughput")
+    def throughputs(self, *, accelerated: bool = False) -> dict[str, tuple[int, float, float]]:
+        """Chunks, their cost and their seconds, summed, of every program that ran on a processor, or on other devices.
+
+        The pace of one says nothing of the other, and a ledger may hold rows of both.
+        """
+        query = "SELECT program, chunks, cost, seconds FROM paces WHERE accelerated = ?"
+        rows = self._read(query, int(accelerated))
         return {program: (chunks, cost, seconds) for program, chunks, cost, seconds in rows}
 
     def table(self, experiment: str, settings: Iterable[Any] | None = None) -> "pd.DataFrame":
@@ -359,6 +363,11 @@ def _sound(key: Any, status: Any, cls: Any, fields: Any, texts: tuple[Any, ...],
         return identity.key_of(cls, fields, settings) == key
     except (ValueError, TypeError, KeyError, RecursionError, AttributeError):
         return False
+
+
+def _accelerated(rows: Sequence[Row]) -> bool:
+    """Whether an accelerator made any of them; rows that name no device were made without JAX."""
+    return any(not str(row.provenance.get("device", "cpu")).endswith("cpu") for row in rows)
 
 
 def _metrics_json(row: Row) -> str:
