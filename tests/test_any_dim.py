@@ -1,5 +1,6 @@
 """Regions by exact linear programs against closed forms and the planar complex; local maps; Lipschitz bounds."""
 
+import math
 from fractions import Fraction
 from math import comb
 
@@ -14,6 +15,8 @@ from widththeory.exact.polygons import box
 from widththeory.exact.rationals import to_numbers
 from widththeory.exact.two_dim import lipschitz_constant, subdivide
 from widththeory.network import Network
+
+SQUARE = box(Fraction(0), Fraction(1))
 
 
 def random_network(widths, seed, bias=0.3):
@@ -153,6 +156,40 @@ def test_lipschitz_constant_when_squares_underflow_or_overflow(size):
     constant = lipschitz_constant(subdivide(rational(([[3, 4]], [1]), ([[size]], [0])), box(0, 1)))
     assert constant.lower <= 5 * Fraction(size) <= constant.upper
     assert constant.error < 1e-13 * size  # some hundred roundings
+
+
+@pytest.mark.parametrize(
+    "factors",
+    [
+        (1e-200, 1e-200, 1e200, 1e200),  # products of two underflow
+        (1e200, 1e200, 1e-200, 1e-200),  # and overflow
+        (1e-90, 1e-90, 1e-90, 1e-90),  # no weight is small, but their product is
+        (Fraction(1, 10**400), 10**400),  # no floats at all
+        (1e-160, 1e-160),  # a subnormal product
+    ],
+)
+def test_lipschitz_bounds_hold_where_products_leave_the_floats(factors):
+    """(x, y) -> c (3 x + 4 y + 1), every neuron active: each of the three bounds is 5 c, c the product of factors."""
+    first, *rest = map(Fraction, factors)
+    network = rational(([[3 * first, 4 * first]], [first]), *[([[factor]], [0]) for factor in rest])
+    exact = 5 * math.prod(map(Fraction, factors))
+    constant = lipschitz_constant(subdivide(network, SQUARE, "rational"))
+    for bound in (product_lipschitz_bound(network), path_lipschitz_bound(network), constant):
+        assert Fraction(bound.lower) <= exact <= Fraction(bound.upper)
+        assert bound.error <= max(1e-12 * exact, 2e-323)  # some hundred roundings
+
+
+def test_lipschitz_bounds_too_large_for_floats_get_one_sentence():
+    network = rational(([[10**200, 0]], [0]), ([[10**200]], [0]))
+    complex_ = subdivide(network, SQUARE, "rational")
+    for bound, argument in (
+        (product_lipschitz_bound, network),
+        (path_lipschitz_bound, network),
+        (lipschitz_constant, complex_),
+        (lipschitz_constant, subdivide(rational(([[17 * 10**307, 17 * 10**307]], [0])), SQUARE, "rational")),
+    ):
+        with pytest.raises(ValueError, match="too large for float64"):
+            bound(argument)
 
 
 def test_numbers_may_be_numpy_scalars_or_beyond_floats():

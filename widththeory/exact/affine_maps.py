@@ -1,11 +1,12 @@
 """The affine map that a network is where its neurons have a given activation pattern, in any input dimension."""
 
+import math
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
-from widththeory.exact.rationals import matmul, to_numbers
+from widththeory.exact.rationals import in_range, matmul, to_floats, to_numbers
 from widththeory.network import Network
 
 _UNIT = 2.0**-53
@@ -37,12 +38,24 @@ def affine_maps(
     """
     columns = network.input_dim + 1
     step = max(1, _BLOCK // (columns * max(network.size.width, network.output_dim)))
-    blocks = [_block(network, patterns[start : start + step]) for start in range(0, len(patterns), step)]
+    parts = (patterns[start : start + step] for start in range(0, len(patterns), step))
+    floats = all(in_range(part) for layer in network.layers for part in layer)
+    blocks = [(_block(network, part) if floats else None) or _rounded(network, part) for part in parts]
     maps, errors = (np.concatenate(part) for part in zip(*blocks, strict=True))
     return maps, errors
 
 
-def _block(network: Network, patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _rounded(network: Network, patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same by rationals: floats would underflow or overflow on the way."""
+    try:
+        maps = to_floats(np.stack([exact_affine_map(network, pattern) for pattern in patterns]))
+    except OverflowError:
+        raise ValueError("network has slopes or intercepts too large for float64") from None
+    return maps, _UNIT * abs(maps) + math.ulp(0.0)
+
+
+def _block(network: Network, patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """None where numbers come to be so small or so large that their products would be no floats."""
     layers, num_faces = network.float64().layers, len(patterns)
     columns = network.input_dim + 1
     weight, bias = layers[0]
@@ -58,6 +71,8 @@ def _block(network: Network, patterns: np.ndarray) -> tuple[np.ndarray, np.ndarr
         maps = (weight @ maps).reshape(-1, num_faces, columns)
         maps[:, :, -1] += bias[:, None]
         errors[:, :, -1] += rounding * abs(bias[:, None])
+        if not (in_range(maps, 1e-180) and in_range(errors, 1e-200)):  # times a weight of 1e-100 still a float
+            return None
     return maps.transpose(1, 0, 2), errors.transpose(1, 0, 2) * (1 + 2.0**-30)
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from widththeory.exact.lipschitz import spectral_norm
-from widththeory.exact.rationals import signs
+from widththeory.exact.rationals import in_range, signs
 from widththeory.exact.vertex_ancestry import Ancestry
 from widththeory.exact.vertex_values import Rows
 from widththeory.network import Network
@@ -14,7 +14,6 @@ from widththeory.network import Network
 _UNIT = 2.0**-53
 _SAFE = 1 + 2.0**-30  # the bounds are themselves computed in floats
 _UNBOUNDED = 1e30
-_SMALLEST, _LARGEST = 1e-100, 1e100  # within these, squares and products of errors neither overflow nor underflow
 
 
 class OutOfRangeError(Exception):
@@ -216,8 +215,7 @@ def _float_layer(weight: np.ndarray, bias: np.ndarray) -> _FloatLayer:
 
 
 def _check_range(numbers: np.ndarray) -> None:
-    sizes = abs(numbers)
-    if not np.all(sizes <= _LARGEST) or np.any((sizes < _SMALLEST) & (numbers != 0)):
+    if not in_range(numbers):
         raise OutOfRangeError
 
 

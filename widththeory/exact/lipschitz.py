@@ -1,8 +1,12 @@
 """Certified Lipschitz bounds of a network in any input dimension, from the norms of its weights."""
 
+import math
+from fractions import Fraction
+
 import numpy as np
 from jaxtyping import Shaped
 
+from widththeory.exact.rationals import in_range, matmul, to_fractions, to_numbers
 from widththeory.network import Network
 from widththeory.typing import Certified
 
@@ -16,13 +20,14 @@ def spectral_norm(matrix: Shaped[np.ndarray, "rows columns"]) -> Certified:
     |matrix v|/|v| <= norm <= |U||V| s_1 + |matrix − U S Vᵀ|, where norms other than the first are Frobenius' of what U
     and V lack to be orthogonal, and of the residual; rounding of these few products is added.
 
+    Raises:
+        ValueError: too large for float64.
+
     Source: derived for this project.
     """
-    matrix = matrix.astype(np.float64)
+    matrix, exponent = _scaled(matrix)
     if not matrix.any():
         return Certified(0.0, 0.0)
-    scale = 2.0 ** np.clip(np.floor(np.log2(abs(matrix).max())), -1022, 1022)  # so that squares are in range
-    matrix = matrix / scale
     left, values, right = np.linalg.svd(matrix, full_matrices=False)
     slack = 4 * (sum(matrix.shape) + 4) * _UNIT * np.linalg.norm(matrix) * (1 + len(values))
     lengths = [
@@ -31,7 +36,28 @@ def spectral_norm(matrix: Shaped[np.ndarray, "rows columns"]) -> Certified:
     ]
     upper = lengths[0] * lengths[1] * values[0] + np.linalg.norm(matrix - (left * values) @ right) + slack
     lower = np.linalg.norm(matrix @ right[0]) / lengths[1] - slack
-    return Certified(float(upper + lower) / 2 * scale, float(upper - lower) / 2 * (1 + 2.0**-20) * scale)
+    return _times_power(float(upper + lower) / 2, float(upper - lower) / 2 * (1 + 2.0**-20), exponent)
+
+
+def _scaled(matrix: np.ndarray) -> tuple[np.ndarray, int]:
+    """The matrix over a power of two, so that its largest entry is near 1 and squares are in range; the exponent.
+
+    Less than 1e-300 of the largest entry may be lost, which is far below a rounding of it.
+    """
+    if matrix.dtype == object:
+        largest = Fraction(max(abs(matrix).ravel()))
+        exponent = largest.numerator.bit_length() - largest.denominator.bit_length()
+        return (matrix / Fraction(2) ** exponent).astype(np.float64), exponent
+    exponent = int(np.frexp(abs(matrix).max())[1]) - 1
+    return np.ldexp(matrix.astype(np.float64), -exponent), exponent
+
+
+def _times_power(value: float, error: float, exponent: int) -> Certified:
+    try:
+        # the least float of all covers what is lost where floats end; it changes no other number
+        return Certified(math.ldexp(value, exponent), math.ldexp(error, exponent) + math.ulp(0.0))
+    except OverflowError:
+        raise ValueError(f"network has a Lipschitz bound of some 2**{exponent}, too large for float64") from None
 
 
 def product_lipschitz_bound(network: Network) -> Certified:
@@ -42,13 +68,21 @@ def product_lipschitz_bound(network: Network) -> Certified:
 
     Error: rigorous; use `.upper` for a bound that holds.
 
+    Raises:
+        ValueError: too large for float64.
+
     Source: derived for this project.
     """
-    norms = [spectral_norm(weight) for weight, _ in network.layers]
-    slack = 2 * len(norms) * _UNIT
-    upper = float(np.prod([norm.upper for norm in norms])) * (1 + slack)
-    lower = float(np.prod([max(norm.lower, 0.0) for norm in norms])) * (1 - slack)
-    return Certified((upper + lower) / 2, (upper - lower) / 2 * (1 + 2.0**-20))
+    scaled = [_scaled(weight) for weight, _ in network.layers]
+    norms = [spectral_norm(matrix) for matrix, _ in scaled]
+    upper = math.prod(Fraction(norm.upper) for norm in norms)
+    lower = math.prod(Fraction(max(norm.lower, 0.0)) for norm in norms)
+    middle, slack = (upper + lower) / 2, (upper - lower) / 2
+    if not upper:
+        return Certified(0.0, 0.0)
+    more = middle.numerator.bit_length() - middle.denominator.bit_length()
+    value, error = (float(part / Fraction(2) ** more) for part in (middle, slack))
+    return _times_power(value, error + 2 * _UNIT * value, more + sum(exponent for _, exponent in scaled))
 
 
 def path_lipschitz_bound(network: Network) -> Certified:
@@ -59,12 +93,27 @@ def path_lipschitz_bound(network: Network) -> Certified:
 
     Error: rigorous; use `.upper` for a bound that holds.
 
+    Raises:
+        ValueError: too large for float64.
+
     Source: derived for this project.
     """
-    product = np.eye(network.input_dim)
-    terms = 0
-    for weight, _ in network.layers:
-        product = abs(weight.astype(np.float64)) @ product
-        terms += weight.shape[1] + 2
-    norm = spectral_norm(product)
+    product = _product_of_moduli([weight for weight, _ in network.layers])
+    if product is None:  # floats would underflow or overflow on the way
+        exact = to_numbers(np.eye(network.input_dim, dtype=np.int64))
+        for weight, _ in network.layers:
+            exact = matmul(abs(to_numbers(weight)), exact)
+        return spectral_norm(to_fractions(exact))
+    norm, terms = spectral_norm(product), sum(weight.shape[1] + 2 for weight, _ in network.layers)
     return Certified(norm.value, norm.error + 2 * terms * _UNIT * float(np.linalg.norm(product)))
+
+
+def _product_of_moduli(weights: list[np.ndarray]) -> np.ndarray | None:
+    product = np.eye(weights[0].shape[1])
+    for weight in weights:
+        if not in_range(weight):
+            return None
+        product = abs(weight.astype(np.float64)) @ product
+        if not in_range(product, 1e-200):
+            return None
+    return product

@@ -34,6 +34,12 @@ def is_finite(value: Any) -> bool:
     return isinstance(value, Rational) or bool(np.isfinite(value))
 
 
+def in_range(array: np.ndarray, smallest: float = 1e-100) -> bool:
+    """Whether all numbers but 0 are from `smallest` to 1e100 in size: products neither underflow nor overflow."""
+    sizes = abs(array)
+    return bool(np.all(sizes <= 1e100) and not np.any((sizes < smallest) & (array != 0)))
+
+
 def to_numbers(array: Any) -> np.ndarray:
     """Exact numbers to compute with, from Fractions, integers or floats (a float is the dyadic rational it stores)."""
     array = np.asarray(array, dtype=object)

@@ -16,6 +16,7 @@ Source: [berzins2023], as recalled, for subdividing edges instead of clipping ce
 their edges instead of sign vectors, and signs are exact.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -267,6 +268,9 @@ def lipschitz_constant(complex_: PolygonalComplex) -> Certified:
 
     Error: rigorous, from bounds of the errors of the Jacobians' entries.
 
+    Raises:
+        ValueError: too large for float64.
+
     Source: derived for this project.
     """
     maps, errors = affine_maps(complex_.network, complex_.patterns)
@@ -279,4 +283,6 @@ def lipschitz_constant(complex_: PolygonalComplex) -> Certified:
     slack += 4 * (maps.shape[1] + 8) * 2.0**-53 * norms
     value = float(norms.max())
     error = float(np.maximum((norms + slack).max() - value, slack[np.argmax(norms)])) * (1 + 2.0**-20)
-    return Certified(value * scale, error * scale)
+    if not np.isfinite(value * scale):
+        raise ValueError("network has a Lipschitz constant too large for float64")
+    return Certified(value * scale, error * scale + math.ulp(0.0) if error else 0.0)
