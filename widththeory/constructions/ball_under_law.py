@@ -9,6 +9,7 @@ import numpy as np
 from widththeory.bounds.radial_law import RadialLaw, Radii
 from widththeory.bounds.radial_projection import radial_projection_floor
 from widththeory.bounds.spectral import Spectrum, spectrum
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Certified, Guarantee, Points, Size, Values, check_positive_int
 
@@ -52,6 +53,7 @@ class BallUnderLaw:
     num_pieces: int = 16
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         RadialLaw(self.input_dim, self.order)
         check_positive_int("num_pieces", self.num_pieces)
         if self.num_pieces**2 <= 3 * self.input_dim:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from widththeory.constructions.hanin import max_min_string
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.exact.one_dim import Polynomial
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
@@ -87,6 +88,7 @@ class ConvexNorm:
     planes_per_axis: int
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("input_dim", self.input_dim)
         check_positive_int("planes_per_axis", self.planes_per_axis)
 
@@ -146,6 +148,7 @@ class ConvexParabola:
     planes_per_axis: int
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("input_dim", self.input_dim)
         check_positive_int("planes_per_axis", self.planes_per_axis)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
 
@@ -118,6 +119,7 @@ class ReconstructedCoordinate:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("input_dim", self.input_dim)
         check_positive_int("num_filters", self.num_filters)
         check_positive_int("seed", self.seed, at_least=0)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from widththeory.constructions.interpolation import shallow_interpolation
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.network import Network, compose
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
 
@@ -48,6 +49,7 @@ class InnerProductSine:
     sine_pieces: int = 64
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("sphere_dim", self.sphere_dim, at_least=3)
         check_positive_int("square_pieces", self.square_pieces)
         check_positive_int("sine_pieces", self.sine_pieces)

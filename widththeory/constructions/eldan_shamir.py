@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from widththeory.bounds.quadrature import panel_edges, panel_nodes
 from widththeory.bounds.radial_law import RadialLaw, Radii
 from widththeory.bounds.spectral import Spectrum, spectrum
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Certified, Guarantee, Points, Size, Values, check_positive_int
 
@@ -76,6 +77,7 @@ class Cosine:
     phase_step: int | float = 0.8
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         RadialLaw(self.input_dim, self.order)
         if not 0 < self.frequency < math.inf:
             raise ValueError(f"frequency must be a positive number, got {self.frequency!r}")

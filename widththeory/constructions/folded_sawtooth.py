@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from widththeory.constructions.interpolation import shallow_interpolation
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.constructions.telgarsky import Sawtooth
 from widththeory.network import Network, compose
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
@@ -46,6 +47,7 @@ class FoldedSawtooth:
     depth: int
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("num_folds", self.num_folds)
         check_positive_int("width", self.width, at_least=2)
         if check_positive_int("depth", self.depth) > self.num_folds:

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.exact.one_dim import Polynomial
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
@@ -49,6 +50,7 @@ class FoldedSquare:
     norm: str = "sup"
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("depth", self.depth)
         check_positive_int("width", self.width, at_least=1 if self.depth == 1 else 3)
         if self.norm not in _SHIFTS:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Complex, Float
 
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.typing import check_positive_int
 
 
@@ -44,6 +45,7 @@ class GaborBank:
     sigma: float = 2 * math.pi
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("size", self.size)
         check_positive_int("num_orientations", self.num_orientations)
         check_positive_int("num_scales", self.num_scales)

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.network import Network
-from widththeory.typing import Guarantee, Points, Size, Values
+from widththeory.typing import Guarantee, Points, Size, Values, to_fraction
 
 Row = tuple[float | int, ...]
 Rows = tuple[Row, ...]
@@ -28,8 +29,8 @@ class _MaxUnit:
     """One unit u with y_j = l_j + s u the running maximum (s = 1) or minimum (s = -1), x carried beside it."""
 
     def __init__(self, slopes: Any, offsets: Any):
-        self.slopes = [[Fraction(entry) for entry in row] for row in slopes]
-        self.offsets = [Fraction(entry) for entry in offsets]
+        self.slopes = [[to_fraction(entry) for entry in row] for row in slopes]
+        self.offsets = [to_fraction(entry) for entry in offsets]
 
     def step(self, j: int, sign: int, last_sign: int) -> tuple[list[Fraction], Fraction, Fraction]:
         """Weights on x and on u, and the bias, of u_j = relu(s (y_{j-1} - l_j))."""
@@ -98,6 +99,7 @@ class MaxAffine:
     offsets: Row
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         _check_planes(self.slopes, self.offsets)
 
     @property
@@ -155,6 +157,7 @@ class PiecewiseAffine:
     minus_offsets: Row
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         _check_planes(self.slopes, self.offsets)
         _check_planes(self.minus_slopes, self.minus_offsets, "minus_")
         if len(self.slopes[0]) != len(self.minus_slopes[0]):

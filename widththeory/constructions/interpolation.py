@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.network import Network
-from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
+from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int, to_fraction
 
 
 def _slope_jumps(knots: Any, values: Any) -> tuple[list[Fraction], list[Fraction], list[Fraction]]:
     """Knots and values as Fractions, and the jump of the slope at each knot but the last (the first from slope 0)."""
-    ts, vs = [Fraction(t) for t in np.ravel(knots)], [Fraction(v) for v in np.ravel(values)]
+    ts, vs = ([to_fraction(number) for number in np.ravel(np.asarray(part, dtype=object))] for part in (knots, values))
     if len(ts) < 2 or len(ts) != len(vs) or any(b <= a for a, b in zip(ts, ts[1:], strict=False)):
         raise ValueError(
             f"knots must be at least two increasing numbers, with one of values each, got {len(ts)} knots and "
@@ -109,6 +110,7 @@ class SineInterpolation:
     width: int | None = None
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("num_pieces", self.num_pieces)
         if not (self.frequency > 0 and math.isfinite(self.frequency)):
             raise ValueError(f"frequency must be positive and finite, got {self.frequency!r}")

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.network import Network, compose, stack
-from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
+from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int, to_fraction
 
 
 def tracking_walk(values: list[Fraction], step: Fraction) -> tuple[list[Fraction], list[int]]:
@@ -109,9 +110,10 @@ def digits_network(values: Any, num_cells: int, num_digits: int) -> Network:
     Source:
         Derived for this project, after the digit extraction of [yarotsky2018].
     """
-    check_positive_int("num_cells", num_cells)
-    check_positive_int("num_digits", num_digits)
-    step, numbers = Fraction(1, num_cells * num_digits), [Fraction(value) for value in np.ravel(values)]
+    num_cells = check_positive_int("num_cells", num_cells)
+    num_digits = check_positive_int("num_digits", num_digits)
+    step = Fraction(1, num_cells * num_digits)
+    numbers = [to_fraction(value) for value in np.ravel(np.asarray(values, dtype=object))]
     if len(numbers) != num_cells * num_digits + 1:
         raise ValueError(f"values must hold {num_cells * num_digits + 1} numbers, got {len(numbers)}")
     if any(abs(b - a) > step for a, b in zip(numbers, numbers[1:], strict=False)):
@@ -166,6 +168,7 @@ class PackedDistance:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("num_cells", self.num_cells)
         check_positive_int("num_digits", self.num_digits)
         check_positive_int("num_centres", self.num_centres)

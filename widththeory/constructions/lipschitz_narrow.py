@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.exact.one_dim import PiecewiseLinear
 from widththeory.network import Network
-from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
+from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int, to_fraction
 
 
 def interpolating_network(grid_values: Any) -> Network:
@@ -38,7 +39,7 @@ def interpolating_network(grid_values: Any) -> Network:
     dim, cells = values.ndim, values.shape[0] - 1
     u, v, total = dim, dim + 1, dim + 2
     zero, one = Fraction(0), Fraction(1)
-    offset = max(zero, *(-Fraction(value) for value in values.ravel()))  # hats sum to at most 1: total stays >= 0
+    offset = max(zero, *(-to_fraction(value) for value in values.ravel()))  # hats sum to at most 1: total stays >= 0
     layers: list[tuple[Any, Any]] = []
     pending = zero
 
@@ -67,7 +68,7 @@ def interpolating_network(grid_values: Any) -> Network:
         weight[u, u] = weight[u, v] = -one
         bias[u] = one  # the two z_d cancel, so the hat is relu(1 - u - v)
         layers.append((weight, bias))
-        pending = Fraction(values[index])
+        pending = to_fraction(values[index])
     layers[0] = (layers[0][0][:, :dim], layers[0][1])
     layers[0][1][total] = offset
     last = np.full((1, dim + 3), zero)
@@ -109,6 +110,7 @@ class DistanceToPoints:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("input_dim", self.input_dim)
         check_positive_int("num_cells", self.num_cells)
         check_positive_int("num_centres", self.num_centres)

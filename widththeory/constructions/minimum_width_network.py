@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from widththeory.constructions.named_layers import ONE, NamedLayers, Terms, combine, constant
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.network import Network
-from widththeory.typing import Guarantee, Outputs, Points, Size, Values, check_positive_int
+from widththeory.typing import Guarantee, Outputs, Points, Size, Values, check_positive_int, to_fraction
 
 
 def _climb(
@@ -138,15 +139,15 @@ def memorising_network(cell_values: Any, num_levels: int, window: Fraction, narr
     values = np.asarray(cell_values, dtype=object)
     if values.ndim < 2 or len(set(values.shape[:-1])) != 1 or values.shape[0] < 2 or values.shape[-1] < 1:
         raise ValueError(f"cell_values must have the shape (M, ..., M, d_y) with M >= 2, got {values.shape}")
-    check_positive_int("num_levels", num_levels, at_least=2)
+    num_levels = check_positive_int("num_levels", num_levels, at_least=2)
     num_cells, dim, output_dim = values.shape[0], values.ndim - 1, values.shape[-1]
     if not 0 < window < Fraction(1, num_cells):
         raise ValueError(f"window must be between 0 and 1/{num_cells}, got {window}")
-    rows = [[Fraction(entry) for entry in row] for row in values.reshape(-1, output_dim)]
+    rows = [[to_fraction(entry) for entry in row] for row in values.reshape(-1, output_dim)]
     if not all(0 <= entry <= 1 for row in rows for entry in row):
         raise ValueError("cell_values must be between 0 and 1")
     tape = NamedLayers(f"x{i}" for i in range(dim))
-    code = _encode(tape, dim, num_cells, Fraction(window), narrowest)
+    code = _encode(tape, dim, num_cells, to_fraction(window), narrowest)
     if output_dim == 1:
         return tape.network([_memorise(tape, code, [row[0] for row in rows])])
     packed = []
@@ -176,10 +177,9 @@ def memorising_size(input_dim: int, output_dim: int, num_cells: int, num_levels:
     Source:
         Derived for this project, for the widths of [park2021] and [kimminpark2024].
     """
-    check_positive_int("input_dim", input_dim)
-    check_positive_int("output_dim", output_dim)
-    check_positive_int("num_cells", num_cells, at_least=2)
-    check_positive_int("num_levels", num_levels, at_least=2)
+    input_dim, output_dim = check_positive_int("input_dim", input_dim), check_positive_int("output_dim", output_dim)
+    num_cells = check_positive_int("num_cells", num_cells, at_least=2)
+    num_levels = check_positive_int("num_levels", num_levels, at_least=2)
     encoder = (input_dim + 1,) * (2 * input_dim * (num_cells - 1))
     if narrowest and input_dim > 1:
         encoder = (input_dim,) * (2 * (input_dim - 1) * (num_cells - 1) + 2 * (num_cells**2 - 1))
@@ -229,6 +229,7 @@ class DistanceMap:
     narrowest: bool = False
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         self.size()
         check_positive_int("window_bits", self.window_bits)
         check_positive_int("num_centres", self.num_centres)

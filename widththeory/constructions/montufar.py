@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
 
@@ -46,6 +47,7 @@ class FoldingNetwork:
     widths: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("input_dim", self.input_dim)
         if not self.widths:
             raise ValueError("widths must hold at least one hidden layer, got ()")

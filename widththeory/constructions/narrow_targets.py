@@ -6,6 +6,7 @@ from math import pi, sqrt
 
 import numpy as np
 
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.typing import Points, Values, check_positive_int
 
 # name -> function, and as functions of n: its Euclidean Lipschitz constant and its largest absolute value on the cube
@@ -41,6 +42,7 @@ class NarrowTarget:
     input_dim: int = 2
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         if self.name not in NAMES:
             raise ValueError(f"name must be one of {', '.join(NAMES)}, got {self.name!r}")
         check_positive_int("input_dim", self.input_dim)

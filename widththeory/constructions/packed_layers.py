@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from widththeory.constructions.named_layers import ONE, ZERO, NamedLayers, Terms, combine, constant
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
 
@@ -33,7 +34,7 @@ def packing(network: Network, input_bits: int) -> Packing:
     Raises:
         ValueError: more than one output, no hidden layer, or an entry that is not a multiple of a power of 1/2.
     """
-    check_positive_int("input_bits", input_bits)
+    input_bits = check_positive_int("input_bits", input_bits)
     if network.output_dim != 1 or not network.size.depth:
         raise ValueError(f"network must have hidden layers and one output, got {network!r}")
     grids, fields = [input_bits], [input_bits]
@@ -73,6 +74,7 @@ def packed_size(network: Network, input_bits: int) -> Size:
     Source:
         Derived for this project, after [vardi2022] Theorem 2.
     """
+    input_bits = check_positive_int("input_bits", input_bits)
     dim, hidden, fields = network.input_dim, network.size.widths, packing(network, input_bits).fields
     bits = [units * field for units, field in zip((dim, *hidden), fields, strict=True)]
     widths = [4 + others for others in reversed(range(dim)) for _ in range(input_bits)]
@@ -111,7 +113,8 @@ def pack_layers(network: Network, input_bits: int, window_bits: int) -> Network:
         linear function of the difference of two sawtooths; width max(7, d + 3) (derived for this project). Theorem 5
         there has width max(d + 2, 10), less from d = 8 on, as recalled.
     """
-    check_positive_int("window_bits", window_bits)
+    input_bits = check_positive_int("input_bits", input_bits)
+    window_bits = check_positive_int("window_bits", window_bits)
     plan, dim = packing(network, input_bits), network.input_dim
     tape = NamedLayers([f"x{i}" for i in range(dim)])
     packed: Terms = {}
@@ -202,6 +205,7 @@ class PackedNetwork:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("input_dim", self.input_dim)
         if not self.widths:
             raise ValueError("widths must hold at least one hidden width, got none")

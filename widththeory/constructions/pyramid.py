@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from widththeory.constructions.hanin import max_min_string
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
 
@@ -40,6 +41,7 @@ class Pyramid:
     box_radius: float | int = 1
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("input_dim", self.input_dim)
         if not (math.isfinite(self.box_radius) and self.box_radius >= 1):
             raise ValueError(f"box_radius must be a finite number of at least 1, got {self.box_radius!r}")

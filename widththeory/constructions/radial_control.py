@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from widththeory.bounds.radial_law import RadialLaw, Radii
 from widththeory.bounds.spectral import Spectrum, spectrum
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Certified, Guarantee, Points, Size, Values, check_positive_int
 
@@ -57,6 +58,7 @@ class Norm:
     direction_seed: int = 0
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("order", self.order)
         RadialLaw(self.input_dim, self.order)
         check_positive_int("num_directions", self.num_directions)

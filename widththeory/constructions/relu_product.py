@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from widththeory.constructions.interpolation import shallow_interpolation
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.constructions.yarotsky import Product
 from widththeory.network import Network, compose, linear_combination, stack
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
@@ -56,6 +57,7 @@ class ProductByDirections:
     pieces: int = 8
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("num_factors", self.num_factors, at_least=2)
         check_positive_int("pieces", self.pieces)
 
@@ -151,6 +153,7 @@ class ProductByGates:
     pieces: int = 8
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("num_factors", self.num_factors, at_least=2)
         check_positive_int("pieces", self.pieces)
 
@@ -205,6 +208,7 @@ class ProductBySquares:
     order: int = 3
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("num_factors", self.num_factors, at_least=2)
         check_positive_int("order", self.order)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.typing import Guarantee, Points, Values, check_positive_int
 
 
@@ -63,6 +64,7 @@ class ShallowMonomial:
     scale: float
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         if not self.exponents:
             raise ValueError("exponents must hold at least one integer, got ()")
         for index, exponent in enumerate(self.exponents):
@@ -135,6 +137,7 @@ class ProductTree:
     arity: int = 2
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("num_factors", self.num_factors, at_least=2)
         check_positive_int("arity", self.arity, at_least=2)
         _check_scale(self.scale)

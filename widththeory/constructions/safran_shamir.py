@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
 
@@ -54,6 +55,7 @@ class BallIndicator:
     num_pieces: int
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("input_dim", self.input_dim)
         check_positive_int("num_pieces", self.num_pieces)
         if self.num_pieces**2 <= 6 * self.input_dim:
@@ -129,6 +131,7 @@ class RadialControl:
     input_dim: int
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("input_dim", self.input_dim)
 
     def target(self, points: Points) -> Values:

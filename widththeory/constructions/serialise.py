@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.constructions.wide_random import RandomWideNetwork, wide_size
 from widththeory.network import Affine, Network
-from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
+from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int, to_fraction
 
 Number = int | float | Fraction
 
@@ -38,7 +39,7 @@ def exchange_size(input_dim: int, widths: Sequence[int], width: int) -> Size:
     first, *rest = (check_positive_int("widths", units) for units in widths)
     group = _group(dim, len(widths), width)
     depth = rest[0] * (math.ceil(first / group) + 1) if rest else math.ceil(first / group)
-    return Size(dim, (width,) * depth)
+    return Size(dim, (int(width),) * depth)
 
 
 def _group(input_dim: int, depth: int, width: int) -> int:
@@ -68,7 +69,8 @@ def serialise(network: Network, width: int, low: Number = -1, high: Number = 1) 
         raise ValueError(f"network must have one output, got {network.output_dim}")
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(f"low must be less than high, both finite, got {low} and {high}")
-    exchange_size(network.input_dim, network.size.widths, width)  # checks depth and width
+    low, high = to_fraction(low), to_fraction(high)
+    width = exchange_size(network.input_dim, network.size.widths, width).width  # checks depth and width
     exact = any(part.dtype == object for layer in network.layers for part in layer)
     original = (network.rational() if exact else network).layers
     number: Any = Fraction if exact else float
@@ -165,6 +167,7 @@ class SerialisedWideNetwork:
     width: int
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         self._wide.size()
         self.size()
 

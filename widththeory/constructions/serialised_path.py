@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.constructions.serialise import Number, exchange_size, serialise
 from widththeory.exact.one_dim import piecewise
 from widththeory.network import Network
@@ -57,6 +58,7 @@ class SerialisedPath:
     high: Number = 1
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         if not self.knots or len(self.knots) != len(self.values):
             lengths = f"{len(self.knots)} and {len(self.values)}"
             raise ValueError(f"knots and values must have the same length of at least 1, got {lengths}")

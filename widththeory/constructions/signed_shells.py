@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from widththeory.bounds.radial_law import RadialLaw, Radii
 from widththeory.bounds.spectral import Spectrum, spectrum
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.typing import Certified, Points, Values, check_positive_int
 
 Signs = Float[np.ndarray, "num_shells"]
@@ -50,6 +51,7 @@ class AlternatingShells:
     mollified: bool = False
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         _check_shells(self)
 
     @property
@@ -120,6 +122,7 @@ class RandomShells(AlternatingShells):
     seed: int = 0
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         _check_shells(self)
         check_positive_int("seed", self.seed, at_least=0)
 

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
 
@@ -39,6 +40,7 @@ class Sawtooth:
     input_dim: int = 1
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("num_folds", self.num_folds)
         check_positive_int("input_dim", self.input_dim)
 

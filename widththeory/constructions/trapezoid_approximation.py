@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from widththeory.constructions.narrow_targets import NarrowTarget
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.constructions.trapezoid_blocks import (
     LARGEST_MARGIN,
     Number,
@@ -18,7 +19,7 @@ from widththeory.constructions.trapezoid_blocks import (
     num_layers_per_box,
 )
 from widththeory.network import Network
-from widththeory.typing import Certified, Guarantee, Points, Size, Values, check_positive_int
+from widththeory.typing import Certified, Guarantee, Points, Size, Values, check_positive_int, to_fraction
 
 
 def trapezoid_grid(
@@ -40,8 +41,8 @@ def trapezoid_grid(
     Raises: ValueError outside these ranges.
     Source: [lu2017] Theorem 1, as recalled. Differs: a uniform grid in place of their covering of the graph by boxes.
     """
-    check_positive_int("input_dim", input_dim)
-    check_positive_int("cells_per_side", cells_per_side)
+    input_dim = check_positive_int("input_dim", input_dim)
+    cells_per_side = check_positive_int("cells_per_side", cells_per_side)
     edges = [-1 + 2 * index / cells_per_side for index in range(cells_per_side + 1)]
     cells = list(np.ndindex(*(cells_per_side,) * input_dim))
     lower = tuple(tuple(edges[index] for index in cell) for cell in cells)
@@ -79,8 +80,8 @@ def grid_error(
     if not (0 <= lipschitz < math.inf and 0 <= largest < math.inf):
         raise ValueError(f"lipschitz and largest must be finite and at least 0, got {lipschitz} and {largest}")
     _check_margin_ratio(margin_ratio, variant)
-    side = Fraction(2, cells)
-    margin = Fraction(margin_ratio) * side
+    lipschitz, largest, side = float(lipschitz), float(largest), Fraction(2, cells)
+    margin = to_fraction(margin_ratio) * side
     if variant == "inner":
         spread, mass = side, cells**dim * exact_bump_integral((side,) * dim, margin)
     else:
@@ -101,7 +102,7 @@ def half_overlap_mass(input_dim: int, cells_per_side: int, margin_ratio: float) 
     """
     dim, cells = check_positive_int("input_dim", input_dim), check_positive_int("cells_per_side", cells_per_side)
     _check_margin_ratio(margin_ratio, "half-overlap")
-    margin = Fraction(margin_ratio) * Fraction(2, cells)
+    margin = to_fraction(margin_ratio) * Fraction(2, cells)
     flat, inner, boundary = 2 - cells * margin, 2 * (cells - 1) * margin, 2 * margin
     total = Fraction(0)
     for ramps in range(dim + 1):
@@ -123,8 +124,8 @@ def depth_for_error(lipschitz: float, input_dim: int, l1_error: float) -> int:
     """
     if not (0 < lipschitz < math.inf and 0 < l1_error < math.inf):
         raise ValueError(f"lipschitz and l1_error must be positive and finite, got {lipschitz} and {l1_error}")
-    per_box = num_layers_per_box(input_dim)
-    return per_box * math.ceil(2**input_dim * lipschitz * math.sqrt(input_dim) / l1_error) ** input_dim
+    per_box, input_dim = num_layers_per_box(input_dim), int(input_dim)
+    return per_box * math.ceil(2**input_dim * float(lipschitz) * math.sqrt(input_dim) / float(l1_error)) ** input_dim
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,7 @@ class TrapezoidApproximation:
     variant: str = "half-overlap"
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         self.error()  # checks every argument
 
     @cached_property

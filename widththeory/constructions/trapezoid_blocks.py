@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.network import Network
-from widththeory.typing import Certified, Guarantee, Points, Size, Values, check_positive_int
+from widththeory.typing import Certified, Guarantee, Points, Size, Values, check_positive_int, to_fraction
 
 Number = int | float | Fraction
 
@@ -50,6 +51,7 @@ class TrapezoidBlocks:
     variant: str = "inner"
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_variant(self.variant)
         num_boxes = len(self.coefficients)
         if not num_boxes or len(self.lower) != num_boxes or len(self.upper) != num_boxes:
@@ -205,7 +207,7 @@ def exact_bump_integral(sides: tuple[Any, ...], margin: Any) -> Fraction:
     Raises: ValueError for a margin that is not positive or a side shorter than 2 delta.
     Source: derived for this project, for the bumps of [lu2017] Theorem 1 (as recalled).
     """
-    margin, sides = Fraction(margin), tuple(map(Fraction, sides))
+    margin, sides = to_fraction(margin), tuple(map(to_fraction, sides))
     if margin <= 0 or not sides or min(sides) < 2 * margin:
         raise ValueError(f"margin must be positive and sides at least twice the margin, got {margin} and {sides}")
     by_size = [Fraction(1)]

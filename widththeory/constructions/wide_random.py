@@ -6,6 +6,7 @@ from math import isqrt
 
 import numpy as np
 
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
 
@@ -36,6 +37,7 @@ class RandomWideNetwork:
     seed: int
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("input_dim", self.input_dim)
         check_positive_int("k", self.k)
         check_positive_int("seed", self.seed, at_least=0)

@@ -6,9 +6,10 @@ from fractions import Fraction
 
 import numpy as np
 
+from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.exact.one_dim import Polynomial
 from widththeory.network import Network, compose, stack
-from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
+from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int, to_fraction
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Square:
     order: int
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("order", self.order)
 
     @property
@@ -111,6 +113,7 @@ class Product:
     radius: float = 1.0
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         check_positive_int("order", self.order)
         if not (self.radius > 0 and math.isfinite(self.radius)):
             raise ValueError(f"radius must be positive and finite, got {self.radius!r}")
@@ -153,15 +156,16 @@ def order_for(sup_error: float, radius: float = 1.0) -> int:
     """Least order for which `Product` on [-radius, radius]^2 (and `Square`, for radius 1) has at most this sup error.
 
     Raises:
-        ValueError: sup_error is not positive.
+        ValueError: sup_error or radius is not positive and finite.
 
     Source:
         [yarotsky2017] Proposition 3, as recalled: a depth of O(ln(1/error) + ln M) suffices.
     """
-    if not sup_error > 0:
-        raise ValueError(f"sup_error must be positive, got {sup_error!r}")
-    order = 1
-    while Fraction(radius) ** 2 / 4 ** (order + 1) > Fraction(sup_error):
+    for name, number in (("sup_error", sup_error), ("radius", radius)):
+        if not 0 < number < math.inf:
+            raise ValueError(f"{name} must be positive and finite, got {number!r}")
+    size, allowed, order = to_fraction(radius) ** 2, to_fraction(sup_error), 1
+    while size / 4 ** (order + 1) > allowed:
         order += 1
     return order
 
