@@ -1,11 +1,14 @@
 """What the gallery reads of each claim, and from where."""
 
 import re
+import shutil
+import sys
 from dataclasses import replace
 
 import pytest
 from scripts import EXPERIMENTS, ROOT
 
+from widththeory import command, gallery
 from widththeory.gallery import __main__ as main
 from widththeory.gallery import bibliography, claims, pages, paper
 
@@ -68,6 +71,32 @@ def test_a_script_without_a_docstring_is_said(tmp_path):
 def test_an_empty_tree_is_said(tmp_path):
     with pytest.raises(ValueError, match="there are no experiments in"):
         claims.chapters(tmp_path, "laptop")
+
+
+def test_two_claims_in_one_place_are_refused(tree, tmp_path):
+    """They were put in the order of their names, whatever their authors meant."""
+    shutil.copytree(tree / "experiments", tmp_path / "experiments")
+    shutil.copy(tmp_path / "experiments" / "first.py", tmp_path / "experiments" / "fourth.py")
+    said = "experiments/first.py and experiments/fourth.py are both number 1 of the chapter 'what depth buys': one of"
+    with pytest.raises(ValueError, match=re.escape(said)):
+        claims.chapters(tmp_path, "smoke")
+    for name in ("first", "fourth"):  # those that give no number come last, by name
+        path = tmp_path / "experiments" / f"{name}.py"
+        path.write_text(path.read_text().replace("what depth buys, 1", "what depth buys"))
+    found = claims.chapters(tmp_path, "smoke")["what depth buys"]
+    assert [claim.name for claim in found] == ["first", "fourth"]
+
+
+@pytest.mark.parametrize("library", ["jinja2", "fpdf"])
+def test_a_library_that_is_not_installed_is_said(library, tree, capsys, monkeypatch):
+    for name in ("pages", "paper", "live"):
+        monkeypatch.delitem(sys.modules, f"widththeory.gallery.{name}", raising=False)
+        monkeypatch.delattr(gallery, name, raising=False)
+    monkeypatch.setitem(sys.modules, library, None)  # importing it raises ModuleNotFoundError
+    with pytest.raises(SystemExit, match="2"):
+        command.run(main.main, ["--scale", "smoke", "--root", str(tree)])
+    said = f": the gallery needs the library {library}: pip install 'widththeory[gallery]'\n"
+    assert capsys.readouterr().err.endswith(said)
 
 
 def test_bibliography_entries_are_those_of_the_file():

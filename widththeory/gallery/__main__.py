@@ -20,8 +20,11 @@ class Flags:
 
 def main(flags: Flags) -> None:
     """Write the page, the paper and the table, and print the last."""
-    from widththeory.gallery import claims, pages, paper
-    from widththeory.plotting import replace_bytes  # slow to import: not before the flags are known to be right
+    try:  # slow to import: not before the flags are known to be right
+        from widththeory.gallery import claims, pages, paper
+    except ModuleNotFoundError as error:
+        raise ValueError(f"the gallery needs the library {error.name}: pip install 'widththeory[gallery]'") from None
+    from widththeory.plotting import replace_bytes
 
     root = flags.root or Path(__file__).resolve().parents[2]
     folder = command.figures_folder(root / "paper_figures" / "gallery", flags.scale)

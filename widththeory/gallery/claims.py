@@ -59,6 +59,7 @@ WORDS = {
     "as recalled": "a statement quoted from memory, not read again, where the source was not at hand",
     "derived": "proven in this project, in the module that the theorem's page names, and tested by a second route",
 }
+_LAST = 99  # the place of a claim that does not say its own
 _SECTION = re.compile(r"^(\w+):[ \t]+(.*(?:\n[ \t]+.*)*)", flags=re.MULTILINE)
 
 
@@ -92,7 +93,7 @@ class Claim:
     def place(self) -> int:
         """Within its chapter; those that do not say come last."""
         place = self.sections.get("Chapter", "").partition(",")[2].strip()
-        return int(place) if place.isdigit() else 99
+        return int(place) if place.isdigit() else _LAST
 
     @property
     def mistaken(self) -> list[str]:
@@ -252,11 +253,20 @@ def chapters(root: Path, scale: str) -> dict[str, list[Claim]]:
     """All claims by chapter, in reading order; chapters without a claim are left out.
 
     Raises:
-        ValueError: there are no experiments.
+        ValueError: there are no experiments, or two have one place in a chapter.
     """
     found = [read_claim(path, scale) for path in sorted((root / "experiments").glob("*.py"))]
     if not found:
         raise ValueError(f"there are no experiments in {root / 'experiments'}")
+    places: dict[tuple[str, int], str] = {}
+    for claim in found:
+        chapter = claim.sections.get("Chapter", OTHER).partition(",")[0]
+        other = places.setdefault((chapter, claim.place), claim.name)
+        if other != claim.name and claim.place != _LAST:
+            raise ValueError(
+                f"experiments/{other}.py and experiments/{claim.name}.py are both number {claim.place} of the chapter "
+                f"{chapter!r}: one of them needs another number in its line `Chapter:`"
+            )
     ordered = sorted(found, key=lambda claim: (claim.place, claim.name))
     by_chapter = {chapter: [claim for claim in ordered if claim.chapter == chapter] for chapter in CHAPTERS}
     return {chapter: claims for chapter, claims in by_chapter.items() if claims}
