@@ -23,24 +23,20 @@ def closed():
 
 
 def fits():
-    rng = np.random.default_rng(0)
-    table = pd.DataFrame([(width, seed) for width in (2, 4, 8, 16) for seed in range(20)], columns=["width", "seed"])
-    table["error"] = np.exp(rng.normal(size=len(table))) / table["width"]
-    table["status"] = "done"
-    table["diverged"] = 0.0
-    return table
+    """Medians over seeds by width."""
+    return pd.DataFrame({"width": [2, 4, 8, 16], "value": np.exp([0.1, -0.7, -1.3, -2.2])})
 
 
 def drawing(table, *, scale="smoke"):
     with plotting.style():
         figure, axes = plt.subplots()
-        drawn = plotting.band(axes, table, "width", "error", label="trained")
+        axes.plot(table["width"], table["value"], **plotting.TRAINED)
         axes.plot([2, 16], [0.2, 0.03], **plotting.FLOOR)
         axes.plot([2, 16], [2, 0.5], **plotting.CONSTRUCTION)
         axes.set(xscale="log", yscale="log", xlabel="width", ylabel=r"error $\|f - g\|_2$")
         axes.legend()
         plotting.say_scale(figure, scale)
-    return figure, drawn
+    return figure
 
 
 def test_the_line_of_chance_says_so():
@@ -52,22 +48,24 @@ def test_the_line_of_chance_says_so():
 
 
 def test_saved_files(tmp_path):
-    figure, drawn = drawing(fits())
-    made = plotting.save(figure, tmp_path / "new", "claim", drawn, " A caption. ", "{}\n")
+    table = fits()
+    figure = drawing(table)
+    made = plotting.save(figure, tmp_path / "new", "claim", table, " A caption. ", "{}\n")
     assert made == tmp_path / "new" / "claim.pdf"
     kinds = ["csv", "json", "pdf", "png", "svg", "txt"]
     assert sorted(path.name for path in made.parent.iterdir()) == [f"claim.{kind}" for kind in kinds]
     assert made.with_suffix(".json").read_text() == "{}\n"
     assert "<text" not in made.with_suffix(".svg").read_text()  # letters are paths: a browser lacks the fonts
     assert made.with_suffix(".txt").read_text() == "A caption.\n"
-    pd.testing.assert_frame_equal(pd.read_csv(made.with_suffix(".csv")), drawn, check_exact=True)
+    pd.testing.assert_frame_equal(pd.read_csv(made.with_suffix(".csv")), table, check_exact=True)
     assert made.stat().st_mtime_ns == max(path.stat().st_mtime_ns for path in made.parent.iterdir())  # written last
     assert made.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_pdf_has_no_type_3_fonts_even_outside_the_style(tmp_path):
-    figure, drawn = drawing(fits())
-    content = plotting.save(figure, tmp_path, "claim", drawn, "").read_bytes()
+    table = fits()
+    figure = drawing(table)
+    content = plotting.save(figure, tmp_path, "claim", table, "").read_bytes()
     streams = re.findall(rb"stream\n(.*?)\nendstream", content, flags=re.DOTALL)
     text = content + b"".join(zlib.decompress(part) for part in streams if part[:1] == b"x")
     assert b"/Type3" not in text
@@ -80,8 +78,7 @@ def test_bytes_do_not_depend_on_the_run(tmp_path):
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from test_plotting import drawing, fits\n"
         "from widththeory import plotting\n"
-        "figure, drawn = drawing(fits())\n"
-        "plotting.save(figure, sys.argv[2], 'claim', drawn, 'caption')\n"
+        "plotting.save(drawing(fits()), sys.argv[2], 'claim', fits(), 'caption')\n"
     )
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
@@ -93,15 +90,16 @@ def test_bytes_do_not_depend_on_the_run(tmp_path):
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
-    figure, drawn = drawing(fits())
-    plotting.save(figure, tmp_path, "claim", drawn, "old")
+    table = fits()
+    figure = drawing(table)
+    plotting.save(figure, tmp_path, "claim", table, "old")
 
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        plotting.save(figure, tmp_path, "claim", drawn, "new")
+        plotting.save(figure, tmp_path, "claim", table, "new")
     assert (tmp_path / "claim.txt").read_text() == "old\n"
     assert len(list(tmp_path.iterdir())) == 5
 
@@ -140,35 +138,8 @@ def test_floor_ceiling_construction_and_fit_differ_in_grey():
     assert luminance(plotting.FLOOR["color"]) == 0
 
 
-def test_band_draws_median_and_interval():
-    figure, drawn = drawing(fits())
-    table = fits()
-    for row in drawn.itertuples():
-        values = table.loc[table["width"] == row.width, "error"]
-        assert row.value == np.median(values)
-        assert values.min() <= row.low <= row.value <= row.high <= values.max()
-    assert list(drawn["n"]) == list(drawn["cells"]) == [20] * 4
-    assert not [text for text in figure.axes[0].texts if "of" in text.get_text()]
-    assert plotting.interval_note(drawn) == "Line: median over seeds; band: 95% bootstrap interval; n = 20 a point."
-
-
-def test_band_says_where_cells_failed():
-    table = fits()
-    table.loc[[40, 41], "status"] = "failed"
-    table.loc[[40, 41], "error"] = np.nan
-    table.loc[table["width"] == 16, "diverged"] = 1.0
-    figure, drawn = drawing(table)
-    assert list(drawn["n"]) == [20, 20, 18, 0]
-    assert [text.get_text() for text in figure.axes[0].texts] == ["18 of 20"]
-    assert plotting.interval_note(drawn) == (
-        "Line: median over seeds; band: 95% bootstrap interval; "
-        "n = 0 to 20 a point (58 of 80 cells in all, the others failed or diverged)."
-    )
-    assert np.isnan(drawn["value"].iloc[-1])
-
-
 def test_ticks_are_the_numbers_given():
-    figure, _ = drawing(fits())
+    figure = drawing(fits())
     (axes,) = figure.axes
     plotting.number_ticks(axes.xaxis, (16, 2, 8, 4))
     figure.canvas.draw()
@@ -177,7 +148,7 @@ def test_ticks_are_the_numbers_given():
 
 
 def test_the_scale_is_on_the_picture():
-    figure, _ = drawing(fits(), scale="laptop")
+    figure = drawing(fits(), scale="laptop")
     (label,) = figure.texts
     assert label.get_text() == "scale: laptop"
     figure.canvas.draw()
@@ -187,6 +158,6 @@ def test_the_scale_is_on_the_picture():
 
 @pytest.mark.parametrize("state", verdicts.STATES)
 def test_a_picture_alone_says_what_became_of_the_claim_in_its_title(state):
-    figure, _ = drawing(fits(), scale="smoke")
+    figure = drawing(fits(), scale="smoke")
     plotting.say_scale(figure, "laptop", state)
     assert figure.texts[-1].get_text() == f"claim {state}; scale: laptop"

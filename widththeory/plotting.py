@@ -1,4 +1,4 @@
-"""What the figures share: one style, one look for floor, construction and fit, a band over seeds, safe saving.
+"""What the figures share: one style, one look for floor, construction and fit, safe saving.
 
 No TeX, no Type 3 fonts, no jax. Two builds from one table give the same bytes.
 """
@@ -6,21 +6,18 @@ No TeX, no Type 3 fonts, no jax. Two builds from one table give the same bytes.
 import io
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
-
-from widththeory.estimates import NOTHING, bootstrap_interval, finished
 
 COLUMN_WIDTH = 3.4  # inches
 TEXT_WIDTH = 7.0
@@ -137,55 +134,6 @@ def chance_line(axes: Axes, chance: float) -> None:
     axes.axhline(chance, color="0.5", linewidth=0.8, linestyle=":")
     place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (0, 1), "textcoords": "offset points"}
     axes.annotate("chance", (1, chance), **place, ha="right", va="bottom", fontsize=7, color="0.35")
-
-
-def band(
-    axes: Axes,
-    table: pd.DataFrame,
-    x: str,
-    y: str,
-    *,
-    confidence: float = 0.95,
-    statistic: Callable[..., Any] = np.median,
-    **look: Any,
-) -> pd.DataFrame:
-    """Draw `statistic` of `y` at each `x` with its bootstrap interval over seeds, and "18 of 20" where cells failed.
-
-    Returns:
-        What was drawn, a row an x: the x, `value`, `low`, `high`, `n`, `cells`; for the caption, see `interval_note`.
-    """
-    rows = []
-    for place, cells in table.groupby(x, sort=True):
-        values = finished(cells)[y]
-        good = values[np.isfinite(values)]
-        found = bootstrap_interval(good, statistic, confidence=confidence) if len(good) else NOTHING
-        rows.append({x: place, **vars(found), "cells": len(cells)})
-    drawn = pd.DataFrame(rows, columns=[x, "value", "low", "high", "n", "cells"])
-    drawn.attrs.update(statistic=statistic.__name__, confidence=confidence)
-    look = {"marker": "o", **look}
-    (line,) = axes.plot(drawn[x], drawn["value"], **look)
-    low, high = drawn["low"].fillna(drawn["value"]), drawn["high"].fillna(drawn["value"])
-    axes.fill_between(drawn[x], low, high, color=line.get_color(), alpha=0.2, linewidth=0)
-    for row in drawn[(drawn["n"] < drawn["cells"]) & (drawn["n"] > 0)].itertuples(index=False):
-        axes.annotate(
-            f"{row.n} of {row.cells}",
-            (row[0], row.value),
-            xytext=(0, 5),
-            textcoords="offset points",
-            ha="center",
-            fontsize=6,
-            color=line.get_color(),
-        )
-    return drawn
-
-
-def interval_note(drawn: pd.DataFrame, *, over: str = "seeds") -> str:
-    """The sentence that a caption needs about what `band` drew: the statistic, its interval, and n."""
-    counts, total, cells = drawn["n"], int(drawn["n"].sum()), int(drawn["cells"].sum())
-    a_point = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
-    lost = "" if total == cells else f" ({total} of {cells} cells in all, the others failed or diverged)"
-    what, confidence = drawn.attrs["statistic"], drawn.attrs["confidence"]
-    return f"Line: {what} over {over}; band: {confidence:.0%} bootstrap interval; n = {a_point} a point{lost}."
 
 
 def save(
