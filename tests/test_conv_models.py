@@ -7,6 +7,7 @@ import pkgutil
 import jax
 import jax.numpy as jnp
 import numpy as np
+import plain_networks
 import pytest
 from abstract_networks import count_params, count_products, traced
 from flax import nnx
@@ -84,8 +85,8 @@ def test_cost_by_formula_is_that_of_the_arrays(architecture):
 
 
 @each
-def test_both_methods_are_one_function(architecture):
-    """Logits and the running statistics that a training pass leaves; and the state keeps its dtypes, as loops need."""
+def test_both_methods_are_the_function_of_the_paper(architecture):
+    """Logits, also by plain loops, and the statistics that training leaves; the state keeps its dtypes for loops."""
     images = images_for(architecture)
     plans, params, stats = {}, None, None
     for method in ("native", "patches"):
@@ -108,6 +109,8 @@ def test_both_methods_are_one_function(architecture):
     # Sums of at most some thousands of float64 products in two orders, through at most 13 layers whose normalisations
     # may divide by small deviations of a batch of 4: 1e-16 becomes 1e-12 at worst seen, with a factor 1,000 to spare.
     np.testing.assert_allclose(out["patches"][0], logits, rtol=0, atol=1e-9 * float(jnp.max(jnp.abs(logits))))
+    plain = plain_networks.logits(architecture, [(path, leaf[...]) for path, leaf in nnx.to_flat_state(params)], images)
+    np.testing.assert_allclose(plain, logits, rtol=0, atol=1e-9 * float(jnp.max(jnp.abs(logits))))  # as above
     for one, other in zip(jax.tree.leaves(out["patches"][1]), jax.tree.leaves(moved), strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-9 * max(1.0, float(jnp.max(jnp.abs(other)))))
 
@@ -289,13 +292,20 @@ def test_padded_shortcuts_carry_the_input(activation):
             lambda: ResNet(shortcut="pad", stem_width=300),
             "stem_width and widths must not fall under shortcut 'pad', got",
         ),
-        (lambda: WideResNet.wrn(15, 8), "depth must be 6n\\+4 with n at least 1, got 15"),
+        (lambda: ResNet.cifar(2), "depth must be 6n\\+2 with n at least 1, got 2"),
+        (lambda: WideResNet.wrn(13, 8), "depth must be 6n\\+4 with n at least 1, got 13"),
+        (lambda: WideResNet.wrn(4, 8), "depth must be 6n\\+4 with n at least 1, got 4"),
+        (lambda: MobileNet(widths=(), strides=()), "widths must hold at least one number, got none"),
         (lambda: MobileNet(widths=(8, 8)), "strides must hold 2 numbers, got 13"),
         (lambda: MobileNet(widths=(8,), strides=(3,)), "strides must be 1 or 2, got"),
         (lambda: ShuffleNet(widths=(240, 240, 480)), "stem_width and widths must rise"),
+        (lambda: ShuffleNet(widths=(240, 480, 480)), "stem_width and widths must rise"),
+        (lambda: ShuffleNet(stem_width=25), "widths must be multiples of 4 groups, stem_width of groups = 3"),
         (lambda: ShuffleNet(groups=7), "widths must be multiples of 4 groups"),
         (lambda: ShuffleNet.of_groups(5), r"groups must be one of \[1, 2, 3, 4, 8\], got 5"),
         (lambda: DenseNet(compression=0.0), r"compression must be in \(0, 1\], got 0.0"),
+        (lambda: DenseNet(compression=1.1), r"compression must be in \(0, 1\], got 1.1"),
+        (lambda: DenseNet(compression=1e-3), "compression 0.001 leaves a transition without channels"),
         (lambda: DenseNet.cifar(41, 12), "depth must be 6n\\+4 with n at least 1, got 41"),
         (lambda: scaled((8,), 0.0), "multiplier must be positive, got 0.0"),
     ],
@@ -317,6 +327,19 @@ def test_a_normalisation_replaces_a_tenth_of_its_statistics():
     np.testing.assert_allclose(norm.var[...], 0.9 + 0.1 * variance, rtol=1e-12)
 
 
+def test_what_is_drawn_and_kept_has_the_law_and_the_dtype_asked_for():
+    make = Layers(nnx.Rngs(0), param_dtype=jnp.bfloat16)
+    assert make.norm(2).scale[...].dtype == jnp.bfloat16
+    assert make.norm(2).mean[...].dtype == make.norm(2).var[...].dtype == jnp.float32  # sums of many steps
+    layer = Layers(nnx.Rngs(0)).dense(500, 200)
+    # The relative standard error of a variance from 100,000 normal draws is sqrt(2/100000) = 0.45 %; five of them.
+    assert abs(np.var(layer.kernel[...]) / (2 / 500) - 1) < 0.023
+    assert not np.any(layer.bias[...])
+
+
 def test_scaled_widths_are_rounded_and_never_zero():
     assert scaled((32, 27, 3), 0.1) == (3, 3, 1)
     assert scaled((32,), 2) == (64,)
+    assert VGG.of_depth(11, 0.5).widths == (32, 64, 128, 128, 256, 256, 256, 256)
+    wide = ResNet.resnet50(0.25, 2)
+    assert (wide.stem_width, wide.widths, wide.inner_widths) == (16, (64, 128, 256, 512), (32, 64, 128, 256))

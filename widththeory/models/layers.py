@@ -156,14 +156,14 @@ class Architecture:
         return growth(self.activation)
 
 
-def check_widths(name: str, widths: Sequence[int], length: int | None = None, *, at_least: int = 1) -> None:
-    """Raise ValueError unless `widths` are integers of at least `at_least`, and `length` of them."""
+def check_widths(name: str, widths: Sequence[int], length: int | None = None) -> None:
+    """Raise ValueError unless `widths` are positive integers, at least one, and `length` of them."""
     if length is not None and len(widths) != length:
         raise ValueError(f"{name} must hold {length} numbers, got {len(widths)}: {tuple(widths)}")
     if not widths:
         raise ValueError(f"{name} must hold at least one number, got none")
     for index, width in enumerate(widths):
-        check_positive_int(f"{name}[{index}]", width, at_least=at_least)
+        check_positive_int(f"{name}[{index}]", width)
 
 
 def check_stem(stem: str) -> str:
