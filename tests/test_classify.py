@@ -13,18 +13,15 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from image_fits import IMAGES, NETWORK, TIMES, fit
+from image_fits import TIMES, Speckles, fit, moved_by_hand
 
-from widththeory import classify, identity, image_programs
-from widththeory.augmentation import PADDING, draw_steps, take, take_moved
-from widththeory.classify import Classification, load_filters, measure
-from widththeory.image_training import Bytes, cross_entropy
-from widththeory.images.files import DataError
-from widththeory.ledger import Ledger, Row
+from widththeory import classify, image_programs, image_training
+from widththeory.augmentation import draw_steps
+from widththeory.classify import load_filters, measure
+from widththeory.image_training import Bytes, Program, Segment, State, cross_entropy
 from widththeory.models.functional import Functional, first_kernel
 from widththeory.models.mobilenet import MobileNet
 from widththeory.models.wide_resnet import WideResNet
-from widththeory.packing import pack
 
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
@@ -58,12 +55,6 @@ def assert_close(found, expected, tolerance):
 
 
 # --- one step, several steps ------------------------------------------------------------------------------------------
-
-
-def moved_by_hand(pixels, down, right):
-    """Padded by the mean colour, which is zero, and cropped."""
-    around = ((PADDING, PADDING), (PADDING, PADDING), (0, 0))
-    return np.pad(pixels, around)[down : down + len(pixels), right : right + len(pixels)]
 
 
 def plain_fit(settings):
@@ -156,6 +147,60 @@ def test_no_steps_measure_the_initial_network():
     assert found.metrics["accuracy_at_0"] == found.metrics["test_accuracy"] == right
     assert found.metrics["test_accuracy_stderr"] == pytest.approx(np.sqrt(right * (1 - right) / 40), rel=1e-12)
     assert found.metrics["diverged"] == 0
+    logits, _ = quick_jit(functools.partial(network.apply, training=False))(
+        params, stats, jnp.asarray((data.train / 255 - mean) / std)
+    )
+    loss = optax.softmax_cross_entropy_with_integer_labels(logits, data.train_labels).mean()
+    assert found.metrics["train_loss"] == pytest.approx(float(loss), rel=1e-12)
+    assert found.metrics["train_accuracy"] == np.mean(np.argmax(logits, axis=1) == data.train_labels)
+
+
+@pytest.mark.parametrize("augment", ["none", "crop", "crop_flip"])
+def test_a_step_sees_images_as_they_are_cropped_or_cropped_and_mirrored(augment, monkeypatch):
+    monkeypatch.setattr(
+        image_training, "_step", lambda _, state, rate, decay, seen, labels, scalars: State({"": seen}, (), {}, labels)
+    )
+    data = Speckles().load()
+    (rows,), (moves,) = draw_steps(4, 0, 1, 20, 8)
+    program = Program(Functional(fit().architecture), 1, 1, False, 8, "sgd", 0.0, augment)
+    state = State({"": jnp.zeros((1, 8, 8, 8, 3))}, (), {}, jnp.zeros((1, 8), jnp.int32))
+    mean, std = jnp.full(3, 0.5), jnp.full(3, 0.25)
+    after = image_training.run(
+        program,
+        state,
+        np.ones(1),
+        np.ones(1),
+        Segment(rows[None, None], moves[None, None], np.ones((1, 2)), np.int32(1)),
+        Bytes(jnp.asarray(data.train), jnp.asarray(data.train_labels), mean, std),
+    )
+    assert np.array_equal(after.loss[0], data.train_labels[rows])
+    assert set(moves[:, 2]) == {0, 1}
+    for found, row, (down, right, mirrored) in zip(after.params[""][0], rows, moves, strict=True):
+        expected = (data.train[row] / 255 - 0.5) / 0.25
+        if augment != "none":
+            expected = moved_by_hand(expected, down, right)
+        if augment == "crop_flip" and mirrored:
+            expected = expected[:, ::-1]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-14)  # float64
+
+
+def test_the_training_images_that_are_measured_are_a_random_part_of_all(monkeypatch):
+    monkeypatch.setattr(classify, "MAX_TRAIN_EVAL", 30)
+    one, data = fit(), fit().data
+    ready = classify._ready.__wrapped__(one.images, one.images_args, "float64")
+    (where,) = np.array([np.flatnonzero((data.train == image).all((1, 2, 3))) for image in ready.some.images]).T
+    assert len(set(where)) == 30
+    assert not np.array_equal(ready.some.images, data.train[:30])
+    assert np.array_equal(ready.some.labels, data.train_labels[where])
+    assert np.array_equal(ready.test.images, data.test)
+    assert np.array_equal(ready.train.images, data.train)
+
+
+def test_a_colour_that_is_the_same_everywhere_is_zero():
+    ready = classify._ready.__wrapped__("image_fits:Speckles", (), "float64")
+    pixels = (Speckles().load().train / 255 - ready.train.mean) / ready.train.std
+    assert np.all(np.abs(pixels[..., 1]) < 1e-12)  # roundings of 1e-16, divided by 1/255
+    np.testing.assert_allclose(np.std(pixels, axis=(0, 1, 2)), [1, 0, 1], rtol=0, atol=1e-12)
 
 
 # --- side by side, in turn, by another method -------------------------------------------------------------------------
@@ -280,48 +325,6 @@ def test_segments_end_at_the_checks_and_draw_what_one_would():
     assert rates[-1] == pytest.approx(0.5 * (1 + np.cos(np.pi * 20 / 21)))
 
 
-# --- images -----------------------------------------------------------------------------------------------------------
-
-
-def pixels(num=6, size=10, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (num, size, size, 3), dtype=np.uint8)
-
-
-def test_an_epoch_uses_each_image_once_and_seeds_and_epochs_differ():
-    rows, moves = draw_steps(7, 0, 8, 70, 16)
-    epochs = rows.reshape(2, 4, 16)
-    assert all(len(np.unique(epoch)) == 64 for epoch in epochs)
-    assert not np.array_equal(*epochs)
-    assert not np.array_equal(rows, draw_steps(8, 0, 8, 70, 16)[0])
-    later, later_moves = draw_steps(7, 3, 8, 70, 16)
-    assert np.array_equal(later, rows[3:])
-    assert np.array_equal(later_moves, moves[3:])
-    assert moves[..., :2].max() == 2 * PADDING
-    assert set(np.unique(moves[..., 2])) == {0, 1}
-
-
-def test_a_mirrored_image_has_its_pixels_and_a_crop_is_a_slice_of_the_padded_image():
-    images, rows = jnp.asarray(pixels()), jnp.array([3, 0, 3, 5])
-    mean, std = jnp.full(3, 0.5), jnp.full(3, 0.25)
-    still = np.full((4, 2), PADDING, np.uint8)
-    plain = take(images, rows, mean, std)
-    np.testing.assert_allclose(plain, (np.asarray(images)[rows] / 255 - 0.5) / 0.25, rtol=0, atol=1e-14)  # float64
-    mirrored = take_moved(images, rows, still, np.array([1, 0, 0, 1]), mean, std)
-    assert np.array_equal(mirrored[1:3], plain[1:3])
-    for index in (0, 3):
-        assert np.array_equal(mirrored[index], plain[index, :, ::-1])
-        assert np.array_equal(np.sort(mirrored[index], axis=None), np.sort(plain[index], axis=None))
-    moves = np.array([(0, 8), (4, 1), (8, 8), (3, 5)], np.uint8)
-    for mirror in (0, 1):
-        moved = take_moved(images, rows, moves, np.full(4, mirror), mean, std)
-        for index, (down, right) in enumerate(moves):
-            expected = moved_by_hand(np.asarray(plain[index]), down, right)
-            # Mirrored is the image, not the crop: a crop of the mirror image, moved to the other side.
-            if mirror:
-                expected = moved_by_hand(np.asarray(plain[index]), down, right)[:, ::-1]
-            assert np.array_equal(moved[index], expected)
-
-
 def test_smoothed_cross_entropy_is_that_of_optax():
     logits = jnp.asarray(np.random.default_rng(0).standard_normal((5, 7)))
     labels = jnp.array([0, 6, 3, 3, 1])
@@ -363,47 +366,23 @@ def test_a_fit_that_diverges_is_reported_in_finite_numbers():
     assert all(np.isfinite(value) for value in wild.metrics.values())
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"batch_size": 71}, "batch_size must be at most the 70 training images of textures"),
-        ({"batch_size": 0}, "batch_size must be an integer of at least 1, got 0"),
-        ({"images": "textures.Nothing"}, "images must be 'module.Class' inside widththeory.images"),
-        ({"images": "../textures.Textures"}, "images must be 'module.Class'"),
-        ({"images_args": (("colour", "red"),)}, "images_args do not suit textures.Textures: .*colour"),
-        ({"images_args": (("difficulty", "soft"),)}, "difficulty must be easy or hard, got 'soft'"),
-        ({"model": "mlp.MLP"}, "model must be 'module.Class' inside widththeory.models"),
-        ({"model": "os.path"}, "model must be 'module.Class'"),
-        ({"model_args": (("depth", 3),)}, "model_args do not suit mobilenet.MobileNet: .*depth"),
-        ({"model_args": (("widths", (0,)), ("strides", (1,)))}, r"widths\[0\] must be an integer of at least 1, got 0"),
-        ({"model_args": (("image_size", 32),)}, "model_args must suit the images: image_size is 32"),
-        ({"model_args": (("num_classes", 7),)}, "model_args must suit the images: num_classes is 7"),
-        ({"learning_rate": 0.0}, "learning_rate must be positive and finite, got 0.0"),
-        ({"weight_decay": -1.0}, "weight_decay must be at least 0 and finite, got -1.0"),
-        ({"label_smoothing": 1.0}, r"label_smoothing must be in \[0, 1\), got 1.0"),
-        ({"optimizer": "adadelta"}, "optimizer must be one of"),
-        ({"schedule": "linear"}, "schedule must be one of"),
-        ({"compute_dtype": "float16"}, "compute_dtype must be one of"),
-        ({"augment": "mixup"}, "augment must be one of"),
-        ({"augment": "crop_flip"}, "augment must not mirror textures"),
-        ({"warmup_steps": 6}, "warmup_steps must be under num_steps = 6, got 6"),
-        ({"num_checks": 7}, "num_checks must be at most num_steps = 6, got 7"),
-    ],
-)
-def test_bad_settings_are_named(change, message):
-    with pytest.raises(ValueError, match=message):
-        replace(fit(), **change)
-
-
-def test_images_that_are_not_there_are_counted_and_said_in_a_sentence(monkeypatch, tmp_path):
-    monkeypatch.setenv("WIDTHTHEORY_DATA", str(tmp_path))
-    published = replace(fit(), images="cifar10.CIFAR10", images_args=(), augment="crop_flip")
-    assert (published.architecture.image_size, published.architecture.num_classes) == (32, 10)
-    assert published.cost > fit().cost
-    with pytest.raises(ValueError, match="batch_size must be at most the 50000 training images"):
-        replace(published, batch_size=50001)
-    with pytest.raises(DataError, match=r"cifar-10|CIFAR-10"):
-        measure([published], 1)
+def test_one_loss_that_is_no_number_is_enough_to_diverge():
+    """And costs, times and accuracies stand under their names."""
+    losses = {"some": [0.5, np.nan, 0.5, 0.5], "test": [0.6, 0.6, np.inf, 0.6]}
+    settings = fit()
+    made = classify._Fit.__new__(classify._Fit)
+    made.program, made.chunk = replace(image_programs.choose_program(settings, 1), ensemble=4), [settings] * 4
+    made.ready = classify._ready(settings.images, settings.images_args, "float64")
+    made.state = State({}, (), {}, np.array([0.7, 0.7, 0.7, np.nan]))
+    made.spent, made.curves = 12.0, np.zeros((4, 3))
+    pools = {id(made.ready.some): "some", id(made.ready.test): "test"}
+    made.accuracy = lambda pool: (np.array(losses[pools[id(pool)]]), np.array([0.5] * 4))
+    found = list(made.results())
+    assert [one["diverged"] for one in found] == [0, 1, 1, 1]
+    assert [one["train_loss"] for one in found] == [0.5, classify.LARGEST_LOSS, 0.5, 0.5]
+    cost = settings.architecture.cost()
+    assert (found[0]["num_params"], found[0]["multiply_adds"]) == (cost.num_params, cost.multiply_adds)
+    assert found[0]["step_seconds"] == 12 / 6 / 4
 
 
 def test_bad_calls_are_named():
@@ -413,49 +392,3 @@ def test_bad_calls_are_named():
         measure([fit(), fit(batch_size=8)], 2)
     with pytest.raises(ValueError, match="chunk_size must be an integer of at least 1, got 0"):
         measure([fit()], 0)
-
-
-# --- settings as rows -------------------------------------------------------------------------------------------------
-
-
-def test_program_key_is_blind_to_seed_rate_and_decay_alone():
-    key = fit().program_key
-    assert key == fit(5, 1e-4, weight_decay=0.1).program_key
-    for change in ({"num_steps": 7}, {"augment": "none"}, {"images_args": IMAGES[:2]}, {"keep_weights": True}):
-        assert replace(fit(), **change).program_key != key
-
-
-def test_twins_differ_in_images_alone():
-    key = fit().twin_key
-    assert replace(fit(), images_args=(("difficulty", "easy"), ("image_size", 16))).twin_key == key
-    assert replace(fit(), num_steps=7).twin_key != key
-
-
-def test_rows_survive_the_table(tmp_path):
-    assert fit() == replace(fit(), model_args=NETWORK[::-1])
-    assert identity.key(fit()) == identity.key(replace(fit(), model_args=NETWORK[::-1]))
-    path = tmp_path / "claim.csv"
-    with Ledger.open(tmp_path / "one.sqlite") as ledger:
-        ledger.record("claim", [Row(fit(seed), metrics={"test_accuracy": 0.1 + 0.2}) for seed in range(2)])
-        ledger.export_csv(path, "claim", [fit(seed) for seed in range(2)])
-    header = path.read_text().splitlines()[0].split(",")
-    assert {"images", "images.num_train", "model", "model.widths", "seed", "learning_rate"} <= set(header)
-    with Ledger.open(tmp_path / "two.sqlite") as ledger:
-        ledger.import_csv(path, Classification, "claim")
-        assert not ledger.missing("claim", [fit(seed) for seed in range(2)])
-        table = ledger.table("claim", [fit(seed) for seed in range(2)])
-        assert table["model.widths"].tolist() == [(6,), (6,)]
-        assert table["test_accuracy"].tolist() == [0.1 + 0.2] * 2
-
-
-def test_longer_and_wider_fits_cost_more_and_share_a_chunk_with_fewer():
-    costs = [one.cost for one in (fit(), fit(num_steps=60), fit(num_steps=60, batch_size=32))]
-    assert costs == sorted(costs)
-    assert fit(num_steps=10**7).chunk_size == 1
-    assert fit().chunk_size > 1
-    # Packed for the machine that will run it: a small one hands over what suits the GPU of another.
-    for memory, most in ((None, 8), (80e9, 64)):
-        chunks = pack([fit(seed) for seed in range(64)], {}, memory=memory).chunks
-        assert {len(chunk.cells) for chunk in chunks} == {most}
-    wide = replace(fit(), model_args=(("stem_width", 4000), ("strides", (1,)), ("widths", (6,))))
-    assert wide.device_chunk_size(80e9) < 64
