@@ -340,6 +340,8 @@ def test_what_is_drawn_and_kept_has_the_law_and_the_dtype_asked_for():
 def test_scaled_widths_are_rounded_and_never_zero():
     assert scaled((32, 27, 3), 0.1) == (3, 3, 1)
     assert scaled((32,), 2) == (64,)
+    whole = DenseNet(stem_width=4, growth_rate=3, lengths=(1, 1), bottleneck_width=0).build(nnx.Rngs(0))
+    assert [conv.kernel.shape[3] for conv in convolutions(whole)] == [4, 3, 3, 3]  # half of 7 channels is 3
     assert VGG.of_depth(11, 0.5).widths == (32, 64, 128, 128, 256, 256, 256, 256)
     wide = ResNet.resnet50(0.25, 2)
     assert (wide.stem_width, wide.widths, wide.inner_widths) == (16, (64, 128, 256, 512), (32, 64, 128, 256))

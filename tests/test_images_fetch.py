@@ -5,15 +5,19 @@ No test asks a registry: pip is given a folder, and the other two clients are sc
 
 import dataclasses
 import importlib
+import io
 import os
 import stat
 import sys
+import tarfile
 import time
+from pathlib import Path
 
 import pytest
 from fake_data import sha256, tar, wheel
 
-from widththeory.images.files import DataError
+from widththeory.images.archives import from_tar, from_zip
+from widththeory.images.files import DataError, data_folder
 from widththeory.images.packages import Package
 from widththeory.images.published import Published
 
@@ -222,6 +226,73 @@ def test_the_official_archive_is_preferred(folder, program, monkeypatch, capsys)
     (folder / "mine.bin").write_bytes(b"content")
     fetch()
     assert "mine: made from mine.bin" in capsys.readouterr().out
+
+
+def test_a_damaged_file_is_made_again_from_the_official_archive(folder, program, monkeypatch, capsys):
+    program("npm", "sys.exit(1)")
+    mine = data_set("mine", official={"mine.bin": lambda content: {"mine/file": content}})
+    monkeypatch.setattr(cli, "published", lambda: {"mine": mine})
+    (folder / "mine").mkdir(parents=True)
+    (folder / "mine" / "file").write_bytes(b"cont")
+    (folder / "mine.bin").write_bytes(b"content")
+    fetch()
+    assert "mine: made from mine.bin" in capsys.readouterr().out
+    assert (folder / "mine" / "file").read_bytes() == b"content"
+
+
+def test_a_half_downloaded_archive_is_said_in_a_line_and_once(folder, monkeypatch, capsys):
+    mine = data_set("mine", official={"mine.tar": lambda content: from_tar(content, ["one"], "mine.tar")})
+    monkeypatch.setattr(cli, "published", lambda: {"mine": mine})
+    folder.mkdir()
+    (folder / "mine.tar").write_bytes(b"half")
+    with pytest.raises(SystemExit):
+        fetch("mine", "mine")
+    damaged, lost = capsys.readouterr().err.splitlines()
+    assert damaged.startswith("mine: mine.tar is damaged: file could not be opened")
+    assert lost == "not to be had: mine (the reasons are above)"
+
+
+def test_users_without_a_home_and_users_who_are_not_there(monkeypatch):
+    monkeypatch.setenv("WIDTHTHEORY_DATA", "~nobody-of-this-name/data")
+    with pytest.raises(DataError, match=r"^WIDTHTHEORY_DATA must be a folder, got '~nobody-of-this-name/data': "):
+        data_folder()
+
+    def none():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", none)
+    for name in ("WIDTHTHEORY_DATA", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert data_folder() == Path("/.cache/widththeory/data")  # that of containers
+
+
+# --- archives of somebody else ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE])
+@pytest.mark.parametrize("target", ["other", "/etc/passwd"])
+def test_something_else_under_the_name_of_a_file_is_not_followed(kind, target):
+    file, entry, other = io.BytesIO(), tarfile.TarInfo("one"), tarfile.TarInfo("other")
+    entry.type, entry.linkname, other.size = kind, target, 2
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        archive.addfile(other, io.BytesIO(b"22"))
+        archive.addfile(entry)
+    with pytest.raises(DataError, match="it does not contain one"):
+        from_tar(file.getvalue(), ["one"], "it")
+
+
+def test_a_zip_whose_places_or_names_are_damaged_is_said():
+    plain = wheel({"one": b"1"})
+    place, name = bytearray(plain), bytearray(plain)
+    place[plain.rindex(b"PK\x05\x06") + 18] ^= 1  # where its directory begins, 65,536 bytes later: files are before it
+    name[7], name[30] = 8, 255  # the first header says UTF-8, and is none
+    for content in map(bytes, (place, name)):
+        with pytest.raises(DataError, match="it is damaged: "):
+            from_zip(content, "one", "it")
+    assert from_zip(plain, "one", "it") == b"1"
+
+
+# --- which there are --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("known")

@@ -87,6 +87,9 @@ def test_other_torch_files_are_said():
         from_torch(torch_file(kernel, kernel), SHAPES[0], "it")
     with pytest.raises(DataError, match="it is damaged: a storage of 1728 entries is cut off"):
         from_torch(torch_file(kernel)[:-1], SHAPES[0], "it")
+    for number in (-1, 2**62):
+        with pytest.raises(DataError, match=f"it is damaged: a storage of {number} entries is cut off"):
+            from_torch(torch_file() + struct.pack("<q", number), SHAPES[0], "it")
     for content in (b"", b"no pickle", torch_file(kernel)[:30], torch_file(kernel) + b"odd"):
         with pytest.raises(DataError, match="it is damaged"):
             from_torch(content, SHAPES[0], "it")
@@ -132,6 +135,16 @@ def test_normalisation_is_part_of_the_kernel():
     np.testing.assert_array_equal(found[1], own[1])
 
 
+def test_a_graph_that_goes_round_in_a_circle_ends():
+    model = onnx.load_from_string(graph(kernels(SHAPES[:1]), (None,)))
+    del model.graph.node[1:]
+    model.graph.node.append(helper.make_node("Identity", ["conv0", "conv0"], ["conv0"]))
+    model.graph.node.append(helper.make_node("Identity", ["round"], ["round"]))
+    model.graph.node[0].output[0] = "round"
+    (found,) = from_onnx(model.SerializeToString(), "it")
+    assert found.shape == SHAPES[0]
+
+
 def test_other_graphs_are_said(monkeypatch):
     with pytest.raises(DataError, match="it is damaged"):
         from_onnx(graph(kernels(SHAPES))[:1000], "it")
@@ -140,6 +153,12 @@ def test_other_graphs_are_said(monkeypatch):
     model = onnx.load_from_string(graph(kernels(SHAPES)))
     del model.graph.initializer[1]
     with pytest.raises(DataError, match="it is not as expected: a convolution is without its weights"):
+        from_onnx(model.SerializeToString(), "it")
+    with pytest.raises(DataError, match="it is damaged: "):  # a factor for 3 of 64 channels
+        from_onnx(graph(kernels(SHAPES), (np.ones(3, np.float32), None)), "it")
+    model = onnx.load_from_string(graph(kernels(SHAPES)))
+    del model.graph.node[1:], model.graph.node[0].output[:]
+    with pytest.raises(DataError, match="it is damaged: "):
         from_onnx(model.SerializeToString(), "it")
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(DataError, match=r"it needs the package onnx: `pip install 'widththeory\[filters\]'`"):

@@ -55,8 +55,17 @@ def save_filters(kernel: Float[np.ndarray, "height width channels filters"]) -> 
 
 
 def load_filters(blob: bytes) -> Float[np.ndarray, "height width channels filters"]:
-    """The filters that `save_filters` wrote, which a measurement has as its `weights`."""
-    kernel: np.ndarray = np.load(io.BytesIO(blob), allow_pickle=False)
+    """The filters that `save_filters` wrote, which a measurement has as its `weights`; nothing is unpickled.
+
+    Raises:
+        ValueError: bytes that are not such a file.
+    """
+    try:
+        kernel: np.ndarray = np.lib.format.read_array(io.BytesIO(blob), allow_pickle=False)
+    except MemoryError as error:  # of a header that promises more than there is
+        raise ValueError(f"filters must be the bytes of an .npy file: {error}") from error
+    if kernel.ndim != 4:
+        raise ValueError(f"filters must have four axes, got {kernel.ndim}")
     return kernel
 
 

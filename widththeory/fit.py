@@ -60,12 +60,12 @@ def load_weights(blob: bytes) -> Network:
     try:
         with zipfile.ZipFile(io.BytesIO(blob)) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"weights must be the bytes of an .npz file: {error}") from error
-    if size > _MAX_UNFOLDED * max(len(blob), 1):
-        raise ValueError(f"weights must not unfold to {size} bytes from {len(blob)}")
-    with np.load(io.BytesIO(blob), allow_pickle=False) as arrays:
-        parts = [arrays[f"arr_{index}"] for index in range(len(arrays.files))]
+        if size > _MAX_UNFOLDED * max(len(blob), 1):
+            raise ValueError(f"weights must not unfold to {size} bytes from {len(blob)}")
+        with np.load(io.BytesIO(blob), allow_pickle=False) as arrays:
+            parts = [arrays[f"arr_{index}"] for index in range(len(arrays.files))]
+    except (zipfile.BadZipFile, KeyError, EOFError, MemoryError, RuntimeError) as error:  # of damaged or lying files
+        raise ValueError(f"weights must be the bytes of an .npz file of arr_0, arr_1, ...: {error}") from error
     return Network(list(zip(parts[::2], parts[1::2], strict=True)))
 
 

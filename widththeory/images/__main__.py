@@ -43,7 +43,7 @@ def main(flags: Flags) -> None:
     if unknown := set(flags.names) - set(known):
         raise ValueError(f"names must be among {', '.join(known)}, got {min(unknown)!r}")
     print(f"data folder: {data_folder()}", flush=True)
-    failed = [name for name in flags.names or known if not _fetch(known[name])]
+    failed = [name for name in dict.fromkeys(flags.names) or known if not _fetch(known[name])]
     if failed:
         print(f"not to be had: {', '.join(failed)} (the reasons are above)", file=sys.stderr)
         raise SystemExit(2)
@@ -58,7 +58,7 @@ def _fetch(data_set: Published) -> bool:
     try:
         origin = data_set.fetch()
     except DataError as error:
-        print(f"{data_set.name}: {error}", file=sys.stderr, flush=True)
+        print(f"{data_set.name}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
         return False
     said = f"made from {origin} in {time.monotonic() - start:.0f} s" if origin else "there"
     print(f"{data_set.name}: {said}", flush=True)

@@ -43,9 +43,11 @@ def from_zip(archive: bytes, name: str, what: str) -> bytes:
         with zipfile.ZipFile(io.BytesIO(archive)) as file:
             _check_size(file.getinfo(name).file_size, name, what)
             return file.read(name)
+    except DataError:
+        raise
     except KeyError:
         raise DataError(f"{what} does not contain {name}") from None
-    except _DAMAGED as error:
+    except (*_DAMAGED, ValueError) as error:  # of a place before the beginning, or a name that is not UTF-8
         raise DataError(f"{what} is damaged: {error}") from error
 
 

@@ -56,7 +56,7 @@ def from_torch(content: bytes, shape: tuple[int, int, int, int], what: str) -> K
                 pass
         while head := file.read(8):
             (number,) = struct.unpack("<q", head)
-            entries = file.read(4 * number) if number >= 0 else b""
+            entries = file.read(4 * number) if 0 <= number <= len(content) else b""
             if number < 0 or len(entries) != 4 * number:
                 raise DataError(f"{what} is damaged: a storage of {number} entries is cut off")
             if number == size:
@@ -85,32 +85,39 @@ def from_onnx(content: bytes, what: str) -> list[Kernel]:
     except ImportError:
         raise DataError(f"{what} needs the package onnx: `pip install 'widththeory[filters]'`") from None
     try:
-        graph = onnx.load_from_string(content).graph
-    except Exception as error:  # of protobuf, which onnx does not re-export
+        kernels = list(_convolutions(onnx.load_from_string(content).graph, numpy_helper.to_array, what))
+    except DataError:
+        raise
+    except Exception as error:  # of protobuf, which onnx does not re-export, and whatever a graph may be without
         raise DataError(f"{what} is damaged: {error}") from error
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    consumers: dict[str, list[Any]] = {}
-    for node in graph.node:
-        for name in node.input:
-            consumers.setdefault(name, []).append(node)
-    kernels = []
-    for node in graph.node:
-        if node.op_type == "Conv":
-            if len(node.input) < 2 or node.input[1] not in constants:
-                raise DataError(f"{what} is not as expected: a convolution is without its weights")
-            kernel = numpy_helper.to_array(constants[node.input[1]])
-            factors = [numpy_helper.to_array(constants[name]) for name in _factors(node, consumers, set(constants))]
-            for factor in factors:
-                kernel = kernel * factor.reshape(-1, 1, 1, 1)
-            kernels.append(np.ascontiguousarray(kernel.transpose(2, 3, 1, 0), dtype=np.float32))
     if not kernels:
         raise DataError(f"{what} is not as expected: it has no convolution")
     return kernels
 
 
+def _convolutions(graph: Any, to_array: Any, what: str) -> Iterator[Kernel]:
+    """Kernels of an ONNX graph, each with the factors behind it."""
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    consumers: dict[str, list[Any]] = {}
+    for node in graph.node:
+        for name in node.input:
+            consumers.setdefault(name, []).append(node)
+    for node in graph.node:
+        if node.op_type == "Conv":
+            if len(node.input) < 2 or node.input[1] not in constants:
+                raise DataError(f"{what} is not as expected: a convolution is without its weights")
+            kernel = to_array(constants[node.input[1]])
+            for name in _factors(node, consumers, set(constants)):
+                kernel = kernel * to_array(constants[name]).reshape(-1, 1, 1, 1)
+            yield np.ascontiguousarray(kernel.transpose(2, 3, 1, 0), dtype=np.float32)
+
+
 def _factors(node: Any, consumers: dict[str, list[Any]], constants: set[str]) -> Iterator[str]:
     """Names of the constants that the output of a convolution is multiplied by before anything that is not affine."""
-    while len(following := consumers.get(node.output[0], [])) == 1:
+    for _ in range(len(consumers)):  # a graph has no loops, but a file may
+        following = consumers.get(node.output[0], [])
+        if len(following) != 1:
+            return
         (node,) = following
         own = [name for name in node.input if name in constants]
         if node.op_type == "Mul" and own:

