@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
@@ -29,6 +30,32 @@ def quick_to_compile(monkeypatch):
     from widththeory import image_programs
 
     monkeypatch.setitem(image_programs._OPTIONS["cpu"], "xla_backend_optimization_level", "0")
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    """A ledger without rows."""
+    from widththeory.ledger import Ledger
+
+    with Ledger.open(tmp_path / "ledger.sqlite") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def computed(tmp_path_factory):
+    """A folder with one experiment, computed, and one that fits nothing."""
+    import fake_study
+
+    folder = tmp_path_factory.mktemp("study")
+    fake_study.make(folder)
+    return folder
+
+
+@pytest.fixture
+def root(computed, tmp_path):
+    """The same, to spoil."""
+    shutil.copytree(computed, tmp_path / "root")
+    return tmp_path / "root"
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups

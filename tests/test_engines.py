@@ -1,15 +1,8 @@
 """Every engine runs the same chunks: one table whatever made it, lost workers replaced, a poison cell found."""
 
 import concurrent.futures
-import contextlib
 import os
-import shutil
 import signal
-import socket
-import subprocess
-import sys
-import time
-import types
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +17,7 @@ from fake_targets import wave
 
 from widththeory import command, engines, fit
 from widththeory import grid as engine
-from widththeory.engines import LostChunkError, Options, Slurm, ray, slurm
+from widththeory.engines import LostChunkError, Options, Slurm
 from widththeory.experiment import Flags
 from widththeory.ledger import Ledger
 from widththeory.progress import Lines
@@ -184,28 +177,6 @@ def test_a_cell_that_kills_its_worker_is_found(cluster, tmp_path):
         assert "worker was lost" in error
 
 
-# What SLURM is told
-
-
-def test_the_sbatch_file_asks_for_what_the_flags_say(tmp_path, monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")  # a machine that has SLURM, to submitit
-    asked = Options(7, folder=tmp_path, slurm=Slurm("gpu", 1.5, gpus=1, cpus=4, memory_gb=32.0, account="theory"))
-    with engines.open_engine("slurm", asked) as jobs:
-        assert jobs.memory == engines.GPU_MEMORY
-        text = jobs._executor._executor._make_submission_file_text("python work.py", "uid")
-    for line in (
-        "#SBATCH --job-name=widththeory",
-        "#SBATCH --partition=gpu",
-        "#SBATCH --time=90",
-        "#SBATCH --gpus-per-node=1",
-        "#SBATCH --cpus-per-task=4",
-        "#SBATCH --mem=32GB",
-        "#SBATCH --account=theory",
-        "export OMP_NUM_THREADS=1",
-    ):
-        assert line in text.splitlines(), line
-
-
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
@@ -221,42 +192,6 @@ def test_wrong_flags_are_one_sentence(flags, said):
     with pytest.raises(ValueError, match=said):
         command.parse(Flags, flags)
     assert command.parse(Flags, ["--engine", "slurm", "--slurm.partition", "gpu"]).slurm.partition == "gpu"
-
-
-def test_chunks_handed_over_together_are_one_array(tmp_path, monkeypatch):
-    class Job:
-        def __init__(self, call):
-            self.call = call
-
-        def done(self):
-            return True
-
-        def result(self):
-            chunk, *call = self.call
-            assert isinstance(chunk.checkpoint(*call).function, slurm.Chunk)  # goes back in the queue if preempted
-            return chunk(*call)
-
-        def cancel(self, check):
-            return None
-
-    class Recorder:
-        def __init__(self):
-            self.arrays = []
-
-        def batch(self):
-            self.arrays.append([])
-            return contextlib.nullcontext()
-
-        def submit(self, *call):
-            self.arrays[-1].append(call)
-            return Job(call)
-
-    monkeypatch.setattr(slurm, "_GATHER_SECONDS", 2.0)  # three calls may take 0.2 s on a busy machine
-    recorder = Recorder()
-    with slurm.Jobs(recorder, 2, 0.01, {}) as jobs:
-        futures = [jobs.submit(divmod, 7, two) for two in (2, 3, 4)]
-        assert [future.result(timeout=20) for future in futures] == [(3, 1), (2, 1), (1, 3)]
-    assert [len(array) for array in recorder.arrays] == [3]
 
 
 def test_a_library_that_is_not_installed_is_said(monkeypatch):
@@ -275,153 +210,3 @@ def test_a_scheduler_that_is_not_there_is_said(monkeypatch, tmp_path):
     for name, said in (("dask", r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"), ("slurm", "can submit jobs")):
         with pytest.raises(ValueError, match=said), engines.open_engine(name, dead):
             pass
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1:{}", "ray://127.0.0.1:{}"])
-def test_a_ray_that_is_not_there_is_said_at_once(address, monkeypatch):
-    """Ray itself would wait for many minutes."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        given = address.format(server.getsockname()[1])
-        ray._check_answers(given)
-    with (
-        pytest.raises(ValueError, match=f"^no Ray cluster answers at {given}: Connection refused$"),
-        engines.open_engine("ray", Options(scheduler=given)),
-    ):
-        pass
-    connected = []
-    monkeypatch.setattr(ray.socket, "create_connection", lambda *place: connected.append(place) or socket.socket())
-    for given in ("auto", "ray://head", "[::1]:6379"):
-        ray._check_answers(given)
-    assert connected == [(("head", 10001), 10.0), (("::1", 6379), 10.0)]
-
-
-@pytest.fixture
-def with_gpus(monkeypatch):
-    """Has Ray believe in so many GPUs, and returns the engine that chunks for GPUs are sent to."""
-    import ray as library
-
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    usual = library.init
-
-    def opened(gpus, jobs):
-        monkeypatch.setattr(library, "init", lambda **more: usual(**more, num_gpus=gpus))
-        return engines.open_engine("ray", Options(jobs=jobs, slurm=Slurm(gpus=1)))
-
-    return opened
-
-
-def place(folder, others):
-    """Process and GPU of a worker, once chunks run in so many others too."""
-    (folder / str(os.getpid())).touch()
-    end = time.monotonic() + 120
-    while len(list(folder.iterdir())) <= others:
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    return os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"]
-
-
-def test_on_gpus_ray_keeps_its_processes_and_replaces_those_that_die(with_gpus, tmp_path):
-    def places(name, *others):
-        (tmp_path / name).mkdir()
-        found = [executor.submit(place, tmp_path / name, number) for number in others]
-        return [one.result(120) for one in found]
-
-    with with_gpus(2, 3) as executor:
-        assert (executor._max_workers, executor.memory) == (2, engines.GPU_MEMORY)
-        (first,) = places("one", 0)
-        assert places("again", 0) == [first]
-        two = places("two", 1, 1)
-        assert first in two
-        assert sorted(gpu for _, gpu in two) == ["0", "1"]
-        with pytest.raises(ZeroDivisionError):
-            executor.submit(divmod, 7, 0).result(60)
-        assert set(places("whole", 1, 1)) == set(two)
-        with pytest.raises(LostChunkError, match="actor died"):
-            executor.submit(signal.raise_signal, signal.SIGKILL).result(60)
-        three = places("three", 1, 1)
-        assert len(set(three) & set(two)) == 1
-        assert sorted(gpu for _, gpu in three) == ["0", "1"]
-        cells = grid(widths=(3,), seeds=2)
-        cells[2] = replace(cells[2], trouble="die")
-        with Ledger.open(tmp_path / "l.sqlite") as ledger:
-            done = run(cells, ledger, executor)
-            assert (done.done, done.failed) == (7, 1)
-
-
-def test_a_ray_without_gpus_is_said_and_takes_no_signal(with_gpus):
-    """Ray's handler of SIGTERM would end a command by status 1, and what has come back by then would not be written."""
-    usual = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with pytest.raises(ValueError, match=r"has no GPU: leave --slurm\.gpus out"), with_gpus(0, 1):
-            pass
-        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGTERM, usual)
-
-
-def test_a_ray_whose_processors_are_still_to_come_is_said(monkeypatch):
-    """The head of a cluster that grows by itself has none."""
-    import ray as library
-
-    monkeypatch.setattr(library, "init", lambda **more: None)
-    monkeypatch.setattr(library, "cluster_resources", lambda: {"memory": 1.0})
-    with pytest.raises(ValueError, match="the Ray cluster has no CPU: give --jobs"):
-        engines.ray.start(Options(scheduler="auto"))
-
-
-def test_chunks_wait_for_no_actor_that_does_not_come():
-    """On a cluster that others use, one may get its place after hours."""
-
-    class Actor:
-        def __init__(self, comes):
-            self.call, self.comes = self, comes
-
-        def remote(self, fn, args, kwargs):
-            answer = concurrent.futures.Future()
-            if self.comes:
-                answer.set_result(fn(*args, **kwargs))
-            return types.SimpleNamespace(future=lambda: answer)
-
-    made = iter((Actor(False), Actor(True)))
-    actors = ray.Actors(lambda: next(made), 2)
-    assert [one.result(60) for one in [actors.send(pow, 2, five) for five in (1, 5)]] == [2, 32]
-
-
-def test_a_ray_that_is_gone_breaks_the_run_and_blames_no_cell(tmp_path):
-    def gone():
-        raise ConnectionError("the cluster is gone")
-
-    actors = ray.Actors(gone, 2)
-    with Ledger.open(tmp_path / "l.sqlite") as ledger:
-        with pytest.raises(engine.GridError, match="takes no more work: the cluster is gone"):
-            run(grid(), ledger, engines.Remote(actors.send, lambda: None, 2))
-        assert ledger.counts("claim") == {"done": 0, "failed": 0}
-
-
-@pytest.mark.parametrize("given", ["head", "", "tcp://head:1", "head:0", "head:99999", "ray://", "a b:1"])
-def test_an_address_that_is_none_of_rays_is_said(given):
-    with pytest.raises(ValueError, match=r"must be auto, host:port or ray://host:port, got '"):
-        ray._check_answers(given)
-
-
-def test_ctrl_c_on_a_terminal_stops_jobs_without_a_word_of_theirs(tmp_path):
-    """It goes to all processes of the group."""
-    script = (
-        "from pathlib import Path; import sys, time; from widththeory import command, engines\n"
-        "with command.plain_errors(), engines.open_engine('slurm', engines.Options(1, folder=Path(sys.argv[1]),"
-        " slurm=engines.Slurm(local=True))) as jobs:\n"
-        "    jobs.submit(time.sleep, 60).result()\n"
-    )
-    arguments = [sys.executable, "-c", script, str(tmp_path)]
-    with subprocess.Popen(arguments, start_new_session=True, stderr=subprocess.PIPE, text=True) as process:
-        for _ in range(1200):
-            time.sleep(0.05)
-            if list(tmp_path.glob("*_log.err")):  # the controller has started its task
-                break
-        (controller,) = (one for one in psutil.Process(process.pid).children() if "submitit" in " ".join(one.cmdline()))
-        time.sleep(0.2)
-        os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-    assert said == "interrupted; what is finished is kept, and the same command goes on from there\n"
-    assert controller.wait(timeout=30) != 0 or not controller.is_running()
-    assert "KeyboardInterrupt" in (tmp_path / "controllers.log").read_text()

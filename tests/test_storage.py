@@ -15,12 +15,6 @@ from widththeory import identity, storage
 from widththeory.ledger import Ledger, LedgerError
 
 
-@pytest.fixture
-def ledger(tmp_path):
-    with Ledger.open(tmp_path / "ledger.sqlite") as opened:
-        yield opened
-
-
 def test_files_that_are_not_ledgers_are_left_alone(tmp_path):
     text = tmp_path / "notes.txt"
     text.write_text("these are my notes, and they are longer than an SQLite header " * 20)
