@@ -156,6 +156,7 @@ def test_kernels_are_drawn_by_he_and_have_the_dtype_asked_for():
     [
         ({"method": "fft"}, r"method must be one of \['native', 'patches', 'mixed'\], got 'fft'"),
         ({"groups": 3}, "groups must divide the 4 channels in and 6 out, got 3"),
+        ({"groups": 4}, "groups must divide the 4 channels in and 6 out, got 4"),
         ({"strides": 0}, "strides must be an integer of at least 1, got 0"),
         ({"padding": -1}, "padding must be an integer of at least 0, got -1"),
     ],

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 from widththeory.estimates import (
     PowerLaw,
@@ -59,9 +60,25 @@ def test_where_intervals_begin():
     assert np.isfinite(bootstrap_interval([1.0, 2.0, 3.0, 4.0], confidence=0.8).low)  # 7/8 of the time
 
 
+def test_the_interval_is_bias_corrected_and_accelerated():
+    """By Efron's formulas and a hundred times as many resamples: of the mean of a skew sample, at 90 %."""
+    values = np.random.default_rng(4).exponential(size=25) ** 2
+    means = np.sort(np.random.default_rng(1).choice(values, (200_000, 25)).mean(axis=1))
+    bias, gaps = norm.ppf(np.mean(means < values.mean())), (values - values.mean()) / 24
+    skew = np.sum(gaps**3) / np.sum(gaps**2) ** 1.5 / 6
+    places = [bias + norm.ppf(share) for share in (0.05, 0.95)]
+    ends = np.quantile(means, [norm.cdf(bias + place / (1 - skew * place)) for place in places])
+    found = bootstrap_interval(values, np.mean, confidence=0.9)
+    # 2000 resamples know a 5 % quantile to sqrt(0.05 * 0.95 / 2000) / 0.10 = 5 % of the mean's deviation; three times.
+    near = 0.15 * means.std()
+    assert (found.low, found.high) == pytest.approx(tuple(ends), abs=near)
+    assert np.all(ends - np.quantile(means, [0.05, 0.95]) > 1.2 * near)  # where no correction would leave them
+
+
 def test_same_seed_same_interval():
     values = np.random.default_rng(2).random(9)
     assert bootstrap_interval(values) == bootstrap_interval(values)
+    assert bootstrap_interval(values, np.mean) != bootstrap_interval(values, np.mean, seed=1)
 
 
 @pytest.mark.parametrize("values", [[], [1.0, np.nan], [[1.0]]])
@@ -78,6 +95,16 @@ def test_a_pooled_contrast_covers_as_often_as_it_says():
     # binomial deviation 0.7 %, times 4; the normal quantile in place of Student's would cover 90 %
     assert np.mean([one.low <= 0.0 <= one.high for one in found]) == pytest.approx(0.95, abs=0.028)
     assert {one.n for one in found} == {3}
+
+
+def test_a_pooled_variance_counts_degrees_of_freedom_and_n_the_groups_that_are_compared():
+    """Squares about means of 2, 18 and 0 of 1, 2 and 0 degrees; t(0.975, 3) = 3.1824 (Fisher and Yates, Table III)."""
+    values, by = pd.Series([1.0, 3.0, 4.0, 10.0, 7.0, 5.0]), pd.Series(["a", "a", "b", "b", "b", "c"])
+    found = pooled_contrast(values, by, {"a": 1.0, "b": -1.0})
+    variance = (2.0 + 18.0) / 3
+    half = 3.1824 * np.sqrt(variance * (1 / 2 + 1 / 3))
+    assert (found.value, found.n) == (-5.0, 2)
+    assert (found.low, found.high) == pytest.approx((-5 - half, -5 + half), abs=1e-3)
 
 
 # --- failed cells and learning rates ----------------------------------------------------------------------------------
@@ -127,6 +154,24 @@ def test_a_rate_that_loses_cells_loses():
     assert cells_note(chosen) == "n = 2 of 3"  # the failed cell of the chosen rate is not hidden
 
 
+def test_one_bad_seed_does_not_decide_against_a_rate_and_a_loss_that_is_no_number_does():
+    """Medians 1 and 2, means 34 and 2; then, with two losses that are none, no number and 2."""
+    table = fits(width=4, learning_rate=[0.1] * 3 + [0.01] * 3, train_mse=[1.0, 1.0, 100.0, 2.0, 2.0, 2.0])
+    assert set(select_learning_rate(table, by=["width"])["learning_rate"]) == {0.1}
+    table["train_mse"] = [1.0, np.nan, np.nan, 2.0, 2.0, 2.0]
+    assert set(select_learning_rate(table, by=["width"])["learning_rate"]) == {0.01}
+    table["train_mse"] = [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]
+    table["diverged"] = [0.0, 1.0, 1.0, 0.0, 0.0, 0.0]  # the loss of its best weights is a number all the same
+    assert set(select_learning_rate(table, by=["width"])["learning_rate"]) == {0.01}
+
+
+def test_cells_without_a_value_in_a_column_are_cells():
+    """As of targets that lack an argument which others have."""
+    table = fits(k=[np.nan, np.nan, 3.0, 3.0], learning_rate=[0.1, 0.01] * 2, train_mse=[1.0, 2.0, 2.0, 1.0])
+    chosen = select_learning_rate(table, by=["k"])
+    assert dict(zip(chosen["k"].fillna(0), chosen["learning_rate"], strict=True)) == {0: 0.1, 3: 0.01}
+
+
 def test_equal_rates_give_the_smaller_one():
     table = fits(width=4, learning_rate=[0.1, 0.01], train_mse=[1.0, 1.0])
     assert list(select_learning_rate(table, by=["width"])["learning_rate"]) == [0.01]
@@ -170,6 +215,21 @@ def test_interval_holds_the_exponent():
     assert found.low < -1.2 < found.high
     assert found.high - found.low < 0.4
     assert found.n == 30
+
+
+def test_the_interval_is_that_of_lines_through_resampled_points():
+    rng = np.random.default_rng(1)
+    x = np.array([1.0, 2.0, 4.0, 8.0])
+    y = x**-0.7 * np.exp(0.3 * rng.standard_normal(4))
+    draws, slopes = np.random.default_rng(9), []
+    for _ in range(100):
+        chosen = draws.integers(4, size=4)
+        if len(set(chosen)) > 1:  # else there is no line
+            slopes.append(np.polyfit(np.log(x[chosen]), np.log(y[chosen]), 1)[0])
+    found = fit_power_law(x, y, with_floor=False, confidence=0.9, num_resamples=100, seed=9)
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(slopes, [0.05, 0.95])), rel=1e-9)  # roundings
+    assert found.coefficient == pytest.approx(np.exp(np.polyfit(np.log(x), np.log(y), 1)[1]), rel=1e-12)
+    assert np.isnan(fit_power_law(x, y, groups=[0] * 3 + [1], num_resamples=0).low)
 
 
 @pytest.mark.parametrize(
