@@ -97,7 +97,10 @@ class PiecewiseLinear:
         if isinstance(target, PiecewiseLinear):
             self._check_interval(target)
             knots = np.union1d(self.knots, target.knots)
-            return _affine_distance(knots, self(knots) - target(knots))
+            mine, theirs = (_limits(function.knots, function.values, knots) for function in (self, target))
+            gaps = (one.values - other(one.knots) for one, other in ((self, target), (target, self)))
+            sup = max(float(np.max(np.abs(gap))) for gap in gaps)
+            return _affine_distance(knots, mine[0] - theirs[0], mine[1] - theirs[1], sup)
         if isinstance(target, (Polynomial, CosineSum, Piecewise)):
             return smooth_distance(self.knots, self.values, target)
         raise ValueError(f"target must be a Network or a function of widththeory.exact.one_dim, got {target!r}")
@@ -175,11 +178,25 @@ def crossing_number(function: PiecewiseLinear, level: float | Fraction = Fractio
     return 1 + sum(a != b for a, b in zip(labels, labels[1:], strict=False))
 
 
-def _affine_distance(knots: np.ndarray, gaps: np.ndarray) -> Distance:
-    steps, left, right = np.diff(knots), gaps[:-1], gaps[1:]
+def _limits(knots: np.ndarray, values: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Limits from the right at all points but the last, and from the left at all but the first.
+
+    They differ where knots round to one float: the function jumps there.
+    """
+    first, last = (np.searchsorted(knots, points, side) for side in ("left", "right"))
+    from_right, from_left = np.interp(points, knots, values), np.interp(points, knots, values)
+    jumps = last > first + 1
+    from_right[jumps], from_left[jumps] = values[last[jumps] - 1], values[first[jumps]]
+    return from_right[:-1], from_left[1:]
+
+
+def _affine_distance(knots: np.ndarray, left: np.ndarray, right: np.ndarray, sup: float) -> Distance:
+    """From the difference at the left and at the right end of each interval, and its largest size."""
+    exponent = int(np.frexp(sup)[1])  # so that squares are in range
+    steps, left, right = np.diff(knots), np.ldexp(left, -exponent), np.ldexp(right, -exponent)
     total = np.abs(left) + np.abs(right)
     safe = np.where(total > 0, total, 1.0)
     same_sign = left * right >= 0
     l1 = np.where(same_sign, total / 2, (left * left + right * right) / (2 * safe))
     l2_squared = steps @ (left * left + left * right + right * right) / 3
-    return Distance(float(steps @ l1), float(np.sqrt(l2_squared)), float(np.max(np.abs(gaps))))
+    return Distance(float(np.ldexp(steps @ l1, exponent)), float(np.ldexp(np.sqrt(l2_squared), exponent)), sup)

@@ -149,8 +149,12 @@ def smooth_distance(knots: Vector, values: Vector, target: Any) -> Distance:
     totals = []
     for low, high in zip(edges, edges[1:], strict=False):
         part = target.parts[int(np.searchsorted(target.breaks, 0.5 * (low + high)))]
-        inside = np.concatenate([[low], knots[(knots > low) & (knots < high)], [high]])
-        totals.append(_moments(inside, np.interp(inside, knots, values), part))
+        inside = (knots > low) & (knots < high)
+        end = np.interp(high, knots, values)
+        if high in knots:  # of knots that are one float the first is the limit from the left
+            end = values[np.searchsorted(knots, high)]
+        heights = np.concatenate([[np.interp(low, knots, values)], values[inside], [end]])
+        totals.append(_moments(np.concatenate([[low], knots[inside], [high]]), heights, part))
     l1s, squares, sups = np.array(totals).T
     return Distance(float(l1s.sum()), float(np.sqrt(squares.sum())), float(sups.max()))
 

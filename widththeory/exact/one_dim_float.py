@@ -41,10 +41,11 @@ def float_pieces(layers: Sequence[Affine], low: float, high: float) -> FloatPiec
         values, errors = _affine(weight, bias, hidden, errors)
         jumps, jump_errors = _affine(weight, np.zeros(len(bias)), jumps, jump_errors)
         certain &= _signs_are_certain(values, errors)
-        columns, fractions, fraction_errors, rows = _crossings(values, errors)
+        columns, rows, *places = _crossings(knots, values, errors)
         born = np.zeros((2, len(bias), len(columns)))  # jumps of the new knots and their errors
-        new_values, new_errors = _between(values, errors, columns, fractions, fraction_errors)
-        new_knots, new_knot_errors = _between(knots[None, :], knot_errors[None, :], columns, fractions, fraction_errors)
+        new_values, new_errors = _between(values, errors, columns, *places)
+        new_knots, new_knot_errors = _between(knots[None, :], knot_errors[None, :], columns, *places)
+        new_knots = np.clip(new_knots, knots[columns], knots[columns + 1])  # weights may sum to a rounding more than 1
         each = np.arange(len(columns))
         new_values[rows, each] = new_errors[rows, each] = 0.0
         certain &= _signs_are_certain(new_values, new_errors)  # so new knots are distinct, too
@@ -80,8 +81,10 @@ def float_pieces(layers: Sequence[Affine], low: float, high: float) -> FloatPiec
     keep = (jumps[0] != 0) | (jump_errors[0] != 0)
     keep[0] = keep[-1] = True
     knots, output, clear = knots[keep], outputs[0, keep], np.abs(jumps[0, keep]) > jump_errors[0, keep]
-    bends = clear | _moves(knots, output)
-    return FloatPieces(knots[bends], output[bends], bool(certain))
+    bends = _bends(knots, output, clear)
+    knots, output = knots[bends], output[bends]
+    apart = np.append(np.diff(knots) > 0, True)  # of knots that are one float the last is kept
+    return FloatPieces(knots[apart], output[apart], bool(certain and apart.all()))
 
 
 def _affine(
@@ -101,8 +104,8 @@ def _signs_are_certain(values: np.ndarray, errors: np.ndarray) -> bool:
     return bool(np.all((np.abs(values) > errors) | ((values == 0) & (errors == 0))))
 
 
-def _crossings(values: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Zeros strictly inside intervals: (interval, fraction, error of the fraction, unit), sorted."""
+def _crossings(knots: np.ndarray, values: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Zeros strictly inside intervals: (interval, unit, weight of its right end, of its left end, error of these)."""
     positive, negative = values > 0, values < 0
     change = (positive[:, :-1] & negative[:, 1:]) | (negative[:, :-1] & positive[:, 1:])
     rows, columns = np.nonzero(change)
@@ -110,22 +113,28 @@ def _crossings(values: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.n
     left_error, right_error = errors[rows, columns], errors[rows, columns + 1]
     total = left + right
     fractions = left / total
+    rest = np.where(right < 1e-12 * total, right / total, 1.0 - fractions)  # 1 - fractions would lose a zero that near
     smallest = np.maximum(total - left_error - right_error, 1e-300)
     fraction_errors = ((right * left_error + left * right_error) / total / smallest + 4 * _UNIT) * _SLACK
-    order = np.lexsort((fractions, columns))
-    return columns[order], fractions[order], fraction_errors[order], rows[order]
+    order = np.lexsort((fractions, rest * knots[columns] + fractions * knots[columns + 1], columns))
+    return columns[order], rows[order], fractions[order], rest[order], fraction_errors[order]
 
 
 def _between(
-    values: np.ndarray, errors: np.ndarray, columns: np.ndarray, fractions: np.ndarray, fraction_errors: np.ndarray
+    values: np.ndarray,
+    errors: np.ndarray,
+    columns: np.ndarray,
+    fractions: np.ndarray,
+    rest: np.ndarray,
+    fraction_errors: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Interpolation inside intervals; a convex combination, so that two inactive ends stay inactive, with error 0."""
     left, right = values[:, columns], values[:, columns + 1]
     left_error, right_error = errors[:, columns], errors[:, columns + 1]
-    result = (1.0 - fractions) * left + fractions * right
-    bound = (1.0 - fractions) * left_error + fractions * right_error
+    result = rest * left + fractions * right
+    bound = rest * left_error + fractions * right_error
     bound += fraction_errors * (np.abs(right - left) + left_error + right_error)
-    bound += 4 * _UNIT * np.maximum(np.abs(left), np.abs(right))
+    bound += 6 * _UNIT * np.maximum(np.abs(left), np.abs(right))  # two products, their sum, and that of the weights
     return result, bound * _SLACK
 
 
@@ -143,11 +152,22 @@ def _slopes(
     return slope, ((rise_error + slope * step_error) / least + 4 * _UNIT * slope) * _SLACK
 
 
-def _moves(knots: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Which knots are off the chord of their neighbours by more than rounding; the ends always are.
+def _bends(knots: np.ndarray, values: np.ndarray, clear: np.ndarray) -> np.ndarray:
+    """Which knots to keep: those that are clear, and of those that the error bound, a worst case, cannot confirm all
+    but the ones that are on chords up to rounding. Neighbours go in turns, as many small bends make a large one."""
+    kept = np.arange(len(knots))
+    while True:
+        loose = ~(clear[kept] | _moves(knots[kept], values[kept]))
+        places = np.arange(len(kept))
+        in_run = places - np.maximum.accumulate(np.where(loose, 0, places))
+        stays = in_run % 2 == 0
+        if stays.all():
+            return kept
+        kept = kept[stays]
 
-    For bends that the error bound, a worst case, cannot confirm.
-    """
+
+def _moves(knots: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Which knots are off the chord of their neighbours by more than rounding; the ends always are."""
     steps, rises = np.diff(knots), np.diff(values)
     turn = np.abs(rises[:-1] * steps[1:] - rises[1:] * steps[:-1])
     scale = 1e-14 * max(float(np.max(np.abs(values))), 1e-300)
