@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 import scipy.special as sp
+from balls import meets
 from hypothesis import given
 from hypothesis import strategies as st
 
+from widththeory.bounds import rigorous, rigorous_daniely
 from widththeory.bounds.daniely_norm import (
     error_floor,
     harmonic_dimension,
@@ -92,13 +94,27 @@ def test_more_norm_allows_less_error(dim, frequency, norm_sum, more):
     assert small.lower <= 1
 
 
-@pytest.mark.parametrize(("dim", "frequency"), [(700, 26.0), (5, 1e-160)])
-def test_where_bessel_functions_underflow_nothing_is_claimed(dim, frequency):
+def test_where_bessel_functions_underflow_nothing_is_claimed():
     """The sine's norm is then unknown, and with it what share of it is left: it lies between 0 and 1."""
-    assert polynomial_distance_squared(dim, frequency, 0).upper > 0
-    assert polynomial_distance_squared(dim, frequency, 3).upper > 0
-    floor = error_floor(dim, frequency, 0.0)
+    for dim, frequency in ((3000, 200.0), (1000, 95.0), (5, 1e-162)):
+        assert polynomial_distance_squared(dim, frequency, 0).upper > 0
+        assert polynomial_distance_squared(dim, frequency, 3).upper > 0
+    floor = error_floor(5, 1e-162, 0.0)
     assert floor.lower <= 0 < 1 <= floor.upper
+
+
+@pytest.mark.parametrize(
+    ("dim", "frequency"),
+    [(700, 26.0), (1000, 80.0), (140, 2e-3), (3, 4.0), (3, 6.4), (30, 16.0), (200, 42.0), (600, 300.0)],
+)
+def test_every_degree_agrees_with_balls(dim, frequency):
+    """Above and below the frequency to which orders take their series; the first underflows without it."""
+    for degree in (0, 3, 9, 31):
+        found = polynomial_distance_squared(dim, frequency, degree)
+        ball = rigorous_daniely.polynomial_distance_squared(dim, frequency, degree)
+        assert meets(ball, rigorous.to_ball(found))
+        # roundoff of exponents up to some thousands; a square norm is at most 1
+        assert found.error < 1e-9 * max(found.value, polynomial_distance_squared(dim, frequency, 0).value)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_sums_of_squares(dim):
     ("dim", "frequency", "width"), [(3, 0.01, 2), (3, 1.0, 1), (3, 5.0, 2), (4, 7.0, 1), (8, 17.8, 7), (12, 40.0, 6)]
 )
 def test_projections_of_spheres(dim, frequency, width):
-    """A double series against Gauss-Jacobi quadrature of Bessel functions."""
+    """Balls against floats; `test_sphere_projection` has another route."""
     ball = rigorous_daniely.sphere_projection_floor(dim, frequency, width)
     assert covers(ball, sphere_projection_floor(dim, frequency, width))
     assert float(ball.rad()) < 1e-15
@@ -270,8 +270,24 @@ def test_a_ball_of_frequencies_covers_its_ends_and_coarse_precision_stays_honest
     assert meets(coarse, rigorous_daniely.neuron_norm_needed(3, 2.0, 1e-25, precision=200))
     beyond = rigorous_daniely.polynomial_distance_squared(3, 2.0, 4000)  # some 1e-24000
     assert holds(beyond, arb(0))
-    # nothing is known for a ball so wide; as its powers do not shrink, the sum did not end
-    assert not rigorous_daniely.polynomial_distance_squared(8, arb(20, 1), 0) > 0
+
+
+@pytest.mark.parametrize("ball", [arb(20, 1), arb(3, 1), arb(3, 2.9), arb(20, 19.9), arb(1, 0.999)])
+def test_of_a_wide_ball_of_frequencies_little_is_known_and_said(ball):
+    """It was no number, or did not end. Square norms of sines and floors are between 0 and 1."""
+    numbers = (
+        (lambda w: rigorous_daniely.polynomial_distance_squared(8, w, 0), 1),
+        (lambda w: rigorous_daniely.polynomial_distance_squared(8, w, 5), 1),
+        (lambda w: rigorous_daniely.error_floor(8, w, 0.1), 1),
+        (lambda w: rigorous_daniely.sphere_projection_floor(8, w, 3), 1),
+        (lambda w: rigorous_daniely.neuron_norm_needed(8, w, 0.1), 1e4),
+    )
+    for number, most in numbers:
+        found = number(ball)
+        for end in (ball.lower() * (1 + 1e-9), ball.mid(), ball.upper() * (1 - 1e-9)):
+            assert meets(found, number(end))
+        assert found.upper() < most * 1.001
+        assert found.lower() > -most
 
 
 # --- truncation -------------------------------------------------------------------------------------------------------

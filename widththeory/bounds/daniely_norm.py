@@ -12,6 +12,12 @@ from widththeory.typing import Certified, check_positive_int
 _BESSEL_ERROR = 1e-12
 _ROUNDOFF = 1e-14
 _SMALLEST = 5e-324  # of squares that underflow
+_LEAST_BESSEL = 1e-290  # below, digits are lost to underflow
+_NEAR = (
+    4.0  # orders v with w^2 / (4 (v + 1)) below this take the series of J_v, whose terms are below e^4, its sum above
+)
+# e^-4 or so; the first term that is left out is below 1e-16 of that
+_NUM_TERMS = 40
 
 
 def harmonic_dimension(dim: int, degree: int) -> int:
@@ -40,25 +46,39 @@ def _check(dim: int, frequency: float) -> None:
         raise ValueError(f"frequency must be positive and finite, got {frequency!r}")
 
 
-def _odd_energies(dim: int, frequency: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def odd_energies(dim: int, frequency: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Odd degrees n, the square norms of the parts of sin(frequency t) of those degrees, and their errors.
 
     The part of degree n of exp(i w <x, x'>) is Gamma(d/2) (2/w)^(d/2-1) J_{n+d/2-1}(w) i^n times the reproducing
     kernel, whose square norm is N_{d,n}; the sine has the odd degrees. Degrees are cut where (w/2)^v / Gamma(v + 1),
-    which bounds |J_v(w)|, makes all that follow negligible.
+    which bounds |J_v(w)|, makes all that follow negligible; it is also the first factor of the series of J_v, by which
+    orders are computed that are large beside w, where J_v underflows long before its factor overflows.
+
+    Source:
+        [daniely2017] Section 2; the closed form is derived for this project.
     """
     half = dim / 2 - 1
     last = math.ceil(math.e * frequency) + 80
     degrees = np.arange(1, last + 1, 2)
     counts = np.array([math.log(harmonic_dimension(dim, int(n))) for n in degrees])
     scale = math.lgamma(dim / 2) + half * math.log(2 / frequency)
-    bessel = sp.jv(degrees + half, frequency)
-    accuracy = _BESSEL_ERROR * np.where(degrees + half > frequency, np.abs(bessel), 1.0)
-    size = np.exp(np.minimum(counts / 2 + scale, 700.0))
     orders = degrees + half
-    ceiling = np.exp(np.minimum(counts / 2 + scale + orders * math.log(frequency / 2) - sp.gammaln(orders + 1), 0.0))
-    amplitude = size * np.abs(bessel)
-    spread = np.where(bessel == 0, ceiling, size * accuracy)  # a value that underflows is still below its bound
+    # of the part's norm for |J_v(w)| = (w/2)^v / Gamma(v + 1), the first term of the series and a bound
+    logarithm = counts / 2 + math.lgamma(dim / 2) + degrees * math.log(frequency / 2) - sp.gammaln(orders + 1)
+    leading = np.exp(np.minimum(logarithm, 700.0))
+    ratio = np.minimum(frequency**2 / (4 * (orders + 1)), _NEAR)
+    series = term = np.ones_like(ratio)
+    for k in range(1, _NUM_TERMS):
+        term = term * -ratio * (orders + 1) / (k * (orders + k))
+        series = series + term
+    sizes = counts + math.lgamma(dim / 2) + degrees * abs(math.log(frequency / 2)) + np.abs(sp.gammaln(orders + 1))
+    rounded = 8 * np.finfo(np.float64).eps * (10 + sizes + np.exp(2 * ratio))
+    bessel = np.abs(sp.jv(orders, frequency))
+    size = np.exp(np.minimum(counts / 2 + scale, 700.0))
+    accuracy = size * _BESSEL_ERROR * np.where(orders > frequency, bessel, 1.0)
+    near, lost = ratio < _NEAR, bessel < _LEAST_BESSEL
+    amplitude = np.where(near, leading * series, np.where(lost, 0.0, size * bessel))
+    spread = np.where(near, amplitude * rounded, np.where(lost, np.minimum(leading, 1.0), accuracy))
     energies = amplitude**2
     errors = 2 * amplitude * spread + spread**2 + 4 * _ROUNDOFF * last * energies + _SMALLEST
     # square norm at the first degree left out, by |J_v(w)| <= (w/2)^v / Gamma(v+1); from there on terms at least halve
@@ -94,7 +114,7 @@ def polynomial_distance_squared(dim: int, frequency: float, degree: int) -> Cert
     """
     _check(dim, frequency)
     check_positive_int("degree", degree, at_least=0)
-    degrees, energies, errors = _odd_energies(dim, frequency)
+    degrees, energies, errors = odd_energies(dim, frequency)
     chosen = degrees >= degree
     chosen[-1] = True  # it carries the error of all that was cut
     return Certified(float(energies[chosen].sum()), float(errors[chosen].sum()))
@@ -180,6 +200,6 @@ def _root(dim: int, degree: int) -> float:
 
 def _tails(dim: int, frequency: float) -> tuple[Certified, np.ndarray, np.ndarray, np.ndarray]:
     """Square norm of the sine, odd degrees, and enclosures of A_n^2 at them."""
-    degrees, energies, errors = _odd_energies(dim, frequency)
+    degrees, energies, errors = odd_energies(dim, frequency)
     values, spreads = np.cumsum(energies[::-1])[::-1], np.cumsum(errors[::-1])[::-1]
     return Certified(float(values[0]), float(spreads[0])), degrees, values - spreads, values + spreads
