@@ -47,6 +47,7 @@ def test_order_moves_and_weights_are_drawn_from_streams_of_their_own(monkeypatch
         classify.image_programs.choose_program(one, 1).network.init(seed)
     classify._ready.__wrapped__(one.images, one.images_args, "float64")
     assert len(drawn) == len(set(drawn)) == 11
+    assert all(len(seed) > 1 for seed in drawn)  # none is that of a seed alone
 
 
 def test_a_mirrored_image_has_its_pixels_and_a_crop_is_a_slice_of_the_padded_image():

@@ -351,6 +351,9 @@ def test_initial_arrays_follow_the_law_of_the_module(architecture):
             fan_in = np.prod(array.shape[:-1])
             # 5 standard errors of a sample variance of normal numbers, sqrt(2 / n) of it each.
             assert abs(np.var(array) * fan_in / 2 - 1) < 5 * np.sqrt(2 / array.size), name
+    for name, array in (mine[0] | mine[1]).items():
+        kind = name.rpartition(".")[2]
+        assert kind == "kernel" or np.all(array == {"scale": 1, "bias": 0, "mean": 0, "var": 1}[kind]), name
     other = network.init(2)[0]
     assert not np.array_equal(first_kernel(other), first_kernel(mine[0]))
     assert first_kernel(mine[0]).shape[:3] == (3, 3, 3)

@@ -117,6 +117,8 @@ def test_failed_and_diverged_cells_are_counted():
     assert list(finished(table).index) == [0, 1]
     assert cells_note(table) == "n = 2 of 4"
     assert cells_note(table.head(2)) == "n = 2"
+    table["diverged"] = [np.nan, 0.0, np.nan, 1.0]  # of a measurement that does not say
+    assert list(finished(table).index) == [0, 1]
     table["diverged"] = [False, False, None, True]
     assert list(finished(table).index) == [0, 1]
 
@@ -219,11 +221,11 @@ def test_interval_holds_the_exponent():
 
 def test_the_interval_is_that_of_lines_through_resampled_points():
     rng = np.random.default_rng(1)
-    x = np.array([1.0, 2.0, 4.0, 8.0])
-    y = x**-0.7 * np.exp(0.3 * rng.standard_normal(4))
+    x = np.geomspace(1, 50, 12)
+    y = x**-0.7 * np.exp(0.3 * rng.standard_normal(12))
     draws, slopes = np.random.default_rng(9), []
     for _ in range(100):
-        chosen = draws.integers(4, size=4)
+        chosen = draws.integers(12, size=12)
         if len(set(chosen)) > 1:  # else there is no line
             slopes.append(np.polyfit(np.log(x[chosen]), np.log(y[chosen]), 1)[0])
     found = fit_power_law(x, y, with_floor=False, confidence=0.9, num_resamples=100, seed=9)
