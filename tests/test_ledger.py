@@ -45,10 +45,43 @@ def test_the_first_result_stays_and_a_failure_gives_way(ledger):
     assert ledger.failures("claim") == []
 
 
-def test_experiments_do_not_sharerows(ledger):
-    ledger.record("one", rows([FIT]))
-    assert ledger.missing("two", [FIT]) == [FIT]
+def test_a_new_attempt_leaves_nothing_of_the_failed_one(ledger):
+    ledger.record("claim", [Row(FIT, "failed", {"tries": 1}, {"jax": "0.1"}, "E: late", 9.0, b"old")])
+    ledger.connection.execute("UPDATE rows SET created = 1")
+    ledger.record("claim", [Row(FIT, "done", {"loss": 1.0}, {"jax": "0.2"}, None, 0.5)])
+    table = ledger.table("claim")
+    assert "tries" not in table
+    assert table[["status", "error", "made.jax", "seconds"]].to_numpy().tolist() == [["done", None, "0.2", 0.5]]
+    assert table["created"].item() > 1
+    assert ledger.weights("claim", FIT) is None
+
+
+def test_experiments_do_not_share_rows(ledger):
+    lost = replace(FIT, seed=3)
+    ledger.record("one", [replace(rows([FIT])[0], weights=b"w"), Row(lost, "failed", error="E: 1")])
+    assert ledger.missing("two", [FIT, lost]) == [FIT, lost]
+    assert ledger.counts("two") == {"done": 0, "failed": 0}
+    assert (ledger.failures("two"), ledger.provenances("two"), ledger.seconds("two")) == ([], [], 0.0)
+    assert (ledger.weights("two", FIT), ledger.recent("two", 0.0)) == (None, (0, 0.0))
+    assert ledger.table("two").empty
     assert ledger.experiments() == ["one"]
+
+
+def test_rows_of_one_chunk_keep_their_makers(ledger):
+    made_by = [{"jax": "0.1", "device": "cpu"}, {"jax": "0.2"}, {"device": "cpu", "jax": "0.1"}]
+    ledger.record("claim", [Row(replace(FIT, seed=seed), provenance=made) for seed, made in enumerate(made_by)])
+    assert ledger.table("claim")["made.jax"].tolist() == ["0.1", "0.2", "0.1"]
+    assert [count for _, count in ledger.provenances("claim")] == [2, 1]  # in whatever order it was told
+
+
+def test_what_a_full_disk_did_not_take_is_declared_anew(ledger):
+    (pages,) = ledger.connection.execute("PRAGMA page_count").fetchone()
+    ledger.connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(LedgerError, match="the disk is full"):
+        ledger.record("claim", rows(grid(seeds=30)))
+    ledger.connection.execute("PRAGMA max_page_count = 1000000")
+    ledger.record("claim", rows([FIT]))
+    assert len(ledger.table("claim")) == 1
 
 
 @pytest.mark.parametrize("name", ["width", "seconds", "key", "made.jax"])

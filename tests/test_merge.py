@@ -1,7 +1,9 @@
 """Ledgers of other machines are data: each row is checked, all of a claim are taken over or none."""
 
+import contextlib
 import json
 import shutil
+import sqlite3
 
 import pytest
 from fake_fits import FakeFit, fake_measure, grid
@@ -9,7 +11,7 @@ from fake_study import refused, said
 
 from widththeory import grid as engine
 from widththeory import identity
-from widththeory.ledger import Ledger, LedgerError
+from widththeory.ledger import Ledger, LedgerError, Row
 
 
 def test_merge_takes_rows_of_other_machines(root, tmp_path, capsys):
@@ -40,6 +42,7 @@ def test_merge_says_what_it_did_not_find(root, tmp_path, capsys):
     assert "nothing was merged into" in err
     out, _ = refused(root, "merge", "--ledgers", other, capsys=capsys)
     assert out == f"no rows of these experiments in {other}; it has elsewhere\n"
+    assert (tmp_path / "empty.sqlite").stat().st_size == 0  # they are only read
     own = str(root / "results/smoke/claim.sqlite")
     text = said(root, "merge", "--claims", "claim", "theory", "--ledgers", own, capsys=capsys)
     assert text == (
@@ -71,6 +74,16 @@ def test_merge_goes_on_where_an_experiment_is_broken(root, tmp_path, capsys):
     assert "broken experiments" in err
 
 
+def loosely(path):
+    """Have a ledger hold what no ledger of ours would."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA writable_schema = ON")
+        for strict, loose in (("created REAL NOT NULL", "created REAL"), ("CHECK (status IN ('done', 'failed'))", "")):
+            other.execute("UPDATE sqlite_master SET sql = replace(sql, ?, ?) WHERE name = 'rows'", (strict, loose))
+        (version,) = other.execute("PRAGMA schema_version").fetchone()
+        other.execute(f"PRAGMA schema_version = {version + 1}")  # whoever has it open reads it again
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -87,13 +100,23 @@ def test_merge_goes_on_where_an_experiment_is_broken(root, tmp_path, capsys):
         ("UPDATE rows SET created = 'then' WHERE id = 1", "is malformed"),
         ("UPDATE rows SET error = x'00' WHERE id = 1", "is malformed"),
         ("UPDATE rows SET weights = 'heavy' WHERE id = 1", "is malformed"),
+        ('UPDATE rows SET metrics = \'{"word": "\\ud800"}\' WHERE id = 1', "is malformed"),
+        ('UPDATE provenance SET text = \'{"host": "here", "jax": "\\ud800"}\'', "is malformed"),
+        ("UPDATE rows SET settings = CAST(settings AS BLOB) WHERE id = 1", "is malformed"),
+        ("UPDATE rows SET seconds = -1.0 WHERE id = 1", "is malformed"),
+        ("UPDATE rows SET weights = zeroblob(9) WHERE id = 1", "is malformed"),
+        ("UPDATE rows SET key = 'x' WHERE id = (SELECT max(id) FROM rows)", "is malformed"),
+        ("UPDATE rows SET status = 'dome' WHERE id = 1", "is malformed"),
+        ("UPDATE rows SET created = NULL WHERE id = 1", "is malformed"),
         ("UPDATE classes SET fields = json_insert(fields, '$[#]', json('[\"momentum\", 0.5]'))", "other fields"),
     ],
 )
-def test_a_ledger_of_somebody_else_is_data_that_is_checked(tmp_path, change, message):
+def test_a_ledger_of_somebody_else_is_data_that_is_checked(tmp_path, monkeypatch, change, message):
+    monkeypatch.setattr("widththeory.ledger._MAX_WEIGHTS", 8)
     with Ledger.open(tmp_path / "theirs.sqlite") as theirs, Ledger.open(tmp_path / "ours.sqlite") as ours:
         for ledger, seeds in ((theirs, 3), (ours, 1)):
             engine.run(grid(seeds=seeds), fake_measure, ledger, experiment="claim", jobs=1, progress="none")
+        loosely(theirs.path)
         theirs.connection.execute(change)
         before = ours.statuses("claim")
         with pytest.raises(LedgerError, match=message):
@@ -112,11 +135,32 @@ def test_a_row_of_somebody_else_that_makes_no_table_is_refused(tmp_path):
             ours.take(theirs, "claim")
 
 
+def test_rows_that_are_taken_over_are_those_of_the_other_ledger(tmp_path):
+    cells = grid(seeds=1)
+    with Ledger.open(tmp_path / "theirs.sqlite") as theirs, Ledger.open(tmp_path / "ours.sqlite") as ours:
+        ours.record("claim", [Row(grid(seeds=2)[-1], provenance={"jax": "0.1"}, seconds=1.0)])
+        mine = ours.table("claim")
+        for version, one in enumerate(cells):
+            made = {"jax": f"0.{version // 4}"}
+            theirs.record("claim", [Row(one, metrics={"loss": 1.0 / 3}, provenance=made, seconds=7.0, weights=b"w")])
+        theirs.record("another", [Row(cells[0])])
+        theirs.connection.execute("UPDATE rows SET created = created + id")
+        assert ours.take(theirs, "claim") == len(cells)
+        assert ours.table("claim", cells).equals(theirs.table("claim"))
+        assert ours.weights("claim", cells[0]) == b"w"
+        assert ours.table("claim", [grid(seeds=2)[-1]])["key"].tolist() == mine["key"].tolist()
+        assert ours.experiments() == ["claim"]
+
+
 def test_a_failed_row_gives_way_to_one_that_is_done(tmp_path):
     cells = grid(seeds=1)
     with Ledger.open(tmp_path / "theirs.sqlite") as theirs, Ledger.open(tmp_path / "ours.sqlite") as ours:
         for ledger, measure in ((theirs, fake_measure), (ours, lambda settings, size: [])):
             engine.run(cells, measure, ledger, experiment="claim", jobs=1, progress="none")
+        with Ledger.open(tmp_path / "third.sqlite") as third:
+            third.record("claim", [Row(cells[0], "failed", error="E: the first")])
+            third.take(ours, "claim")
+            assert "E: the first" in {error for _, error in third.failures("claim")}
         assert theirs.take(ours, "claim") == 0
         assert ours.take(theirs, "claim") == len(cells)
         assert ours.counts("claim") == {"done": len(cells), "failed": 0}

@@ -168,6 +168,8 @@ def test_the_journal_suits_the_file_system(tmp_path, monkeypatch):
     assert storage.journal_for(Path("/home/me/a.sqlite"), mounts) == "delete"
     assert storage.journal_for(Path("/home/me/scratch/a.sqlite"), mounts) == "wal"
     assert storage.journal_for(Path("/media/My Book/a.sqlite"), mounts) == "delete"
+    mounts.append("/dev/b /home ext4 rw")  # over the other, which is not seen any more
+    assert storage.journal_for(Path("/home/me/a.sqlite"), mounts) == "wal"
     (tmp_path / "there").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "there")
     (tmp_path / "mounts").write_text(f"server:/x {tmp_path / 'there'} nfs4 rw")
@@ -214,3 +216,70 @@ def test_what_cannot_be_read_as_a_ledger_is_copied_as_it_is(tmp_path):
     (tmp_path / "notes.txt").write_text("these are my notes")
     storage.copy_file(tmp_path / "notes.txt", tmp_path / "copy.txt")
     assert (tmp_path / "copy.txt").read_text() == "these are my notes"
+
+
+def test_rows_that_are_still_in_the_journal_are_copied_from_a_disk_that_cannot_be_written(
+    tmp_path, ledger, monkeypatch
+):
+    ledger.record("claim", rows([FIT]))
+    assert Path(f"{ledger.path}-wal").stat().st_size > 0
+    connect = sqlite3.connect
+
+    def refusing(place, **how):
+        if "mode=ro" in str(place):
+            raise sqlite3.OperationalError("unable to open database file")
+        return connect(place, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", refusing)
+        storage.copy_file(ledger.path, tmp_path / "copy.sqlite")
+    with Ledger.open(tmp_path / "copy.sqlite") as copy:
+        assert copy.statuses("claim") == ledger.statuses("claim")
+
+
+def test_what_is_acknowledged_is_on_the_disk(ledger):
+    assert ledger.connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+
+
+def test_a_folder_that_can_only_be_read_is_said_when_a_ledger_is_opened(tmp_path, monkeypatch):
+    """Not after an hour of fitting. As root may write anywhere, SQLite is told to refuse."""
+    path = tmp_path / "a.sqlite"
+    Ledger.open(path, journal_mode="delete").close()
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda place, **how: connect(f"file:{place}?mode=ro", uri=True, **how))
+    with pytest.raises(LedgerError, match=r"a\.sqlite cannot be written to: it is read-only"):
+        Ledger.open(path, journal_mode="delete")
+
+
+def test_another_writer_is_waited_for_and_said(ledger, monkeypatch):
+    monkeypatch.setattr(storage, "BUSY_SECONDS", 5.0)
+    other = sqlite3.connect(ledger.path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    later = threading.Timer(0.3, other.close)
+    later.start()
+    with Ledger.open(ledger.path) as waiting:
+        assert waiting.record("claim", rows([FIT])) == 1
+        later.join()
+        ledger.connection.execute("BEGIN IMMEDIATE")
+        waiting.connection.execute("PRAGMA busy_timeout = 1")
+        with pytest.raises(LedgerError, match="has been locked by another process for 5 s"):
+            waiting.record("claim", rows(grid()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE rows SET error = CAST(x'ff' AS TEXT)",
+        "DROP TABLE rows",
+        "DROP TABLE provenance",
+        "UPDATE classes SET fields = '{'",
+        "UPDATE classes SET fields = x'ff'",
+        "UPDATE classes SET fields = replace(hex(zeroblob(60000)), '00', '[')",
+    ],
+)
+def test_a_ledger_with_parts_that_are_none_is_said_to_be_damaged(ledger, change):
+    ledger.record("claim", rows([FIT]))
+    ledger.connection.execute("PRAGMA foreign_keys = OFF")
+    ledger.connection.execute(change)
+    with pytest.raises(LedgerError, match="is damaged"):
+        ledger.table("claim")

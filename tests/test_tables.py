@@ -1,6 +1,7 @@
 """Equal rows give equal tables, which are read back exactly, and a malformed one is refused in one sentence."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -53,11 +54,18 @@ def test_an_unchanged_table_is_not_touched(ledger, tmp_path):
 
 def test_other_numbers_replace_a_table_of_one_size_and_date(tmp_path, monkeypatch):
     path = tmp_path / "claim.csv"
-    monkeypatch.setattr(tables.os, "fsync", lambda descriptor: os.utime(descriptor, (1, 1)))
+    kept = []
+
+    def fsync(descriptor):
+        kept.append(os.fstat(descriptor).st_ino)
+        os.utime(descriptor, (1, 1))
+
+    monkeypatch.setattr(tables.os, "fsync", fsync)
     for text in ("a", "b"):
         assert tables.replace_file(path, [text])
         assert path.read_text() == text
         assert path.stat().st_mtime == 1
+        assert kept[-2:] == [path.stat().st_ino, tmp_path.stat().st_ino]  # the rename survives a power cut too
 
 
 def test_what_a_killed_process_left_of_a_table_is_removed(tmp_path):
@@ -169,6 +177,7 @@ def test_any_value_survives_a_cell(value):
             lambda t: t + t.splitlines()[1].replace("1.0,done", "2.0,done"),
             "line 3 is not a row: it has the settings of",
         ),
+        (lambda t: t + re.sub(r",(\w{32})$", r',"""\1"""', t.splitlines()[1]) + "\n", "it has the settings of line 2"),
         (lambda t: t.replace("loss", "other.loss"), "nothing that column 'other.loss' could be"),
     ],
 )

@@ -245,10 +245,7 @@ class Ledger:
         Raises:
             LedgerError: rows whose key is not that of their settings, or other defaults of one settings class.
         """
-        ours, theirs = (
-            {name: json.loads(text) for name, text in one._read("SELECT name, fields FROM classes")}
-            for one in (self, source)
-        )
+        ours, theirs = self._classes(), source._classes()
         query = (
             "SELECT r.key, r.status, r.class, r.settings, r.metrics, r.error, p.text, r.seconds, r.created, r.weights"
             " FROM rows r JOIN provenance p ON p.id = r.provenance WHERE r.experiment = ?"
@@ -295,7 +292,7 @@ class Ledger:
 
     def _entries(self, experiment: str, settings: Iterable[Any] | None) -> Iterator[tables.Entry]:
         declared = None if settings is None else {identity.key(one) for one in settings}
-        fields = {name: json.loads(text) for name, text in self._read("SELECT name, fields FROM classes")}
+        fields = self._classes()
         query = (
             "SELECT r.key, r.status, r.class, r.settings, r.metrics, r.error, p.text, r.seconds, r.created FROM rows r"
             " JOIN provenance p ON p.id = r.provenance WHERE r.experiment = ?"
@@ -314,6 +311,13 @@ class Ledger:
                 seconds=seconds,
                 created=created,
             )
+
+    def _classes(self) -> dict[str, Any]:
+        """Fields and defaults of each settings class."""
+        try:
+            return {name: json.loads(text) for name, text in self._read("SELECT name, fields FROM classes")}
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise LedgerError(f"{self.path} is damaged: the fields of its settings are no JSON") from error
 
     def _read(self, query: str, *values: Any) -> Iterator[Any]:
         with plain_errors(self.path):
@@ -350,8 +354,11 @@ def _sound(key: Any, status: Any, cls: Any, fields: Any, texts: tuple[Any, ...],
         (*_, error), (seconds, created, weights) = texts, rest
         if any(len(text or "") > _MAX_TEXT for text in texts) or len(weights or b"") > _MAX_WEIGHTS:
             return False
-        kinds = ((error, str), (seconds, float), (created, float), (weights, bytes))
-        if status not in ("done", "failed") or not all(one is None or isinstance(one, kind) for one, kind in kinds):
+        kinds = [(text or "", str) for text in texts]
+        kinds += [(seconds or 0.0, float), (created, float), (weights or b"", bytes)]
+        if status not in ("done", "failed") or not all(isinstance(one, kind) for one, kind in kinds):
+            return False
+        if (seconds or 0.0) < 0:
             return False
         settings, metrics, made_by = (json.loads(text) for text in texts[:3])
         names = {name for name, *_ in fields}
@@ -359,7 +366,8 @@ def _sound(key: Any, status: Any, cls: Any, fields: Any, texts: tuple[Any, ...],
             return False
         _plain_metrics(metrics, names)
         entry = tables.Entry(key, status, fields, settings, metrics, error, made_by, seconds, created)
-        tables.flatten([entry], volatile=True)
+        # A row that makes no text, for a lone surrogate say, would stop every later export.
+        "".join(tables.csv_lines(*tables.flatten([entry], volatile=True))).encode()
         return identity.key_of(cls, fields, settings) == key
     except (ValueError, TypeError, KeyError, RecursionError, AttributeError):
         return False

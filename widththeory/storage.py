@@ -60,6 +60,7 @@ SCHEMA = (
     """,
 )
 
+_DAMAGE = ("malformed", "SQLITE_CORRUPT", "no such table", "no such column", "Could not decode")
 _MOUNTS = Path("/proc/self/mounts")
 _JOURNAL_MODES = ("wal", "delete", "truncate", "persist")
 # Write-ahead logging needs memory shared by all readers and writers, which a network file system does not give.
@@ -76,13 +77,13 @@ def plain_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        text = str(error)
+        text = str(error).partition(" with text ")[0]  # which may be anything
         if "disk is full" in text or "disk I/O error" in text:  # a file-size limit is reported as the latter
             state = "is full" if "full" in text else "is full or failing"
             said = f"the disk {state}: {path} took no further rows; those already in it are kept"
         elif "not a database" in text:
             said = f"{path} is not a ledger: it is not an SQLite file"
-        elif "malformed" in text or "SQLITE_CORRUPT" in text:
+        elif any(sign in text for sign in _DAMAGE):
             said = f"{path} is damaged ({text}); recover it with `sqlite3 {path} .recover` or remove it"
         elif "unable to open" in text:
             said = f"{path} cannot be opened or created: no such folder, or no right to write there"
@@ -119,8 +120,10 @@ def connect(path: Path, journal_mode: str | None) -> sqlite3.Connection:
             if _version(connection) < len(SCHEMA):
                 _migrate(connection, path)
             else:
-                # Some folders let one read but not write: say so now, not after an hour of fitting.
+                # Some folders let one read but not write: say so now, not after an hour of fitting. To begin is not
+                # enough: of a file that cannot be written SQLite takes BEGIN IMMEDIATE for BEGIN.
                 connection.execute("BEGIN IMMEDIATE")
+                connection.execute(f"PRAGMA user_version = {len(SCHEMA)}")
                 connection.execute("ROLLBACK")
         except BaseException:
             connection.close()

@@ -119,7 +119,7 @@ def read_csv(path: Path, settings_class: type) -> Iterator[dict[str, Any]]:
             for cells in reader:
                 try:
                     row = _row(header, cells, settings_class, fields)
-                    first = lines.setdefault(cells[header.index("key")], reader.line_num)
+                    first = lines.setdefault(identity.key(row["settings"]), reader.line_num)
                     if first != reader.line_num:
                         raise ValueError(f"it has the settings of line {first}")
                     yield row
