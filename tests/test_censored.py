@@ -47,6 +47,16 @@ def test_one_group_that_alone_tells_the_slope_gives_no_interval():
     assert np.isfinite(alone.slope)
     assert np.isnan([alone.low, alone.high]).all()
     assert np.isnan(fit_censored_line([0.0, 1.0, 2.0, 3.0, 3.0], y, y, groups=[0] * 5).low)
+    bounds = np.array([-np.inf, -np.inf, 0.0, 0.0, 0.5]), np.array([1.0, 2.0, 0.0, 0.0, 0.5])
+    beside = fit_censored_line([0.0, 1.0, 2.0, 2.0, 3.0], *bounds, groups=[0, 0, 1, 1, 2])
+    assert np.isfinite(beside.slope)
+    assert np.isnan(beside.low)  # those that are censored tell no slope
+
+
+def test_equal_numbers_have_a_flat_line():
+    found = fit_censored_line([0.0, 1.0, 2.0], [5.0] * 3, [5.0] * 3)
+    assert found.slope == pytest.approx(0, abs=1e-12)  # of numbers of size 5
+    assert np.isfinite([found.low, found.high, found.spread]).all()
 
 
 def test_levels_are_those_of_least_squares_with_dummies():

@@ -13,9 +13,12 @@ import optax
 import pytest
 from fake_targets import Hinge, Wave, wave
 from flax import nnx
+from scipy.optimize import OptimizeResult
 
 from widththeory import compiled, named, training
+from widththeory import polish as polish_module
 from widththeory.constructions.wide_random import RandomWideNetwork
+from widththeory.constructions.yarotsky import Square
 from widththeory.ensemble import gradient, predict, scratch_space
 from widththeory.fit import Regression, load_weights, measure
 from widththeory.metrics import error_metrics, evaluate, exact_metrics
@@ -23,6 +26,7 @@ from widththeory.models.mlp import from_network, initial_network, to_network
 from widththeory.network import Network
 from widththeory.polish import fit_output_layer, loss_and_gradient, polish
 from widththeory.training import batch_order, choose_program, sample_data, train
+from widththeory.typing import Guarantee
 
 MEMBERS = [wave(0), wave(1, 1e-2), wave(2, 3e-2, target_seed=1)]
 
@@ -163,6 +167,8 @@ def test_errors_are_those_of_the_network():
     assert metrics["test_mse_stderr"] == pytest.approx(np.std(residual**2, ddof=1) / np.sqrt(200), rel=1e-12)
     assert metrics["relative_error"] == pytest.approx(np.mean(residual**2) / np.var(wanted.target(points)), rel=1e-12)
     assert metrics["sample_sup_error"] == pytest.approx(np.max(np.abs(residual)), rel=1e-12)
+    assert metrics["target_variance"] == pytest.approx(np.var(wanted.target(points)), rel=1e-12)
+    assert metrics["target_second_moment"] == pytest.approx(np.mean(wanted.target(points) ** 2), rel=1e-12)
 
 
 def test_best_weights_are_kept(monkeypatch):
@@ -214,10 +220,25 @@ def test_exact_metrics_of_a_known_difference():
     assert exact_metrics(initial_network(2, (3,), init="he", seed=0), Wave()) == {}
 
 
+def test_exact_metrics_are_to_the_target_and_not_to_a_network_near_it():
+    """Zero misses x^2 by 1/3, sqrt(1/5) and 1; its interpolant at 0, 1/2, 1 by more in the mean."""
+    zero = Network([(np.zeros((1, 1)), np.zeros(1)), (np.zeros((1, 1)), np.zeros(1))])
+    assert exact_metrics(zero, Square(1)) == pytest.approx(
+        {"exact_l1_error": 1 / 3, "exact_l2_error": np.sqrt(1 / 5), "exact_sup_error": 1.0}, rel=1e-14
+    )
+
+    class Nearly(Hinge):
+        def error(self):
+            return Guarantee("sup", 0.1)
+
+    assert exact_metrics(zero, Nearly()) == {}
+
+
 def test_error_metrics_of_a_constant_target_have_no_scale():
     metrics = error_metrics(np.array([1.0, 3.0]), np.array([2.0, 2.0]))
     assert metrics["test_mse"] == 1
     assert np.isnan(metrics["relative_error"])
+    assert error_metrics(np.ones(1), np.zeros(1))["test_mse_stderr"] == np.inf  # one point tells no spread
 
 
 def test_polish_gradient_is_that_of_jax():
@@ -245,13 +266,19 @@ def test_least_squares_cannot_be_improved():
     assert all(np.array_equal(a, b) for a, b in zip(fitted.layers[0], network.layers[0], strict=True))
 
 
-def test_polish_improves_and_is_part_of_the_settings():
+def test_polish_improves_and_is_part_of_the_settings(monkeypatch):
     plain, polished = (measure([wave(2, polish_steps=steps)], 3)[0].metrics["train_mse"] for steps in (0, 30))
     assert polished < 0.5 * plain
     points = np.random.default_rng(0).uniform(-1, 1, (300, 2))
     perfect = initial_network(2, (6, 6), init="he", seed=0)
     after = polish(perfect, points, evaluate(perfect, points), 5)
     assert np.mean((evaluate(after, points) - evaluate(perfect, points)) ** 2) == 0
+    for height in (1e300, np.nan):  # where L-BFGS ends in weights that overflow, or in none
+        monkeypatch.setattr(polish_module, "minimize", lambda _, begin, h=height, **__: OptimizeResult(x=h * begin))
+        with np.errstate(all="ignore"):
+            after = polish(perfect, points, Wave().target(points), 5)
+        error = np.mean((evaluate(after, points) - Wave().target(points)) ** 2)
+        assert error <= np.mean((evaluate(perfect, points) - Wave().target(points)) ** 2)
 
 
 def test_program_key_is_blind_to_seeds_and_rate_alone():
@@ -280,6 +307,8 @@ def test_settings_are_flat_and_default_arguments_do_nothing():
         ({"width": 0}, "width must be an integer of at least 1, got 0"),
         ({"num_steps": -1}, "num_steps must be an integer of at least 0, got -1"),
         ({"learning_rate": 0.0}, "learning_rate must be positive and finite, got 0.0"),
+        ({"learning_rate": np.inf}, "learning_rate must be positive and finite, got inf"),
+        ({"seed": -1}, "seed must be an integer of at least 0, got -1"),
         ({"batch_size": 101}, "batch_size must be at most num_train = 100, got 101"),
         ({"optimizer": "sgd"}, "optimizer must be one of"),
         ({"init": "orthogonal"}, "init must be one of"),

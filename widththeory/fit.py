@@ -32,7 +32,8 @@ class Measurement:
 
     Args:
         settings: of the fit.
-        metrics: finite numbers by name. Errors are of the best weights of all checks: `train_mse`, those of
+        metrics: numbers by name, finite but for the relative error of a constant target, NaN, and the standard error
+            of a single point, infinite. Errors are of the best weights of all checks: `train_mse`, those of
             `metrics.error_metrics` and where the target allows `metrics.exact_metrics`. `best_step` says when,
             `diverged` is 1 if the last loss was not finite, `seconds` is time a member without compiling: of the
             processor, or on a GPU by the clock.
