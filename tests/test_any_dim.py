@@ -179,6 +179,14 @@ def test_lipschitz_bounds_hold_where_products_leave_the_floats(factors):
         assert bound.error <= max(1e-12 * exact, 2e-323)  # some hundred roundings
 
 
+def test_lipschitz_constant_of_constants():
+    """relu(x) - relu(x) + 1e10: slopes are 0 but for what rounding may have hidden; and with no slopes at all."""
+    cancelled = lipschitz_constant(subdivide(rational(([[3, 0], [3, 0]], [1, 1]), ([[1, -1]], [10**10])), SQUARE))
+    assert cancelled.value == 0
+    assert 0 < cancelled.error < 1e-13  # some roundings of 3
+    assert lipschitz_constant(subdivide(rational(([[0, 0]], [10**10])), SQUARE)).upper == 0
+
+
 def test_lipschitz_bounds_too_large_for_floats_get_one_sentence():
     network = rational(([[10**200, 0]], [0]), ([[10**200]], [0]))
     complex_ = subdivide(network, SQUARE, "rational")

@@ -273,10 +273,13 @@ def lipschitz_constant(complex_: PolygonalComplex) -> Certified:
 
     Source: derived for this project.
     """
-    maps, errors = affine_maps(complex_.network, complex_.patterns)
-    scale = float(2.0 ** np.floor(np.log2(max(abs(maps[:, :, :2]).max(), 1e-300))))  # so that squares are in range
+    maps, errors = (part[:, :, :2] for part in affine_maps(complex_.network, complex_.patterns))
+    largest = max(abs(maps).max(), errors.max())
+    if largest == 0:
+        return Certified(0.0, 0.0)
+    scale = float(2.0 ** np.floor(np.log2(largest)))  # so that squares are in range
     maps, errors = maps / scale, errors / scale
-    (x, y), slack = (maps[:, :, axis] for axis in range(2)), np.sqrt((errors[:, :, :2] ** 2).sum(axis=(1, 2)))
+    (x, y), slack = (maps[:, :, axis] for axis in range(2)), np.sqrt((errors**2).sum(axis=(1, 2)))
     xx, yy, xy = (x * x).sum(axis=1), (y * y).sum(axis=1), (x * y).sum(axis=1)
     norms = np.sqrt((xx + yy) / 2 + np.hypot((xx - yy) / 2, xy))
     # Squares, sums and roots of nonnegative numbers; only xx − yy cancels, and beside it stands xx + yy.
@@ -285,4 +288,4 @@ def lipschitz_constant(complex_: PolygonalComplex) -> Certified:
     error = float(np.maximum((norms + slack).max() - value, slack[np.argmax(norms)])) * (1 + 2.0**-20)
     if not np.isfinite(value * scale):
         raise ValueError("network has a Lipschitz constant too large for float64")
-    return Certified(value * scale, error * scale + math.ulp(0.0) if error else 0.0)
+    return Certified(value * scale, error * scale + math.ulp(0.0))
