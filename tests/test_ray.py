@@ -4,6 +4,7 @@ import concurrent.futures
 import os
 import signal
 import socket
+import threading
 import time
 import types
 from dataclasses import replace
@@ -145,6 +146,23 @@ def test_a_ray_that_is_gone_breaks_the_run_and_blames_no_cell(tmp_path):
         with pytest.raises(GridError, match="takes no more work: the cluster is gone"):
             run(grid(), ledger, executor=engines.Remote(actors.send, lambda: None, 2), jobs=2)
         assert ledger.counts("claim") == {"done": 0, "failed": 0}
+
+
+def test_a_ray_that_does_not_answer_is_left(monkeypatch):
+    import ray as library
+
+    ended, answer = [], threading.Event()
+    monkeypatch.setattr(library, "shutdown", lambda: ended.append(True))
+    monkeypatch.setattr(ray, "_CLOSE_SECONDS", 0.1)
+    actors = ray.Actors(answer.wait, 1)
+    actors.send(pow, 2, 5)
+    closing = threading.Thread(target=actors.close, daemon=True)
+    closing.start()
+    closing.join(30)
+    assert ended == [True]
+    answer.set()
+    actors._thread.join(30)
+    assert not actors._thread.is_alive()
 
 
 @pytest.mark.parametrize("given", ["head", "", "tcp://head:1", "head:0", "head:99999", "ray://", "a b:1"])

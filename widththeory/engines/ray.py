@@ -25,6 +25,7 @@ from widththeory.engines import GPU_MEMORY, LostChunkError, Options, Remote, wor
 LIBRARY = "ray"
 
 _CONNECT_SECONDS = 10.0
+_CLOSE_SECONDS = 10.0
 _CLIENT_PORT = 10001  # of `ray start --head` for ray:// addresses
 
 
@@ -106,11 +107,15 @@ class Actors:
         return future
 
     def close(self) -> None:
-        """End them, and Ray."""
+        """End them, and Ray.
+
+        One that hangs is no hindrance, as nobody waits for its answer. What asks Ray may hang in it, where a cluster is
+        gone without a word; after some seconds it is left to end with this process.
+        """
         import ray
 
         self._events.put(None)
-        self._thread.join()
+        self._thread.join(_CLOSE_SECONDS)
         ray.shutdown()
 
     def _run(self) -> None:
