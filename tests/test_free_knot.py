@@ -202,6 +202,14 @@ def test_tabulated_error_is_proven():
     assert table.sup_error < 2 * gap  # the curvature bound is sharp
 
 
+def test_a_bound_that_is_infinite_says_no_more_than_the_other():
+    """|x| has no curvature, but it has a slope."""
+    corner = tabulate(np.abs, -1.0, 2.0, lipschitz=1.0, curvature=np.inf, num_knots=31)
+    assert corner.sup_error == tabulate(np.abs, -1.0, 2.0, lipschitz=1.0, num_knots=31).sup_error < 0.051
+    steep = tabulate(np.square, 0.0, 1.0, lipschitz=np.inf, curvature=2.0, num_knots=31)
+    assert steep.sup_error == tabulate(np.square, 0.0, 1.0, curvature=2.0, num_knots=31).sup_error
+
+
 def exact_distance_to_affine(function):
     """L2 distance to affine functions, squared, in rational arithmetic from the moments 1, x, f of the knots stored."""
     knots, values = ([Fraction(float(number)) for number in part] for part in (function.knots, function.values))
@@ -300,6 +308,8 @@ def test_bad_input_gets_one_sentence():
         (lambda: tabulate(np.sin, 0.0, 1.0), "lipschitz or curvature"),
         (lambda: tabulate(np.sin, 0.0, 1.0, lipschitz=1.0, curvature=-3.0), "lipschitz or curvature"),
         (lambda: tabulate(np.sin, 0.0, 1.0, lipschitz=np.nan, curvature=1.0), "lipschitz or curvature"),
+        (lambda: tabulate(np.sin, 0.0, 1.0, lipschitz=np.inf, curvature=np.inf), "lipschitz or curvature"),
+        (lambda: tabulate(np.sin, 0.0, 1.0, curvature=np.inf), "lipschitz or curvature"),
         (lambda: tabulate(np.sin, 1.0, 1.0, lipschitz=1.0), "low < high"),
         (lambda: tabulate(np.log, 0.0, 1.0, lipschitz=1.0), "finite"),
     ]:

@@ -23,11 +23,9 @@ from widththeory.bounds.spectral import (
     relative_floor,
     spectrum,
 )
-from widththeory.bounds.truncation import outside_error, truncated_floor, truncated_supremum, truncated_values
 from widththeory.constructions.eldan_shamir import Cosine
 from widththeory.constructions.radial_control import Norm
 from widththeory.constructions.signed_shells import AlternatingShells, RandomShells
-from widththeory.network import Network
 from widththeory.typing import Certified
 
 LEVELS = (0.75, 0.5, 0.25, 0.1, 0.05, 0.01)
@@ -347,55 +345,3 @@ def test_best_ridge_error(frequency, num_lines, printed):
         assert coarse.lower > best.upper
     with pytest.raises(ValueError, match="law must have dimension 2 and order 0"):
         best_ridge_error(wave.profile, RadialLaw(3), 8.0, 1)
-
-
-def fitted_network(wave, num_neurons, rng):
-    """Random neurons, output weights by least squares on a sample."""
-    points = wave.sample(4000, rng)
-    weight = rng.standard_normal((num_neurons, wave.input_dim))
-    bias = rng.uniform(-6, 6, num_neurons)
-    features = np.column_stack([np.maximum(points @ weight.T + bias, 0), np.ones(len(points))])
-    outer = np.linalg.lstsq(features, wave.target(points), rcond=1e-8)[0]
-    return Network([(weight, bias), (outer[None, :-1], outer[-1:])])
-
-
-def test_floor_on_a_ball():
-    rng = np.random.default_rng(5)
-    wave = Cosine(4, 3.0, order=2)
-    network, radius = fitted_network(wave, 16, rng), wave.law.quantile(0.999)
-    points = wave.sample(20_000, rng)
-    inside = np.linalg.norm(points, axis=1) <= radius
-    cut, whole = truncated_values(network, radius, points), network(points)[:, 0]
-    np.testing.assert_allclose(cut[inside], whole[inside], rtol=1e-12, atol=1e-9)
-    assert not np.allclose(cut[~inside], whole[~inside])
-    assert np.all(np.abs(cut) <= truncated_supremum(network, radius) + 1e-9)
-
-    far = wave.law.sample(20_000, rng, above=radius)
-    assert np.all(np.linalg.norm(far, axis=1) > radius * (1 - 1e-9))
-    gaps = (truncated_values(network, radius, far) - wave.target(far)) ** 2
-    outside = outside_error(wave.law, radius, gaps, (truncated_supremum(network, radius) + 1) ** 2)
-    bound = truncated_floor(floor(wave.spectrum(), 16), outside)
-    measured = np.where(inside, (whole - wave.target(points)) ** 2, 0.0)
-    # five standard errors of the mean
-    assert measured.mean() + 5 * measured.std() / np.sqrt(len(measured)) > bound.lower
-    assert bound.lower > 0.3  # of 0.495: the certificate says something
-    assert bound.value < floor(wave.spectrum(), 16).value
-
-
-def test_outside_error_contains_the_truth():
-    law = RadialLaw(3, 2)
-    radius = law.quantile(0.9)
-    # values with a known mean: 1 where a fair coin falls, so the integral is P(|x| > R) / 2
-    for seed in range(20):
-        coins = np.random.default_rng(seed).integers(0, 2, 400).astype(float)
-        result = outside_error(law, radius, coins, 1.0)
-        assert abs(result.value - 0.05) <= result.error
-    assert outside_error(law, radius, np.ones(400), 1.0).value == pytest.approx(0.1, rel=1e-8)
-    with pytest.raises(ValueError, match="squared_errors must lie between 0 and supremum"):
-        outside_error(law, radius, np.array([0.0, 2.0]), 1.0)
-    with pytest.raises(ValueError, match=r"failure_probability must be in \(0, 1\), got 4"):
-        outside_error(law, radius, np.ones(400), 1.0, failure_probability=4.0)
-    with pytest.raises(ValueError, match="at least 2 values"):
-        outside_error(law, radius, np.array([0.0]), 1.0)
-    with pytest.raises(ValueError, match="one hidden layer"):
-        truncated_supremum(Network([(np.eye(2), np.zeros(2))]), 1.0)

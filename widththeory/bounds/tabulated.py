@@ -58,11 +58,11 @@ def tabulate(
     Args:
         function: takes a vector of points.
         low, high: ends of the interval.
-        lipschitz, curvature: bounds that the caller has proven, one of them at least.
+        lipschitz, curvature: bounds that the caller has proven, one of them finite at least: |x| has the curvature inf.
         num_knots: at least 2.
 
     Raises:
-        ValueError: neither bound given, a negative one, low >= high, or a function that is not finite.
+        ValueError: no finite bound given, a negative one, low >= high, or a function that is not finite.
 
     Source: derived for this project.
     """
@@ -70,8 +70,10 @@ def tabulate(
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise ValueError(f"low and high must be finite with low < high, got {low!r} and {high!r}")
     bounds = [bound for bound in (lipschitz, curvature) if bound is not None]
-    if not bounds or not all(np.isfinite(bound) and bound >= 0 for bound in bounds):
-        raise ValueError(f"lipschitz or curvature must be a proven bound of at least 0, got {lipschitz}, {curvature}")
+    if not (any(map(np.isfinite, bounds)) and all(bound >= 0 for bound in bounds)):
+        raise ValueError(
+            f"lipschitz or curvature must be a finite bound, and both at least 0, got {lipschitz} and {curvature}"
+        )
     knots = np.linspace(low, high, num_knots)
     step = float(np.max(np.diff(knots)))  # knots are rounded, far from 0 by more than their distance
     factors = ((lipschitz, step / 2), (curvature, step**2 / 8))

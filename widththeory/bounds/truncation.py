@@ -9,6 +9,8 @@ from widththeory.bounds.radial_law import RadialLaw
 from widththeory.network import Network
 from widththeory.typing import Certified, Points, Values
 
+_SHARE_ERROR = 1e-11  # of `RadialLaw.cdf`
+
 
 def truncated_floor(floor: Certified, outside: Certified) -> Certified:
     """Floor under the error that a network with one hidden layer makes inside a ball: E_k less what is made outside.
@@ -64,7 +66,8 @@ def outside_error(
 
     Error:
         With probability 1 - delta, by the empirical Bernstein inequality on both sides:
-        P(|x| > R) (sqrt(2 V log(4/delta) / n) + 7 M log(4/delta) / (3 (n - 1))), V the sample variance, M the supremum.
+        P(|x| > R) (sqrt(2 V log(4/delta) / n) + 7 M log(4/delta) / (3 (n - 1))), V the sample variance, M the supremum;
+        and 1e-11 of mean and spread for the roundoff of P.
 
     Raises:
         ValueError: fewer than 2 values, values outside [0, supremum], or a probability outside (0, 1).
@@ -83,7 +86,8 @@ def outside_error(
     log_term = math.log(4 / failure_probability)
     spread = math.sqrt(2 * float(np.var(squared_errors, ddof=1)) * log_term / number)
     spread += 7 * supremum * log_term / (3 * (number - 1))
-    return Certified(share * float(np.mean(squared_errors)), share * spread)
+    mean = float(np.mean(squared_errors))
+    return Certified(share * mean, share * spread + _SHARE_ERROR * (mean + spread))
 
 
 def _one_hidden_layer(network: Network) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
