@@ -9,6 +9,7 @@ from image_fits import IMAGES, NETWORK, fit
 from widththeory import identity
 from widththeory.classification import Classification
 from widththeory.classify import measure
+from widththeory.image_programs import schedule
 from widththeory.images.files import DataError
 from widththeory.ledger import Ledger, Row
 from widththeory.packing import pack
@@ -78,6 +79,16 @@ def test_twins_differ_in_images_alone():
     key = fit().twin_key
     assert replace(fit(), images_args=(("difficulty", "easy"), ("image_size", 16))).twin_key == key
     assert replace(fit(), num_steps=7).twin_key != key
+
+
+def test_rates_rise_and_then_stay_or_fall():
+    steady = schedule(fit(num_steps=5, schedule="constant"))
+    assert steady.tolist() == [0.5, 1, 1, 1, 1]
+    falling = [1.0, 0.5 + np.sqrt(1 / 8), 0.5, 0.5 - np.sqrt(1 / 8)]  # (1 + cos) / 2 at 0, 45, 90 and 135 degrees
+    assert schedule(fit(num_steps=6)).tolist() == pytest.approx([0.5, 1.0, *falling], abs=1e-15)
+    assert schedule(fit(num_steps=4, warmup_steps=0)).tolist() == pytest.approx(falling, abs=1e-15)
+    assert schedule(fit(num_steps=5, warmup_steps=4)).tolist() == [0.25, 0.5, 0.75, 1, 1]
+    assert schedule(fit(num_steps=0, warmup_steps=0, num_checks=1)).size == 0
 
 
 def test_rows_survive_the_table(tmp_path):

@@ -47,12 +47,24 @@ def test_forward_work_is_the_formula_of_the_network(module, method):
     )
 
 
+def test_numbers_count_by_their_bytes():
+    half, double = (jax.ShapeDtypeStruct((2, 2), kind) for kind in (jnp.bfloat16, np.float64))
+    assert [total(counted(jnp.matmul, one, one))[1] for one in (half, double)] == [3 * 4 * 2, 3 * 4 * 8]
+
+
+def test_all_ways_through_a_program_are_counted():
+    found = counted(lambda a: jax.lax.cond(a[0, 0] > 0, lambda b: b @ b, lambda b: b + 1, a), array(3, 3))
+    assert found == [Product("dot", 2 * 27, 4 * 27)]
+
+
 def test_loops_of_known_length_count_each_turn():
     def looped(a):
         return jax.lax.scan(lambda b, _: (b @ a, None), a, None, length=6)[0]
 
     flops, moved = total(counted(jax.jit(looped), array(4, 4)))
     assert (flops, moved) == (6 * 2 * 64, 6 * 3 * 64)
+    twice = counted(lambda a: jax.lax.scan(lambda b, _: (looped(b), None), a, None, length=5)[0], array(4, 4))
+    assert total(twice) == (5 * flops, 5 * moved)
     with pytest.raises(ValueError, match="loop of unknown length"):
         counted(lambda a: jax.lax.while_loop(lambda b: b.sum() < 9, lambda b: b @ a, a), array(4, 4))
     # a loop without products is no matter
