@@ -17,8 +17,8 @@ from widththeory.typing import Guarantee, Points, Size, Values, check_positive_i
 def path_size(num_breaks: int, width: int) -> Size:
     """Size of the network of given width that equals a piecewise-linear function on an interval.
 
-    A piecewise-linear function with b breakpoints inside the interval is a network with one hidden layer of b + 1
-    units, hence ceil((b + 1) / (width - 2)) hidden layers.
+    A piecewise-linear function with b breakpoints inside the interval is affine up to a network with one hidden layer
+    of b units, and the last layer holds the input: hence ceil(b / (width - 2)) hidden layers, and one where b = 0.
 
     Args:
         num_breaks: b, at least 0.
@@ -27,7 +27,7 @@ def path_size(num_breaks: int, width: int) -> Size:
     Raises: ValueError outside these ranges.
     Source: derived for this project; compare [vardi2022] Theorem 7.
     """
-    return exchange_size(1, (check_positive_int("num_breaks", num_breaks, at_least=0) + 1,), width)
+    return exchange_size(1, (max(1, check_positive_int("num_breaks", num_breaks, at_least=0)),), width)
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,19 @@ class SerialisedPath:
         return Network([(ones, -np.array(places, dtype=dtype)), (np.array([turns], dtype=dtype), [start])])
 
     def network(self, exact: bool = False) -> Network:
-        """The narrow network, with float64 entries, or with Fractions of the numbers as they are stored."""
-        return serialise(self.wide_network(exact), self.width, self.low, self.high)
+        """The narrow network, with float64 entries, or with Fractions of the numbers as they are stored.
+
+        Its first unit is x - low in every layer, so that the last one tells the output what the slope at `low` adds.
+        """
+        (weight, bias), (row, start) = self.wide_network(exact).layers
+        slope, kept = row[0, 0], slice(1, None) if self._num_breaks else slice(0, 1)
+        kinks = row[:, kept] if self._num_breaks else row * 0
+        *hidden, (last_row, last_bias) = serialise(
+            Network([(weight[kept], bias[kept]), (kinks, start)]), self.width, self.low, self.high
+        ).layers
+        reading = last_row.copy()
+        reading[0, 0] += slope
+        return Network([*hidden, (reading, last_bias)])
 
     def error(self) -> Guarantee:
         return Guarantee("sup", 0.0)
