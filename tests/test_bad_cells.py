@@ -11,9 +11,9 @@ from fake_fits import fake_measure, grid
 from fake_grid import counts, run
 from fake_targets import wave
 
-from widththeory import fit
+from widththeory import engines, fit
 from widththeory import grid as engine
-from widththeory.executors import InProcess, SpawnPool, work
+from widththeory.executors import InProcess, SpawnPool, check_flags, work
 from widththeory.grid import GridError
 from widththeory.progress import Lines
 
@@ -72,6 +72,20 @@ def test_a_machine_without_a_device_ends_the_run_and_blames_no_cell(ledger, monk
         engine.run(cells, fit.measure, ledger, **more)
     assert ledger.counts("claim") == {"done": 0, "failed": 0}
     assert "'nowhere'" in work(fit.measure, cells[:1], 1).no_device  # of an exception SLURM's jobs would bring text
+
+
+def test_flags_that_xla_refuses_are_said_and_blame_no_cell(ledger, monkeypatch):
+    """It ends each process that has them."""
+    monkeypatch.setenv("XLA_FLAGS", "--xla_nonsense")
+    said = "^JAX ends its process by XLA_FLAGS='--xla_nonsense': Unknown flag in XLA_FLAGS: --xla_nonsense$"
+    with pytest.raises(ValueError, match=said):
+        run(grid(seeds=1), ledger, jobs=2)
+    with pytest.raises(ValueError, match=said), engines.open_engine("dask", engines.Options(jobs=1)):
+        pass
+    assert ledger.experiments() == []
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")
+    monkeypatch.setenv("JAX_PLATFORMS", "nowhere")  # which is said by the worker
+    check_flags()
 
 
 def test_a_broken_foreign_executor_ends_the_run(ledger):

@@ -11,6 +11,8 @@ import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -203,6 +205,24 @@ def check_portable(measure: Measure, settings: Any) -> None:
         raise ValueError(
             f"measure and settings must be importable by name in another process, or jobs must be 1: {error}"
         ) from error
+
+
+def check_flags() -> None:
+    """Say now, and once, what XLA has against the flags that workers inherit: it would end each of them, cell by cell.
+
+    Raises:
+        ValueError: XLA_FLAGS by which it ends its process.
+    """
+    flags = os.environ.get("XLA_FLAGS")
+    if not flags:
+        return
+    script = "import contextlib\nwith contextlib.suppress(Exception):\n    import jax; jax.devices()"
+    tried = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ | WORKER_ENVIRONMENT, capture_output=True, text=True
+    )
+    if tried.returncode:
+        said = next((line for line in tried.stderr.splitlines() if "flag" in line.lower()), "it does not say why")
+        raise ValueError(f"JAX ends its process by XLA_FLAGS={flags!r}: {said.rpartition('] ')[2]}")
 
 
 @contextlib.contextmanager

@@ -19,7 +19,15 @@ from typing import Any
 
 from widththeory import identity, overlap, provenance
 from widththeory.driver import Driver, GridError, Written
-from widththeory.executors import InProcess, Measure, SpawnPool, Threads, check_not_a_worker, check_portable
+from widththeory.executors import (
+    InProcess,
+    Measure,
+    SpawnPool,
+    Threads,
+    check_flags,
+    check_not_a_worker,
+    check_portable,
+)
 from widththeory.leases import Lease
 from widththeory.ledger import Ledger
 from widththeory.packing import ChunkSize, Packing, pack
@@ -178,8 +186,8 @@ def run(
             of network; the same call goes on from there.
 
     Raises:
-        ValueError: an empty grid, numbers below 1, hours that are not positive, or a `measure` that workers could not
-            import.
+        ValueError: an empty grid, numbers below 1, hours that are not positive, a `measure` that workers could not
+            import, or XLA_FLAGS that end them.
         GridError: workers die whatever they are given, or JAX has no device there.
         LedgerError: the ledger cannot be written, for instance since the disk is full; what it has is kept.
         KeyboardInterrupt: passed on after workers have been stopped; every finished chunk is in the ledger.
@@ -207,6 +215,7 @@ def run(
         # The last chunk of many still goes to a worker: its float32 result may depend on the number of threads.
         if workers > 1:
             check_portable(measure, packing.chunks[0].cells[0])
+            check_flags()
             executor = pool = SpawnPool(min(workers, len(packing.chunks)))
         elif memory is not None and usable_cores() > 1:
             executor = pool = Threads(min(_MAX_THREADS, usable_cores(), len(packing.chunks)))

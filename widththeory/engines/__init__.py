@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from widththeory.executors import WORKER_ENVIRONMENT
+from widththeory.executors import WORKER_ENVIRONMENT, check_flags
 from widththeory.processes import usable_cores
 from widththeory.typing import check_positive_int
 
@@ -104,7 +104,8 @@ def open_engine(name: str, options: Options) -> Iterator[Executor | None]:
     """The executor of an engine, shut down at the end; None for the pool, which `grid.run` makes by itself.
 
     Raises:
-        ValueError: an unknown engine, one whose library is not installed, or a scheduler that cannot be reached.
+        ValueError: an unknown engine, one whose library is not installed, a scheduler that cannot be reached, or
+            XLA_FLAGS that end workers.
     """
     if check_name(name) == POOL:
         yield None
@@ -112,6 +113,8 @@ def open_engine(name: str, options: Options) -> Iterator[Executor | None]:
     module = importlib.import_module(f"{__name__}.{name}")
     if importlib.util.find_spec(module.LIBRARY) is None:
         raise ValueError(f"engine {name} needs the library {module.LIBRARY}: pip install 'widththeory[{name}]'")
+    if options.scheduler is None:  # what is started here has the environment of this process
+        check_flags()
     executor = module.start(options)
     try:
         yield executor
