@@ -143,7 +143,7 @@ def test_rows_that_are_taken_over_are_those_of_the_other_ledger(tmp_path):
         for version, one in enumerate(cells):
             made = {"jax": f"0.{version // 4}"}
             theirs.record("claim", [Row(one, metrics={"loss": 1.0 / 3}, provenance=made, seconds=7.0, weights=b"w")])
-        theirs.record("another", [Row(cells[0])])
+        theirs.record("another", [Row(grid(seeds=3)[-1])])
         theirs.connection.execute("UPDATE rows SET created = created + id")
         assert ours.take(theirs, "claim") == len(cells)
         assert ours.table("claim", cells).equals(theirs.table("claim"))

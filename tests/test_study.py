@@ -3,6 +3,7 @@
 import importlib.util
 import shutil
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from fake_study import EXPERIMENT, refused, said
 
 from widththeory import grid as engine
 from widththeory import study
-from widththeory.ledger import Ledger
+from widththeory.ledger import Ledger, Row
 
 
 def test_plan_tells_memory_and_time(root, capsys):
     assert said(root, "plan", capsys=capsys) == "claim: 4 of 4 cells done, nothing missing\ntheory: nothing to fit\n"
     (root / "results/smoke/claim.sqlite").unlink()
+    assert said(root, "plan", capsys=capsys).startswith("claim: 4 of 4 cells done")  # from the table
+    assert not (root / "results/smoke/claim.sqlite").exists()
     (root / "results/smoke/claim.csv").unlink()
     text = said(root, "plan", "--claims", "claim", capsys=capsys)
     assert "4 missing: 2 chunks of 2 programs, time unknown before a first run here with" in text
@@ -42,6 +45,43 @@ def test_status_tells_failures_pace_and_what_is_missing(root, capsys):
     assert " cells/s, " in text
     assert " left\n" in text
     assert "  failed: width=3, seed=0, learning_rate=0.001: ZeroDivisionError: seed 0 is poison\n" in text
+
+
+def test_pace_and_time_left_are_those_of_the_last_minutes(root, capsys, monkeypatch):
+    with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
+        engine.run(grid(seeds=3), fake_measure, ledger, experiment="claim", jobs=1, progress="none")
+        ledger.connection.execute("INSERT INTO drivers VALUES ('d', 'far', 1, '', 9e18)")
+        ledger.connection.execute("INSERT INTO claims VALUES ('claim', 'k', 'd')")
+        ledger.connection.execute("UPDATE rows SET created = CASE WHEN id <= 4 THEN 1e9 - 700 ELSE 1e9 - 100 END")
+    (root / "results/smoke/claim.grid.csv").write_text("cells\n58\n")
+    monkeypatch.setattr(time, "time", lambda: 1e9)
+    text = said(root, "status", "--claims", "claim", capsys=capsys)  # 36 rows in 100 s, 18 cells to come
+    assert text.startswith("claim: 40 of 58 cells done, 1 driver at 0.36 cells/s, 50 s left\n")
+    monkeypatch.setattr(time, "time", lambda: 1e9 - 100)  # as they are written
+    text = said(root, "status", "--claims", "claim", capsys=capsys)
+    assert ", 1 driver at 36 cells/s, less than 1 s left\n" in text
+
+
+def test_rows_of_different_makers_are_told(root, capsys):
+    with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
+        for name, version in (("widththeory", "0.0.1"), ("jax", "0.0.2"), ("device", "abacus")):
+            made = {"widththeory": "9", "jax": "9", "device": "9", name: version}
+            ledger.record("claim", [Row(replace(grid()[0], optimizer=name), provenance=made)])
+        ledger.connection.execute("DELETE FROM rows WHERE class != 'FakeFit'")
+    text = said(root, "status", "--claims", "claim", capsys=capsys)
+    for name, version in (("widththeory", "0.0.1"), ("jax", "0.0.2"), ("device", "abacus")):
+        first, second = sorted(("9", version))
+        assert f"  rows were made by different {name}: {first}, {second}\n" in text
+
+
+def test_more_failures_than_cells_are_not_told(root, capsys):
+    """The last run had more seeds, and an earlier one other cells: which rows are whose is not known here."""
+    cells = [replace(one, trouble="raise") for one in grid(seeds=1)]
+    with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
+        engine.run(cells, fake_measure, ledger, experiment="claim", jobs=1, progress="none")
+    (root / "results/smoke/claim.grid.csv").write_text("cells\n9\n")
+    text = said(root, "status", "--claims", "claim", capsys=capsys)
+    assert text.startswith("claim: 0 of 9 cells done, 9 failed, 7 more rows in the ledger\n")
 
 
 @pytest.mark.parametrize(("failures", "told"), [(8, "  and 3 more\n"), (6, "  and 1 more\n"), (5, "")])
@@ -132,6 +172,15 @@ def test_a_folder_that_cannot_be_written_can_be_read(root, action, tmp_path, cap
     monkeypatch.setattr(Ledger, "open", lambda path: opened(path) if path != kept else pytest.fail("opened to write"))
     assert said(root, action, *more, capsys=capsys) == usual
     assert kept.read_bytes() == before
+
+
+def test_a_ledger_is_copied_where_it_or_its_folder_cannot_be_written(root, capsys, monkeypatch):
+    kept = root / "results/smoke/claim.sqlite"
+    opened = Ledger.open
+    monkeypatch.setattr(Ledger, "open", lambda path: opened(path) if path != kept else pytest.fail("opened to write"))
+    for denied in (kept, kept.parent):
+        monkeypatch.setattr(study.os, "access", lambda path, how, denied=denied: Path(path) != denied)
+        assert said(root, "status", capsys=capsys).startswith("claim: 4 of 4 cells done\n")
 
 
 @pytest.mark.parametrize("action", ["show", "export", "verify"])

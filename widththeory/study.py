@@ -244,7 +244,8 @@ def _status_of(claim: str, path: Path, settings: Sequence[Any]) -> Iterator[str]
         declared = len(settings)
         if last > declared:  # the last run had more seeds, say: which cells those are is not known here
             declared, settled = last, min(rows, last)
-            counts["done"] = max(0, counts["done"] - (rows - settled))
+            failed = min(counts["failed"], settled)
+            counts = {"done": settled - failed, "failed": failed}
         else:
             settled, counts = len(statuses), {name: statuses.count(name) for name in counts}
         said = f"{claim}: {counts['done']} of {declared} cells done"
