@@ -15,13 +15,16 @@ from widththeory import command, image_tasks
 from widththeory.estimates import Interval, finished, select_learning_rate
 from widththeory.image_tasks import (
     HELD,
+    SIZES,
     accuracies,
+    called,
     facts,
     fills_note,
     flat,
     flat_note,
     labelled,
     marker_fills,
+    named,
     points,
     seeds_note,
     tasks,
@@ -55,8 +58,8 @@ DOUBLINGS = {
 def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """The fits at the learning rate of least median training loss, chosen for each net and task."""
     fits = select_learning_rate(labelled(table, cells), by=CELL, loss="train_loss")
-    kept = [*CELL, "widths", "divisor", "doubled", "num_params", "multiply_adds", "chance", "num_train", "num_test"]
-    kept += ["image_size", "seed", "learning_rate", "num_steps", "train_loss", "train_accuracy", "test_accuracy"]
+    kept = [*CELL, "widths", "divisor", "doubled", *SIZES, "seed", "learning_rate", "num_steps", "train_loss"]
+    kept += ["train_accuracy", "test_accuracy"]
     curves = [name for name in fits if name.startswith("accuracy_at_")]
     return fits[[*kept, *curves, "status", *(["diverged"] if "diverged" in fits else [])]]
 
@@ -77,8 +80,8 @@ def figure(table: pd.DataFrame, cells: pd.DataFrame) -> Figure:
     for row, name in enumerate(names):
         own = fits[fits["task"] == name]
         left, right = (picture.add_subplot(grid[row, column]) for column in (0, 1))
-        _curves(left, own, f"({next(letters)}) {name} task, on the way")
-        _final(right, own, f"({next(letters)}) {name} task, at the end")
+        _curves(left, own, f"({next(letters)}) {called(name)}, on the way")
+        _final(right, own, f"({next(letters)}) {called(name)}, at the end")
     _gains(picture.add_subplot(grid[-1, :]), fits, f"({next(letters)}) gain by doubling")
     nets = fits[["divisor", "doubled"]].drop_duplicates()
     order = nets.sort_values("divisor", ascending=False).sort_values("doubled", key=_places, kind="stable")
@@ -167,10 +170,10 @@ def _gains(axes: Axes, fits: pd.DataFrame, title: str) -> None:
     axes.set_title(title)
     if len(fills) > 1:
         handles = [
-            Line2D([], [], color="0.3", marker="o", linestyle="none", fillstyle=fill, label=task)
+            Line2D([], [], color="0.3", marker="o", linestyle="none", fillstyle=fill, label=called(task))
             for task, fill in fills.items()
         ]
-        axes.legend(handles=handles, loc="upper right", fontsize=7, title="task", title_fontsize=7, handlelength=1)
+        axes.legend(handles=handles, loc="upper right", fontsize=7, handlelength=1)
 
 
 def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
@@ -184,17 +187,17 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     enough, costs = loss[easy].high < ENOUGH, loss[hard].low > ENOUGH
     refuted = loss[easy].low > ENOUGH or loss[hard].high < ENOUGH
     told = (
-        f"from half of every width to all of it accuracy changes by {points(loss[easy])} on the {easy} task and by "
-        f"{points(loss[hard])} on the {hard} one{_paying(fits, hard)}"
+        f"from half of every width to all of it accuracy changes by {points(loss[easy])} on {named(easy)} and by "
+        f"{points(loss[hard])} on {named(hard)}{_paying(fits, hard)}"
     )
-    short = f"half of every width costs {100 * loss[easy].value:.1f} points on the {easy} task, "
-    short += f"{100 * loss[hard].value:.1f} on the {hard} one"
+    short = f"half of every width costs {100 * loss[easy].value:.1f} points on {named(easy)}, "
+    short += f"{100 * loss[hard].value:.1f} on {named(hard)}"
     short *= easy != hard and all(np.isfinite(one.value) for one in loss.values())
     good = finished(fits[(fits["task"] == hard) & (fits["net"] == 0)])["test_accuracy"]
     return Verdict(
         "held" if enough and costs else "not held" if refuted else "open",
         told,
-        f"test accuracy of the baseline on the {hard} task, mean over seeds ({accuracies(fits, 'net')})",
+        f"test accuracy of the baseline on {named(hard)}, mean over seeds ({accuracies(fits, 'net')})",
         floor=None,
         best_fit=None if good.empty else good.mean(),
         construction=None,
@@ -218,7 +221,7 @@ def _paying(fits: pd.DataFrame, task: str) -> str:
     best = max(known, key=lambda name: known[name][0].value)
     apart = known[best][0].low > max((one.value for name, (one, _) in known.items() if name != best), default=-1)
     more = f"{best} pays most" if apart else f"{best} gains most here, but the intervals do not tell which pays most"
-    return f"; doubling layers of the quarter net on the {task} task: {told}; {more}"
+    return f"; doubling layers of the quarter net on {named(task)}: {told}; {more}"
 
 
 def caption(table: pd.DataFrame, cells: pd.DataFrame) -> str:
@@ -227,7 +230,7 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame) -> str:
     letters = "abcdefgh"[: 2 * (fits["task"].nunique() - len(flat(fits, CELL))) + 1]
     left, right = (f"({', '.join(letters[start:-1:2])})" for start in (0, 1))
     own = (tasks(fits) * 2)[:2]
-    gains = " and ".join(f"{points(gain(fits, name, 5, 0))} on the {name} task" for name in dict.fromkeys(own))
+    gains = " and ".join(f"{points(gain(fits, name, 5, 0))} on {named(name)}" for name in dict.fromkeys(own))
     whole = fits.loc[fits["net"] == 0, "widths"].unique()
     return (
         f"Half of every width is enough on an easy task (under {100 * ENOUGH:.0f} points lost), not on a hard one "

@@ -14,12 +14,15 @@ from widththeory import command
 from widththeory.estimates import NOTHING, Interval, finished, select_learning_rate
 from widththeory.image_tasks import (
     HELD,
+    SIZES,
     accuracies,
+    called,
     facts,
     flat,
     flat_note,
     gain,
     labelled,
+    named,
     seeds_note,
     tasks,
 )
@@ -41,8 +44,8 @@ TITLES = {
 def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """The fits at the learning rate of least median training loss, chosen for each task, activation and width."""
     fits = select_learning_rate(labelled(table, cells), by=CELL, loss="train_loss")
-    kept = [*CELL, "patch", "num_params", "multiply_adds", "chance", "num_train", "num_test", "image_size", "seed"]
-    kept += ["learning_rate", "num_steps", "batch_size", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
+    kept = [*CELL, "patch", *SIZES, "seed", "learning_rate", "num_steps", "batch_size"]
+    kept += ["train_loss", "train_accuracy", "test_loss", "test_accuracy"]
     return fits[[*kept, "status", *(["diverged"] if "diverged" in fits else [])]]
 
 
@@ -90,8 +93,8 @@ def figure(table: pd.DataFrame, cells: pd.DataFrame) -> Figure:
     letters = iter("abcdef")
     for (left, right), name in zip(panels, names, strict=True):
         own = fits[fits["task"] == name]
-        _accuracy(left, own, f"({next(letters)}) {name} task")
-        _loss(right, own, f"({next(letters)}) {name} task")
+        _accuracy(left, own, f"({next(letters)}) {called(name)}")
+        _loss(right, own, f"({next(letters)}) {called(name)}")
     handles, labels = panels[0, 0].get_legend_handles_labels()
     picture.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
     return picture
@@ -207,11 +210,11 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     widest = good.loc[good["width"] == good["width"].max(), "test_accuracy"]
     return Verdict(
         "held" if below and later else "not held" if above or earlier else "open",
-        f"accuracy saturates at {told(found[easy])} filters on the {easy} task and at {told(found[hard])} on the "
-        f"{hard} one, of {', '.join(map(str, sorted(fits['width'].unique())))} tried; cross-entropy at "
+        f"accuracy saturates at {told(found[easy])} filters on {named(easy)} and at {told(found[hard])} "
+        f"on {named(hard)}, of {', '.join(map(str, sorted(fits['width'].unique())))} tried; cross-entropy at "
         f"{told(losses[easy])} and {told(losses[hard])}"
         f"{''.join(_gain(fits, name) for name in tasks(fits) if name not in flat(fits, CELL))}",
-        f"test accuracy on the {hard} task with the widest first layer, mean over seeds ({accuracies(fits, 'width')})",
+        f"test accuracy on {named(hard)} with the widest first layer, mean over seeds ({accuracies(fits, 'width')})",
         floor=None,
         best_fit=None if widest.empty else float(widest.mean()),
         construction=None,
@@ -227,7 +230,7 @@ def _gain(fits: pd.DataFrame, name: str) -> str:
         return ""
     first, last = good.iloc[0], good.iloc[-1]
     return (
-        f"; on the {name} task accuracy goes from {100 * first['test_accuracy']:.1f} % with {good.index[0]} filters to "
+        f"; on {named(name)} accuracy goes from {100 * first['test_accuracy']:.1f} % with {good.index[0]} filters to "
         f"{100 * last['test_accuracy']:.1f} % with {good.index[-1]}, cross-entropy from {first['test_loss']:.3g} to "
         f"{last['test_loss']:.3g}, for {last['multiply_adds'] / first['multiply_adds']:.1f} times the multiply-adds"
     )
@@ -242,7 +245,7 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame) -> str:
     for name in (name for name in tasks(fits) if name not in flat(fits, CELL)):
         means = 100 * finished(own[own["task"] == name]).groupby("width")["test_accuracy"].mean()
         if len(means):
-            ends.append(f"from {means.iloc[0]:.1f} to {means.iloc[-1]:.1f} % on the {name} task")
+            ends.append(f"from {means.iloc[0]:.1f} to {means.iloc[-1]:.1f} % on {named(name)}")
     accuracy, loss = (
         " and ".join(told(saturation(own[own["task"] == name], metric)) for name in pair) for metric in ENOUGH
     )

@@ -17,8 +17,10 @@ from widththeory import command
 from widththeory.estimates import Interval, finished, select_learning_rate
 from widththeory.image_tasks import (
     ANSWERS,
+    SIZES,
     accuracies,
     answer,
+    called,
     contrast,
     facts,
     fills_note,
@@ -27,6 +29,7 @@ from widththeory.image_tasks import (
     gain,
     labelled,
     marker_fills,
+    named,
     points,
     seeds_note,
     summary,
@@ -47,8 +50,8 @@ QUESTION = "Does CReLU halve the cost at no loss, and does a DenseNet beat plain
 def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """The fits at the learning rate of least median training loss, chosen for each network and task."""
     fits = select_learning_rate(labelled(table, cells), by=CELL, loss="train_loss")
-    kept = [*CELL, *LABELS, "num_params", "multiply_adds", "chance", "num_train", "num_test", "image_size", "seed"]
-    kept += ["learning_rate", "num_steps", "step_seconds", "train_loss", "train_accuracy", "test_accuracy", "status"]
+    kept = [*CELL, *LABELS, *SIZES, "seed", "learning_rate", "num_steps", "step_seconds"]
+    kept += ["train_loss", "train_accuracy", "test_accuracy", "status"]
     return fits[[*kept, *(["diverged"] if "diverged" in fits else [])]]
 
 
@@ -65,7 +68,7 @@ def figure(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) ->
         for axes, cost in zip(row, ("multiply_adds", "num_params"), strict=True):
             _task(axes, found[found["task"] == name], cost)
             axes.set_xlabel({"multiply_adds": "million multiply-adds", "num_params": "thousand parameters"}[cost])
-            axes.set_title(f"({next(letters)}) {name} task")
+            axes.set_title(f"({next(letters)}) {called(name)}")
         row[0].set_ylabel("test accuracy")
     left, right = panels[-1]
     _gains(left, fits)
@@ -151,7 +154,7 @@ def _gains(axes: Axes, fits: pd.DataFrame) -> None:
             axes.errorbar(
                 [size * 1.06**turn], [100 * found.value], bar, capsize=2, elinewidth=0.9, fillstyle=fill, **look
             )
-        axes.plot([], [], fillstyle=fill, label=f"{task} task", **look)
+        axes.plot([], [], fillstyle=fill, label=called(task), **look)
     axes.axhline(0, color="0.5", linewidth=0.8)
     axes.axhline(-100 * ENOUGH, color="0.5", linewidth=0.8, linestyle="-.", zorder=0)
     axes.set(xscale="log", xlabel="width multiplier of the ReLU network", ylabel="gain in test accuracy, points")
@@ -201,7 +204,7 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     task = telling(fits)
     found, gained = halved(fits, task), over_plain(fits, task)
     parts = answers(fits)
-    told = f"on the {task} task CReLU with half of the channels changes accuracy by "
+    told = f"on {named(task)} CReLU with half of the channels changes accuracy by "
     told += ", ".join(f"{points(one)} at width {size:g}" for size, one in found.items()) or "an unknown amount"
     undecided = [f"{size:g}" for size, one in found.items() if one.low <= -ENOUGH <= one.high]
     if undecided:
@@ -215,7 +218,7 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     return Verdict(
         "not held" if "not held" in parts else "open" if "open" in parts else "held",
         told,
-        f"test accuracy on the {task} task, of the best fit (mean {accuracies(fits, 'network')})",
+        f"test accuracy on {named(task)}, of the best fit (mean {accuracies(fits, 'network')})",
         floor=None,
         best_fit=None if best.empty else best.max(),
         construction=None,
@@ -244,7 +247,7 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -
         f"and range over {seeds_note(fits, labelled(table, cells), CELL)}. ({letters[-2]}) Mean with Student's 95 % "
         f"interval, variance over seeds pooled over networks{fills_note(fits)}. "
         f"{flat_note(fits, CELL, where=f'drawn in ({letters[-2]}) alone')}({letters[-1]}) From the two papers; "
-        f"DenseNets with augmentation. On the {task} task, at worst, {', '.join(told) or 'nothing can be compared'}. "
+        f"DenseNets with augmentation. On {named(task)}, at worst, {', '.join(told) or 'nothing can be compared'}. "
         f"Other data may differ. Tasks: {facts(fits)}."
     )
 

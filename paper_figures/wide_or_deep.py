@@ -14,12 +14,15 @@ from widththeory import command
 from widththeory.estimates import NOTHING, finished, select_learning_rate
 from widththeory.image_tasks import (
     HELD,
+    SIZES,
     accuracies,
+    called,
     facts,
     flat,
     flat_note,
     gain,
     labelled,
+    named,
     points,
     seeds_note,
     summary,
@@ -49,8 +52,8 @@ PUBLISHED_PASSES = 200  # over the training images of CIFAR-10, of the published
 def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """The fits at the learning rate of least median training loss, chosen for each network and task."""
     fits = select_learning_rate(labelled(table, cells), by=CELL, loss="train_loss")
-    kept = [*CELL, *LABELS, "num_params", "multiply_adds", "chance", "num_train", "num_test", "image_size", "seed"]
-    kept += ["learning_rate", "num_steps", "step_seconds", "train_loss", "train_accuracy", "test_accuracy", "status"]
+    kept = [*CELL, *LABELS, *SIZES, "seed", "learning_rate", "num_steps", "step_seconds"]
+    kept += ["train_loss", "train_accuracy", "test_accuracy", "status"]
     return fits[[*kept, *(["diverged"] if "diverged" in fits else [])]]
 
 
@@ -66,7 +69,7 @@ def figure(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) ->
     letters = iter("abcdef")
     for axes, name in zip(above, names, strict=False):
         _accuracy(axes, found[found["task"] == name])
-        axes.set_title(f"({next(letters)}) {name} task")
+        axes.set_title(f"({next(letters)}) {called(name)}")
     above[0].set_ylabel("test accuracy")
     _time(above[-1], fits)
     above[-1].set_title(f"({next(letters)}) time of a step")
@@ -78,7 +81,7 @@ def figure(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) ->
     rows[0].legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, fontsize=7)
     left, right = rows[1].subplots(1, 2, width_ratios=(1.15, 1))
     _trains(left, labelled(table, cells), fits, telling(fits))
-    left.set_title(f"({next(letters)}) share of seeds that train, {telling(fits)} task", fontsize=8.5)
+    left.set_title(f"({next(letters)}) share of seeds that train, {called(telling(fits))}", fontsize=8.5)
     _published(right, published)
     right.set_title(f"({next(letters)}) CIFAR-10, published")
     return picture
@@ -145,7 +148,8 @@ def _layers(axes: Axes, layers: pd.Series) -> None:
 def step_times(fits: pd.DataFrame) -> pd.DataFrame:
     """Median and quartiles of the time of a step in milliseconds, over all finished fits of a network."""
     groups = finished(fits).groupby(["network", *LABELS])["step_seconds"]
-    times = groups.quantile([0.25, 0.5, 0.75]).mul(1000).unstack()
+    shares = [0.25, 0.5, 0.75]
+    times = groups.quantile(shares).mul(1000).unstack().reindex(columns=shares)
     times.columns = pd.Index(["low", "milliseconds", "high"])
     return times.reset_index().sort_values("layers")
 
@@ -236,13 +240,13 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     wide, deep = both or ("", "")
     found = gain(fits, task, deep, wide) if both else NOTHING
     times = step_times(fits).set_index("network")[["low", "milliseconds", "high"]]
-    one, other = (times.loc[name] if name in times.index else times.iloc[0] * np.nan for name in (wide, deep))
+    one, other = (times.reindex([name]).iloc[0] for name in (wide, deep))
     ratio = float(other["milliseconds"] / one["milliseconds"])
     as_good, faster = found.low > -ENOUGH, other["low"] > one["high"]
     refuted = found.high < -ENOUGH or other["high"] < one["low"]
     told, short = "no two residual networks of equal work were fitted", ""
     if both:
-        told = f"on the {task} task {wide} (WRN-layers-width) gains {points(found)} over {deep}"
+        told = f"on {named(task)} {wide} (WRN-layers-width) gains {points(found)} over {deep}"
         if np.isfinite(ratio):
             ends_of = (f"{row['milliseconds']:.3g} [{row['low']:.3g}, {row['high']:.3g}]" for row in (other, one))
             told += f", which takes {ratio:.2f} times as long a step, {' against '.join(ends_of)} ms"
@@ -267,7 +271,7 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     return Verdict(
         "held" if as_good and faster else "not held" if refuted else "open",
         told,
-        f"test accuracy on the {task} task, of the best fit (mean {accuracies(fits, 'network')})",
+        f"test accuracy on {named(task)}, of the best fit (mean {accuracies(fits, 'network')})",
         floor=None,
         best_fit=None if best.empty else best.max(),
         construction=None,
@@ -332,15 +336,16 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -
     if both:
         times = step_times(fits).set_index("network")["milliseconds"].reindex(both)
         told = (
-            f"On the {task} task {both[0]} (WRN-layers-width) gains {points(gain(fits, task, both[1], both[0]))} over "
-            f"{both[1]} (Student's 95 %, pooled variance), which takes {times[both[1]] / times[both[0]]:.2f} times as "
-            "long a step. "
+            f"On {named(task)} {both[0]} (WRN-layers-width) gains {points(gain(fits, task, both[1], both[0]))} over "
+            f"{both[1]} (Student's 95 %, pooled variance)"
         )
+        ratio = times[both[1]] / times[both[0]]
+        told += f", which takes {ratio:.2f} times as long a step. " if np.isfinite(ratio) else ". "
     letters = [f"({letter})" for letter in "abcdef"[: fits["task"].nunique() - len(flat(fits, CELL)) + 3]]
     return (
         f"At equal multiply-adds wide and shallow residual networks lose under {100 * ENOUGH:.0f} points to thin and "
         f"deep ones and are faster (Zagoruyko and Komodakis 2016): the claim {HELD[found.state]}. "
-        f"{facts(fits).capitalize()}; costs agree within {100 * max(mismatch(cells), uneven(cells)):.1f} %. "
+        f"Tasks: {facts(fits)}; costs agree within {100 * max(mismatch(cells), uneven(cells)):.1f} %. "
         f"{', '.join(letters[:-3])} Mean and range over {seeds_note(fits, everything, CELL)}. "
         f"{flat_note(fits, CELL)}{letters[-3]} Median and quartiles. {letters[-2]} A seed trains if it fits at least "
         f"half as far above chance as the best. {letters[-1]} Sizes as recalled. "

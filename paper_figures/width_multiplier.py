@@ -18,14 +18,17 @@ from widththeory import command
 from widththeory.estimates import Interval, finished, select_learning_rate
 from widththeory.image_tasks import (
     HELD,
+    SIZES,
     accuracies,
     answer,
+    called,
     contrast,
     facts,
     flat,
     flat_note,
     gain,
     labelled,
+    named,
     points,
     seeds_note,
     summary,
@@ -45,8 +48,8 @@ COSTS = {"multiply_adds": "million multiply-adds", "num_params": "thousand param
 def drawn(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """The fits at the learning rate of least median training loss, chosen for each network and task."""
     fits = select_learning_rate(labelled(table, cells), by=CELL, loss="train_loss")
-    kept = [*CELL, *LABELS, "num_params", "multiply_adds", "chance", "num_train", "num_test", "image_size", "seed"]
-    kept += ["learning_rate", "num_steps", "step_seconds", "train_loss", "train_accuracy", "test_accuracy", "status"]
+    kept = [*CELL, *LABELS, *SIZES, "seed", "learning_rate", "num_steps", "step_seconds"]
+    kept += ["train_loss", "train_accuracy", "test_accuracy", "status"]
     return fits[[*kept, *(["diverged"] if "diverged" in fits else [])]]
 
 
@@ -64,7 +67,7 @@ def figure(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) ->
             _task(axes, found[found["task"] == name], cost)
             axes.set_xlabel(label)
             letter = "abcdefgh"[row * (len(names) + 1) + column]
-            axes.set_title(f"({letter}) {name} task")
+            axes.set_title(f"({letter}) {called(name)}")
         axes = panels[row, -1]
         _published(axes, published, cost)
         axes.set_xlabel(label.replace("thousand", "million"))
@@ -178,7 +181,7 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -
     more, narrow = bend(fits, task, "MobileNet"), narrow_or_shallow(fits, task)
     parts = answers(fits)
     told = (
-        f"on the {task} task MobileNet loses {_lost(first)} from all of its width to half and {_lost(second)} from "
+        f"on {named(task)} MobileNet loses {_lost(first)} from all of its width to half and {_lost(second)} from "
         f"half to a quarter, {_which(more, 'more', 'not more')} (by {points(more)}); at 3/4 of the width it is "
         f"{_which(narrow, 'better', 'worse')} than the shallow one (by {points(narrow)}). {_gap(fits, task)}"
         f"On ImageNet (Howard et al. 2017, as recalled) these numbers are {_on_imagenet(published)}"
@@ -187,7 +190,7 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -
     return Verdict(
         "not held" if "not held" in parts else "open" if "open" in parts else "held",
         told,
-        f"test accuracy on the {task} task, of the best fit (mean {accuracies(fits, 'network')})",
+        f"test accuracy on {named(task)}, of the best fit (mean {accuracies(fits, 'network')})",
         floor=None,
         best_fit=None if best.empty else best.max(),
         construction=None,
@@ -240,11 +243,10 @@ def caption(table: pd.DataFrame, cells: pd.DataFrame, published: pd.DataFrame) -
     return (
         "Half of its width costs a MobileNet little accuracy, a quarter much more, and narrow beats shallow at about "
         f"equal cost (Howard et al. 2017): the claim {HELD[found.state]}. Tasks: {facts(fits)}. ({above}, {below}) "
-        f"Mean and range over {seeds_note(fits, labelled(table, cells), CELL)}. {flat_note(fits, CELL)}On the {task} "
-        f"task MobileNet loses {_lost(first)} from all to half, {_lost(second)} from half to a quarter, and at "
-        f"3/4{same} gains "
-        f"{points(narrow_or_shallow(fits, task))} over the shallow one (Student's 95 %, pooled variance); published, "
-        f"as recalled, are {_on_imagenet(published)}. {_gap(fits, task)}"
+        f"Mean and range over {seeds_note(fits, labelled(table, cells), CELL)}. {flat_note(fits, CELL)}On "
+        f"{named(task)} MobileNet loses {_lost(first)} from all to half, {_lost(second)} from half to a quarter, and "
+        f"at 3/4{same} gains {points(narrow_or_shallow(fits, task))} over the shallow one (Student's 95 %, pooled "
+        f"variance); published, as recalled, are {_on_imagenet(published)}. {_gap(fits, task)}"
     )
 
 

@@ -102,7 +102,7 @@ def test_verdict_and_caption_of_the_formula():
     # 0.98 and 0.98 with equal seeds; 0.50 - 0.44; s = 0.002, t(0.975, 18) = 2.1009: half an interval is 0.0034.
     assert found.state == "held"
     assert "by +0.0 points [-0.3, +0.3] on the easy task" in found.sentence
-    assert "by +6.0 points [+5.7, +6.3] on the hard one" in found.sentence
+    assert "by +6.0 points [+5.7, +6.3] on the hard task" in found.sentence
     assert found.best_fit == pytest.approx(0.502)
     caption = FIGURE.caption(*tables.values())
     assert "the claim holds. (a)" in caption

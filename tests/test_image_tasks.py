@@ -8,6 +8,7 @@ from widththeory.estimates import NOTHING, Interval
 from widththeory.image_tasks import (
     accuracies,
     answer,
+    called,
     contrast,
     facts,
     fills_note,
@@ -129,12 +130,23 @@ def test_a_network_with_several_columns_is_told_apart_by_all():
 
 def test_tasks_of_equal_sizes_are_said_together():
     table = fits(*LEVEL, ("all", "a", 0.6), chance=0.125, num_train=800, num_test=400, image_size=8, num_steps=50)
-    words = "chance 0.125, 800 training and 400 test images of 8 pixels, 50 steps"
+    table["source"] = "CIFAR-10, " + table["task"] + "4"
+    words = "(CIFAR-10), chance 0.125, 800 training and 400 test images of 8 pixels, 50 steps"
     table.loc[table["task"] == "all", "num_train"] = 900
-    assert facts(table) == f"easy and hard, {words}; all, {words.replace('800', '900')}"
+    whole = words.replace("800", "900")
+    assert facts(table) == f"easy and hard {words}; ten classes {whole}"
+    assert facts(table.assign(batch_size=32)) == f"easy and hard {words} of 32; ten classes {whole} of 32"
+
+
+def test_all_of_cifar10_is_called_by_its_name():
+    """ "The all task" was what readers of titles and captions saw."""
+    table = fits(("all", "a", 0.5), ("all", "b", 0.51), *LEVEL).assign(chance=0.1)
     assert (
-        facts(table.assign(batch_size=32)) == f"easy and hard, {words} of 32; all, {words.replace('800', '900')} of 32"
+        accuracies(table[table["task"] == "all"], "network")
+        == "accuracies: 50 to 51 % on all of CIFAR-10 (chance 10.0 %)"
     )
+    assert flat_note(table, CELL).endswith("On all of CIFAR-10, not drawn, all networks reach 50.0 to 51.0 %. ")
+    assert [called(name) for name in ("hard", "all")] == ["hard task", "CIFAR-10, ten classes"]
 
 
 def test_seeds_and_losses_in_words():
@@ -150,7 +162,7 @@ def test_seeds_and_losses_in_words():
 def test_fills_of_tasks_in_words():
     table = fits(*LEVEL, ("all", "a", 0.6))
     assert marker_fills(table) == {"hard": "full", "easy": "none", "all": "left"}
-    assert fills_note(table) == " (filled hard, hollow easy, half filled all task)"
+    assert fills_note(table) == " (filled: hard task; hollow: easy task; half filled: CIFAR-10, ten classes)"
     assert fills_note(fits(*LEVEL[:2])) == ""
 
 

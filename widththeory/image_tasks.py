@@ -16,6 +16,7 @@ from widththeory.estimates import Interval, finished, pooled_contrast, rates_not
 
 FLAT = 0.02  # of the test images: a task whose accuracies differ by less has no panels
 HELD = verdicts.HELD
+SIZES = ["num_params", "multiply_adds", "chance", "source", "num_train", "num_test", "image_size"]  # of a cell
 ANSWERS = {"held": "yes", "not held": "no", "open": "undecided"}
 FILLS = {"full": "filled", "none": "hollow", "left": "half filled"}  # of markers, as Matplotlib and captions say it
 
@@ -60,6 +61,16 @@ def points(found: Interval) -> str:
     return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
 
 
+def called(task: str) -> str:
+    """ "hard task", as titles have it; the set by its name where the task is all of it."""
+    return "CIFAR-10, ten classes" if task == "all" else f"{task} task"
+
+
+def named(task: str) -> str:
+    """ "the hard task", as sentences have it."""
+    return "all of CIFAR-10" if task == "all" else f"the {task} task"
+
+
 def accuracies(fits: pd.DataFrame, by: str) -> str:
     """Range over networks, told apart by the column, of the mean test accuracy on each task, and chance, in words."""
     means = finished(fits).groupby(["task", by])["test_accuracy"].mean()
@@ -67,7 +78,7 @@ def accuracies(fits: pd.DataFrame, by: str) -> str:
     for task in (task for task in tasks(fits) if task in means):
         ends = dict.fromkeys(f"{100 * end:.0f}" for end in (means[task].min(), means[task].max()))
         chance = f" (chance {100 * fits.loc[fits['task'] == task, 'chance'].iloc[0]:.1f} %)"
-        said.append(f"{' to '.join(ends)} % on the {task} task{chance}")
+        said.append(f"{' to '.join(ends)} % on {named(task)}{chance}")
     return f"accuracies: {', '.join(said)}" if said else "no accuracies"
 
 
@@ -101,7 +112,7 @@ def flat_note(
     for name in flat(fits, cell):
         own = means[means.index.get_level_values("task") == name]
         ends = " to ".join(dict.fromkeys(f"{end:.1f}" for end in (own.min(), own.max())))
-        said += f"On the {name} task, {where}, {reached.format(ends)}. "
+        said += f"On {named(name)}, {where}, {reached.format(ends)}. "
     return said
 
 
@@ -112,23 +123,23 @@ def marker_fills(fits: pd.DataFrame) -> dict[str, Any]:
 
 
 def fills_note(fits: pd.DataFrame) -> str:
-    """ " (filled hard, hollow easy task)", or nothing where there is one task."""
-    said = [f"{FILLS[fill]} {name}" for name, fill in marker_fills(fits).items()]
-    return f" ({', '.join(said)} task)" if len(said) > 1 else ""
+    """ " (filled: hard task; hollow: easy task)", or nothing where there is one task."""
+    said = [f"{FILLS[fill]}: {called(name)}" for name, fill in marker_fills(fits).items()]
+    return f" ({'; '.join(said)})" if len(said) > 1 else ""
 
 
 def facts(fits: pd.DataFrame) -> str:
-    """Sizes of the tasks, in words, with that of the batches where the table has it; tasks of equal sizes together."""
+    """Images and sizes of the tasks, in words, with that of the batches where the table has it; equal ones together."""
     said: dict[str, list[str]] = {}
     for name in tasks(fits):
         row = fits[fits["task"] == name].iloc[0]
         words = (
-            f"chance {row['chance']:.3g}, {row['num_train']:.0f} training and {row['num_test']:.0f} test images of "
-            f"{row['image_size']:.0f} pixels, {row['num_steps']:.0f} steps"
+            f"({row['source'].partition(',')[0]}), chance {row['chance']:.3g}, {row['num_train']:.0f} training and "
+            f"{row['num_test']:.0f} test images of {row['image_size']:.0f} pixels, {row['num_steps']:.0f} steps"
         )
         words += f" of {row['batch_size']:.0f}" if "batch_size" in fits else ""
-        said.setdefault(words, []).append(name)
-    return "; ".join(f"{' and '.join(names)}, {words}" for words, names in said.items())
+        said.setdefault(words, []).append("ten classes" if name == "all" else name)
+    return "; ".join(f"{' and '.join(names)} {words}" for words, names in said.items())
 
 
 def seeds_note(fits: pd.DataFrame, everything: pd.DataFrame, cell: Sequence[str]) -> str:
@@ -136,7 +147,7 @@ def seeds_note(fits: pd.DataFrame, everything: pd.DataFrame, cell: Sequence[str]
     fits and of all.
     """  # fmt: skip
     count = finished(fits).groupby([*cell]).size()
-    n = " to ".join(dict.fromkeys(f"{end}" for end in (count.min(), count.max())))
+    n = " to ".join(dict.fromkeys(f"{end}" for end in (count.min(), count.max()))) if len(count) else "0"
     lost = len(everything) - len(finished(everything))
     failed = f"; {lost} of {len(everything)} fits failed or diverged" if lost else ""
     return f"n = {n} seeds, {rates_note(everything)}{failed}"
