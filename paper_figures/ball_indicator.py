@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from widththeory import command
 from widththeory.estimates import finished, select_learning_rate
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, number_ticks, series
-from widththeory.verdicts import HELD, Verdict, floor_check
+from widththeory.verdicts import HELD, Verdict, counted, floor_check, floors_kept
 
 BALL, PAPER, CONTROL = "ball_under_law.BallUnderLaw", "safran_shamir.BallIndicator", "radial_control.Norm"
 CELL = ["target", "target.input_dim", "depth", "width"]
@@ -70,8 +70,9 @@ def past_one_layer(fits: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
 
 
 def telling_dim(fits: pd.DataFrame, target: str = BALL) -> int:
-    """The largest dimension in which a target was fitted."""
-    return int(fits.loc[fits["target"] == target, "target.input_dim"].max())
+    """The largest dimension in which a target was fitted, or any if that one was not."""
+    own = fits[fits["target"] == target]
+    return int((fits if own.empty else own)["target.input_dim"].max())
 
 
 def figure(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, needed: pd.DataFrame) -> Figure:
@@ -107,7 +108,8 @@ def _errors(
     """Errors by number of neurons where one hidden layer has a floor, which is by neurons; else by width."""
     by, dim = "num_neurons" if target == BALL else "width", telling_dim(fits, target)
     cells = fits[(fits["target"] == target) & (fits["target.input_dim"] == dim)]
-    widest = 1.25 * cells[by].max()
+    sizes = fits if cells.empty else cells  # of a target that is not fitted yet, floor and explicit network are shown
+    widest = 1.25 * sizes[by].max()
     rows = floor[(floor["target"] == target) & (floor["input_dim"] == dim) & (floor["width"] <= widest)]
     rows = rows[rows["depth"] == 1].sort_values("width")
     if target == BALL:
@@ -135,7 +137,7 @@ def _errors(
             place, middle, [middle - low, high - middle], elinewidth=0.7, label=f"trained, {layers(depth)}", **look
         )
         shown += [low, high]
-    tried = sorted(cells["width"].unique().tolist())
+    tried = sorted(sizes["width"].unique().tolist())
     axes.set(xscale="log", yscale="log", ylabel="relative squared error", title=title)
     axes.set(xlabel="number of neurons" if target == BALL else "width")
     values = pd.concat(shown)
@@ -168,9 +170,9 @@ def _needed(axes: Axes, needed: pd.DataFrame) -> None:
 def gains(fits: pd.DataFrame, target: str) -> float:
     """By how much two hidden layers divide the median error of one with as many neurons, the most that both have."""
     cells = finished(fits[(fits["target"] == target) & (fits["target.input_dim"] == telling_dim(fits, target))])
-    middle = cells.groupby(["depth", "num_neurons"])["relative"].median()
-    both = set(middle[1].index) & set(middle[2].index)
-    return float(middle[1, max(both)] / middle[2, max(both)]) if both else float("nan")
+    middle = cells.groupby(["num_neurons", "depth"])["relative"].median().unstack("depth")
+    both = middle.reindex(columns=[1, 2]).dropna()
+    return float(both[1].iloc[-1] / both[2].iloc[-1]) if len(both) else float("nan")
 
 
 def _rival(floor: pd.DataFrame, network: pd.DataFrame, dim: int) -> tuple[pd.Series | None, float]:
@@ -194,8 +196,8 @@ def easy(network: pd.DataFrame, floor: pd.DataFrame, dim: int, widest: int) -> p
 
 
 def _widest(fits: pd.DataFrame) -> int:
-    """The widest single hidden layer that the control was fitted with."""
-    return int(fits.loc[(fits["target"] == CONTROL) & (fits["depth"] == 1), "width"].max())
+    """The widest single hidden layer that the control was fitted with, 0 without one."""
+    return max(fits.loc[(fits["target"] == CONTROL) & (fits["depth"] == 1), "width"].tolist(), default=0)
 
 
 def _sure(rival: pd.Series | None, least: float) -> str:
@@ -227,8 +229,7 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     dim, under = telling_dim(fits), under_floor(measured)
     rival, least = _rival(floor, network, dim)
     one = finished(fits[(fits["target"] == BALL) & (fits["target.input_dim"] == dim) & (fits["depth"] == 1)])
-    widest = one[one["width"] == one["width"].max()]
-    best = widest.loc[widest["relative"].idxmin()]
+    best = one.sort_values(["width", "relative"], ascending=[False, True]).iloc[0] if len(one) else None
     level = easy(network, floor, dim, _widest(fits))
     sentence = f"in d = {dim}, {_sure(rival, least)}; {_level(level)}"
     ball, control = gains(fits, BALL), gains(fits, CONTROL)
@@ -236,9 +237,12 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
         sentence += f"; at equal neurons a second layer divides the median trained error by {ball:.2g} for the ball, "
         sentence += f"{control:.2g} for |x|"
     state = "not held" if len(under) else "open" if rival is None or level is None else "held"
-    two = network[(network["target"] == BALL) & (network["input_dim"] == dim) & (network["width"] <= best["width"])]
-    explicit = two.sort_values("width").iloc[-1] if len(two) else None
-    quantity = f"relative squared error, d = {dim}, one hidden layer of width {best['width']}"
+    two, explicit = network[(network["target"] == BALL) & (network["input_dim"] == dim)].sort_values("width"), None
+    quantity = f"relative squared error, d = {dim}, one hidden layer; none was fitted"
+    if best is not None:
+        quantity = f"relative squared error, d = {dim}, one hidden layer of width {best['width']}"
+        two = two[two["width"] <= best["width"]]
+        explicit = two.iloc[-1] if len(two) else None
     if explicit is not None:
         quantity += (
             f"; construction with two, {explicit['num_neurons']} neurons, guaranteed "
@@ -248,8 +252,8 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
         state,
         sentence,
         quantity,
-        best["relative_floor"],
-        best["relative"],
+        None if best is None else best["relative_floor"],
+        None if best is None else best["relative"],
         None if explicit is None else explicit["relative_bound"],
         len(measured),
         check=floor_check(len(under), len(measured)),
@@ -261,11 +265,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
     fits, measured = drawn(table, floor, network), compared(finished(table), floor, network)
     measured = measured[measured["relative_floor"] > 0]  # all fits, not only those of the chosen learning rate
     under, past, dim = under_floor(measured), past_one_layer(fits, floor), telling_dim(fits)
-    checked = (
-        f"none of {len(measured)} trained networks with a positive floor lies under it"
-        if under.empty
-        else f"{len(under)} of {len(measured)} trained networks lie under their floor, which is a defect"
-    )
+    checked = floors_kept(len(under), len(measured))
     deep = finished(fits[(fits["target"] == BALL) & (fits["depth"] > 1)])
     rows = needed[needed["relative_error"] == needed["relative_error"].median()].sort_values("input_dim")
     last = rows.iloc[-1]
@@ -291,8 +291,8 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
         f"seeds, {table['num_steps'].max()} steps of Adam (rate of {rates} by training loss)"
         f"{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. In d = {dim}, {sure}{smooth}; in d = "
         f"{last['input_dim']:.0f} one layer needs {last['one_layer']:.2g} neurons for {last['relative_error']:g}, two "
-        f"{last['two_layers']:.0f}; {checked}; {len(past)} of {len(deep)} deeper ones go under that of one layer; "
-        f"{len(behind)} of {len(known)} stay above explicit ones, an optimisation gap."
+        f"{last['two_layers']:.0f}; {checked}{counted(len(past), len(deep), 'deeper ones go under that of one layer')}"
+        f"{counted(len(behind), len(known), 'stay above explicit ones, an optimisation gap')}."
     )
 
 

@@ -18,7 +18,7 @@ from widththeory import command
 from widththeory.bounds.daniely_norm import neuron_norm_needed, polynomial_distance_squared
 from widththeory.estimates import finished, select_learning_rate
 from widththeory.plotting import COLORS, CONSTRUCTION, FLOOR, MARKERS, TEXT_WIDTH, number_ticks, series
-from widththeory.verdicts import HELD, Verdict, floor_check
+from widththeory.verdicts import HELD, Verdict, counted, floor_check, floors_kept
 
 TARGET = ["target.sphere_dim", "target.order"]
 CELL = [*TARGET, "depth", "width"]
@@ -150,10 +150,11 @@ def _certificate(axes: Axes, measured: pd.DataFrame, certificate: pd.DataFrame) 
         cells = _of(one, target, ("target.sphere_dim", "target.order"))
         name = f"$d={target[0]}$, $m={target[1]:g}$"
         axes.plot(cells["norm_sum"], cells["relative"], label=name, alpha=0.7, **{**look, "markersize": 3})
-    low = one["norm_sum"].replace(0.0, np.nan).min()
-    axes.set(xscale="log", ylim=(0, 1.1), xlim=(0.7 * low, None), xlabel="sum of the neurons' $L_2$ norms")
+    axes.set(xscale="log", ylim=(0, 1.1), xlabel="sum of the neurons' $L_2$ norms")
     axes.set(ylabel="relative squared error", title="(b) 1 hidden layer: certificate (lines), trained")
-    axes.legend(loc="lower left", fontsize=7)
+    if len(one):
+        axes.set_xlim(left=0.7 * one["norm_sum"].replace(0.0, np.nan).min())
+        axes.legend(loc="lower left", fontsize=7)
 
 
 def _target_look(index: int) -> dict[str, Any]:
@@ -195,7 +196,7 @@ def _price(axes: Axes, fits: pd.DataFrame) -> None:
     axes.axhline(1.0, **{**FLOOR, "label": "certificate"})
     tried = sorted(one["width"].unique().tolist())
     axes.set(xscale="log", yscale="log", xlabel="width", ylabel="sum of $L_2$ norms over the least")
-    axes.set_ylim(0.7, 8 * one["price"].max())  # room for the legend
+    axes.set_ylim(0.7, 8 * max(one["price"], default=1.0))  # room for the legend
     number_ticks(axes.xaxis, tried if len(tried) <= 8 else tried[:: len(tried) // 7])
     axes.set_title("(d) 1 hidden layer: norm used over norm needed")
     axes.legend(loc="upper left", ncols=2, fontsize=7)
@@ -271,10 +272,8 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
         "with two"
     )
     state = "held" if under.empty and found.exponential and found.weights < 4 and found.neurons < 3 else "not held"
-    certified = int((measured["norm_floor"] > 0).sum())
-    check = (
-        f"{floor_check(len(under), len(floored))}, {certified} of them with one hidden layer and a floor by its norms"
-    )
+    check, certified = floor_check(len(under), len(floored)), int((measured["norm_floor"] > 0).sum())
+    check += f", {certified} of them with one hidden layer and a floor by its norms" * bool(len(floored))
     return Verdict(state, sentence, quantity, found.one, None, found.two, len(floored), check)
 
 
@@ -283,11 +282,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
     fits, measured = drawn(table, floor, network), compared(finished(table), floor, network)
     floored = measured[measured["floor"] > 0]  # all fits, not only those of the chosen learning rate
     under = under_floor(floored)
-    checked = (
-        f"none of {len(floored)} trained networks with a positive floor lies under it"
-        if under.empty
-        else f"{len(under)} of {len(floored)} trained networks lie under their floor, which is a defect"
-    )
+    checked = floors_kept(len(under), len(floored))
     known = finished(fits[fits["explicit"].notna()])
     behind = known[known["relative"] > known["explicit"]]
     lost, counts = len(fits) - len(finished(fits)), fits.groupby(CELL).size()
@@ -303,8 +298,9 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
         f"{counts.min()} seeds, (b) all fits; {table['num_steps'].max()} steps of Adam (rate of {rates} by training "
         f"loss){f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. For m = sqrt(d)/2 one layer's "
         f"norm grows by {found.lower:.2f} times a dimension up to d = {found.dims[1]}, {found.upper:.2f} beyond "
-        f"(falling {falls}), two layers' like d^{found.weights:.1f}; {checked}; {len(behind)} of {len(known)} deeper "
-        "stay above explicit ones, an optimisation gap. The bound is on weights, not widths."
+        f"(falling {falls}), two layers' like d^{found.weights:.1f}; {checked}"
+        f"{counted(len(behind), len(known), 'deeper stay above explicit ones, an optimisation gap')}. The bound is on "
+        "weights, not widths."
     )
 
 

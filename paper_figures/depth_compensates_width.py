@@ -19,7 +19,7 @@ from widththeory import command
 from widththeory.censored import CensoredLine, determines_slope, fit_censored_line
 from widththeory.estimates import cells_note, finished
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, number_ticks, series
-from widththeory.verdicts import HELD, Verdict
+from widththeory.verdicts import HELD, Verdict, counted, floors_kept
 
 TARGET = ["target.input_dim", "target.k", "target.seed"]
 TOLERANCE = 4  # standard errors of what was sampled, of errors and of floors, that count as chance
@@ -243,10 +243,12 @@ def paper_rows(fits: pd.DataFrame, recalled: pd.DataFrame) -> pd.DataFrame:
 
 def _paper_table(axes: Axes, rows: pd.DataFrame) -> None:
     axes.set_axis_off()
+    if rows.empty:
+        return
     heads = ["$n$", "$k$", "width", "hidden layers", "average", "worst", "average", "worst", "relative"]
     shown = rows.astype({name: object for name in rows.columns})
     for name in ("recalled_average", "recalled_worst", "average", "worst", "relative"):
-        shown[name] = [f"{value:.1e}" for value in rows[name]]
+        shown[name] = [f"{value:.1e}" if np.isfinite(value) else "\u2013" for value in rows[name]]
     notes = [note.removeprefix("n = ") for note in rows["fits"]]
     ours = "ours" if len(set(notes)) > 1 else f"ours, {notes[0]} targets"
     shown = shown.drop(columns="fits")
@@ -305,16 +307,16 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
     sentence += "width^p, by censored likelihood, for "
     students = fits[(fits["protocol"] == "paper") & (fits["target.input_dim"] == 1)]
     known = int((students["exchange_depth"] <= students["depth"]).sum())
-    sentence += f"{'; for '.join(told)}; in (e) exact students exist for {known} of {len(students)} targets of n = 1"
+    sentence += "; for ".join(told) + counted(
+        known, len(students), "targets of n = 1", "; in (e) exact students exist for "
+    )
     laws = [f"width^{found.slope:.2f} for n = {dim}" for dim, found in fitted.items()]
     short = f"the depth at which training reaches relative squared error {RELATIVE_ERROR:g} falls about as "
     short += " and ".join(laws)
     short *= state == "held"
-    check = (
-        f"{len(under)} of {len(certified)} trained networks with a positive certified floor (n = 1) lie under it, and "
-        f"{len(drifted)} of {len(sampled)} under a floor by random lines (n = 2) that is positive by {TOLERANCE} "
-        "standard errors"
-    )
+    check = counted(len(under), len(certified), "trained networks with a positive certified floor (n = 1) lie under it")
+    words = f"under a floor by random lines (n = 2) that is positive by {TOLERANCE} standard errors"
+    check = f"{check}{counted(len(drifted), len(sampled), words)}".removeprefix("; ")
     # Where an exact network exists all error is an optimisation gap; the floor speaks elsewhere.
     known = (grid["relative_floor"] > 0) & (grid["relative_floor_stderr"] == 0)
     narrow = grid[known & (grid["status"] == "done")]
@@ -338,11 +340,8 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
     fits, (certified, sampled) = drawn(table, floor), floored(table, floor)
     grid, paper = fits[fits["protocol"] == "grid"], paper_rows(fits[fits["protocol"] == "paper"], recalled)
     under, drifted = under_floor(certified), under_floor(sampled)
-    compliance = (
-        f"none of {len(certified)} trained networks with a positive certified floor (n = 1) lies under it"
-        if under.empty
-        else f"{len(under)} of {len(certified)} trained networks (n = 1) lie under their floor, which is a defect"
-    )
+    compliance = floors_kept(len(under), len(certified), kind="positive certified floor (n = 1)")
+    compliance += counted(len(drifted), len(sampled), "lie under floors by random lines (n = 2)", ", and ")
     exact = grid[grid["exchange_depth"] <= grid["depth"]]
     gap = f" ({len(exact)} fits, median {exact['relative'].median():.1e})" if len(exact) else ""
     speaks = any(
@@ -352,7 +351,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
     tried = ours.groupby([*TARGET, "width", "depth"]).size()
     lost = len(ours) - len(finished(ours))
     ratio = paper["average"] / paper["recalled_average"]
-    beside = "ours all failed"
+    beside = "ours are all lost or not computed"
     if ratio.notna().any():
         beside = f"our averages are {ratio.min():.2g} to {ratio.max():.2g} times the paper's"
     laws = [
@@ -366,9 +365,8 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
         f"(c, d) Least depth tried that reaches {RELATIVE_ERROR:g}: median and range over targets, best of "
         f"{tried.min()} fits by training loss, {ours['num_steps'].max()} steps of Adam"
         f"{f'; {lost} of {len(ours)} fits failed or diverged' if lost else ''}. (e) {beside[0].upper()}{beside[1:]}. "
-        f"Depth goes as width^p, p (95 %, jackknife over targets) being {', '.join(laws)}; {compliance}, and "
-        f"{len(drifted)} of {len(sampled)} under floors by random lines (n = 2). The paper's "
-        f"numbers{' and Theorem 4' * speaks}: as recalled."
+        f"Depth goes as width^p, p (95 %, jackknife over targets) being {', '.join(laws)}; {compliance}. The "
+        f"paper's numbers{' and Theorem 4' * speaks}: as recalled."
     )
 
 

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
 from widththeory import command
 from widththeory.estimates import finished
@@ -61,10 +62,12 @@ def peaks(table: pd.DataFrame) -> pd.DataFrame:
 def drawn(table: pd.DataFrame) -> pd.DataFrame:
     """A row a network and batch size: median and quartiles of the time and of the ratio, rate, intensity, the roof."""
     long = rounds(table)
-    groups = long.groupby([*CELL, "width"])
-    shown = groups["seconds"].quantile([0.25, 0.5, 0.75]).unstack()
+    if long.empty:
+        raise ValueError("no network was timed, so that there is nothing to draw")
+    groups, shares = long.groupby([*CELL, "width"]), [0.25, 0.5, 0.75]
+    shown = groups["seconds"].quantile(shares).unstack()
     shown.columns = pd.Index(["seconds_low", "seconds", "seconds_high"])
-    ratio = groups["ratio"].quantile([0.25, 0.5, 0.75]).unstack()
+    ratio = groups["ratio"].quantile(shares).unstack()
     shown[["ratio_low", "ratio", "ratio_high"]] = ratio.to_numpy()
     shown["n"] = groups["ratio"].count()
     shown = shown.reset_index()
@@ -148,6 +151,7 @@ def _roofline(axes: Axes, cells: pd.DataFrame, title: str) -> None:
                     axes.annotate(
                         f"{row.batch_size}", (row.intensity, row.rate / 1e9), xytext=(-5, 2) if first else (5, 1),
                         ha="right" if first else "left", textcoords="offset points", fontsize=7, color=look["color"],
+                        path_effects=[withStroke(linewidth=2, foreground="white")],  # where it lies on the roof
                     )  # fmt: skip
     peak, bandwidth = cells["peak_flops"].iloc[0], cells["bandwidth"].iloc[0]
     low, high = min(1.0, cells["intensity"].min() / 1.1), cells["intensity"].max() * 2.5

@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from widththeory import command
 from widththeory.estimates import finished, select_learning_rate
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, series
-from widththeory.verdicts import HELD, Verdict, floor_check
+from widththeory.verdicts import HELD, Verdict, counted, floor_check, floors_kept
 
 WAVE, CONTROL = "eldan_shamir.Cosine", "radial_control.Norm"
 TOLERANCE = 4  # standard errors of a measured error that may lie under a floor before it counts as a defect
@@ -127,7 +127,7 @@ def _one_layer(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame) -> None:
         look |= {"linestyle": "none", "label": f"$d={dim}$"}
         _points(axes, cells, _shift(index, dims), **look)
     _frame(axes, "(a) one hidden layer: floors (lines), trained")
-    axes.set(xlim=(1, 1.5 * chosen["num_neurons"].max()), ylim=(3e-3, 2))
+    axes.set(xlim=(1, 1.5 * (fits if chosen.empty else chosen)["num_neurons"].max()), ylim=(3e-3, 2))
 
 
 def _two_layers(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> None:
@@ -252,9 +252,10 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
         f"the neurons that one hidden layer needs for {level} error grow by {factor:.2f} times with each dimension; "
         f"the explicit network with two that guarantees {level} has {first['num_neurons']} in d = {first['input_dim']} "
         f"and {last['num_neurons']} in d = {last['input_dim']}, in the long run at most of the order d^2; {dims} it is "
-        f"smaller than any network with one of that accuracy; {len(past)} of {len(two)} trained networks with two "
-        "layers beat every network with one and as many neurons"
+        "smaller than any network with one of that accuracy"
     )
+    beat = "trained networks with two layers beat every network with one and as many neurons"
+    sentence += counted(len(past), len(two), beat)
     quantity = f"relative squared error, d = {dim}: floor and best fit with one hidden layer"
     if len(widest):
         quantity += f" of {widest['num_neurons'].iloc[0]:.0f} neurons"
@@ -284,11 +285,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     fits = drawn(table, floor)
     measured, separated = _floored(table, floor), _separated(floor, network)
     under, explicit = under_floor(measured), network[network["target"] == WAVE]
-    checked = (
-        f"none of {len(measured)} trained networks with a positive floor lies under it"
-        if under.empty
-        else f"{len(under)} of {len(measured)} trained networks lie under their floor, which is a defect"
-    )
+    checked = floors_kept(len(under), len(measured))
     gap = f"from d = {min(separated)} on" if separated else "in no dimension tried"
     factor, _ = growth(floor, network)
     grows = f"K({common_error(floor, network):g}) grows by {factor:.2f} times a dimension; "
@@ -306,9 +303,9 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
         "without which one hidden layer cannot have error eps. (d) Dashes: explicit, one hidden layer, exact error. "
         f"Markers: median and range of n = {cells.min()} seeds, {steps} steps of Adam (rate of {rates} by training "
         f"loss){f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. {grows}{gap} explicit networks "
-        f"with two layers have fewer neurons and guarantee {explicit['relative_bound'].max():.2g}; {checked}; "
-        f"{len(past)} of {len(two)} with two layers fell below the floor of one with as many neurons{shown}. Floors "
-        "are computed numerically."
+        f"with two layers have fewer neurons and guarantee {explicit['relative_bound'].max():.2g}; {checked}"
+        f"{counted(len(past), len(two), 'with two layers fell below the floor of one with as many neurons')}{shown}. "
+        "Floors are computed numerically."
     )
 
 

@@ -116,7 +116,9 @@ def figure(
     pictured = mosaics(shown, kept(pixels, fits))
     looks = {net: series(index) for index, net in enumerate(shown["net"])}
     picture = Figure(figsize=(TEXT_WIDTH, 6.5), layout="constrained")
-    picture.suptitle("Trained first layers are Gabor atoms, closer to opposites of each other than noise is", size=9.5)
+    picture.suptitle(
+        "Trained first layers are nearer to Gabor atoms, and to opposites of each other, than noise is", size=9.5
+    )
     parts: Any = picture.subfigures(3, 1, height_ratios=(0.85 if len(pictured) < 5 else 0.6, 1.2, 1.3))
     top, middle, bottom = parts
     panels: Any = top.subplots(1, max(len(pictured), 1), squeeze=False)[0]
@@ -324,12 +326,13 @@ def caption(
     atom, _, nearest, waves, bank_of, last = list(LETTERS[count : count + 6])
     by_layer = f" ({last}) Mean cosine to the most opposite." * deep(kept(layers, fits))
     accuracy = " to ".join(dict.fromkeys(f"{end:.2f}" for end in (reached.min(), reached.max())))
+    accuracy = f", test accuracy {accuracy}" if len(reached) else ""
     return (
         "First layers of trained networks are nearer to Gabor atoms than noise is and, under ReLU, to opposites of "
         f"each other (Shang et al. 2016): the claim {HELD[found.state]}.{pictured} ({atom}-{nearest}) Median and "
         f"quartiles over filters, and over noise of their shape. ({waves}) Waves of atoms better than 95 % of noise, "
         f"beside the bank (as recalled); ({bank_of}) their numbers by its cells.{by_layer} Ours: n = "
-        f"{ours['num_networks'].min() if len(ours) else 0:.0f} seeds, {rates_note(table)}, test accuracy {accuracy}"
+        f"{ours['num_networks'].min() if len(ours) else 0:.0f} seeds, {rates_note(table)}{accuracy}"
         f"{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. In {above} of {len(trained)} first "
         f"layers the median filter has more of its energy in one atom ({trained['goodness'].min():.2f} to "
         f"{trained['goodness'].max():.2f}) than 95 % of noise; the mean cosine to the most opposite is below all draws "

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from widththeory import command
 from widththeory.estimates import finished, select_learning_rate
 from widththeory.plotting import CEILING, CONSTRUCTION, TEXT_WIDTH, number_ticks, series
-from widththeory.verdicts import HELD, Verdict
+from widththeory.verdicts import HELD, Verdict, counted
 
 CELL = ["target.num_folds", "width"]
 START = ["num_folds", "distance"]
@@ -136,12 +136,11 @@ def _spread(axes: Axes, cells: pd.DataFrame, y: str, index: int, count: int, **l
 
 
 def _each_width(axes: Axes, fits: pd.DataFrame, y: str) -> list[int]:
-    fits = finished(fits)
+    folds, fits = sorted(fits["target.num_folds"].unique().tolist()), finished(fits)
     widths = sorted(fits["width"].unique())
     for index, width in enumerate(widths):
         look = {**series(LOOKS[index % len(LOOKS)]), "linewidth": 0.6, "linestyle": "-"}
         _spread(axes, fits[fits["width"] == width], y, index, len(widths), **look)
-    folds = sorted(fits["target.num_folds"].unique().tolist())
     number_ticks(axes.xaxis, folds)
     axes.set_xlabel("folds $k$ = hidden layers")
     return folds
@@ -198,9 +197,8 @@ def _floored(table: pd.DataFrame, pieces: pd.DataFrame) -> pd.DataFrame:
 
 
 def _deepest(fits: pd.DataFrame) -> pd.DataFrame:
-    """The finished fits with the most folds."""
-    good = finished(fits)
-    return good[good["target.num_folds"] == good["target.num_folds"].max()]
+    """The finished fits with the most folds tried."""
+    return finished(fits[fits["target.num_folds"] == fits["target.num_folds"].max()])
 
 
 def verdict(table: pd.DataFrame, gradient: pd.DataFrame, pieces: pd.DataFrame, returns: pd.DataFrame) -> Verdict:
@@ -209,24 +207,29 @@ def verdict(table: pd.DataFrame, gradient: pd.DataFrame, pieces: pd.DataFrame, r
     floored = _floored(table, pieces)
     under, over = len(under_floor(floored)), len(over_bound(gradient))
     missed = deepest["relative"] > REACHED
-    most = int(deepest["target.num_folds"].max())
-    told = (
-        f"how much the initial gradient depends on the target shrinks by a factor of {falls:.2f} with each fold; of "
-        f"{len(deepest)} trained networks of {most} layers {missed.sum()} leave more than half of the variance of "
-        f"{most} folds, which {most} layers of width 2 represent exactly"
-    )
+    most = int(table["target.num_folds"].max())
+    told = f"how much the initial gradient depends on the target shrinks by a factor of {falls:.2f} with each fold; "
+    quantity, short = f"relative squared error for {most} folds, {most} hidden layers", ""
+    if deepest.empty:
+        told += f"no network of {most} layers was trained to its end"
+    else:
+        told += f"of {len(deepest)} trained networks of {most} layers {missed.sum()} leave more than half of the "
+        told += f"variance of {most} folds, which {most} layers of width 2 represent exactly"
+        quantity += f" of up to {deepest['width'].max()} units"
+        short = f"{missed.sum()} of {len(deepest)} trained networks miss a sawtooth of {most} folds that their {most} "
+        short += "layers could represent"
+    refuted = under + over > 0 or falls <= 1.5 or not missed.all()
     return Verdict(
-        "held" if under + over == 0 and falls > 1.5 and missed.all() else "not held",
+        "not held" if refuted else "open" if deepest.empty else "held",
         told,
-        f"relative squared error for {most} folds, {most} hidden layers of up to {deepest['width'].max()} units",
+        quantity,
         floor=0.0,
-        best_fit=deepest["relative"].min(),
+        best_fit=None if deepest.empty else deepest["relative"].min(),
         construction=0.0,
         n=len(deepest),
-        short=f"{missed.sum()} of {len(deepest)} trained networks miss a sawtooth of {most} folds that their {most} "
-        "layers could represent",
-        check=f"{under} of {len(floored)} trained networks with too few pieces lie under the floor of their pieces, "
-        f"and {over} of {len(gradient)} initial gradients see more than their bound",
+        short=short,
+        check=f"{counted(under, len(floored), 'trained networks with too few pieces lie under their floor, and ', '')}"
+        f"{over} of {len(gradient)} initial gradients see more than their bound",
     )
 
 
@@ -234,14 +237,16 @@ def caption(table: pd.DataFrame, gradient: pd.DataFrame, pieces: pd.DataFrame, r
     """What is drawn, how many networks, and whether the claim held, computed from the tables."""
     fits, over, measured = drawn(table, pieces), over_bound(gradient), _floored(table, pieces)
     under = under_floor(measured)
-    floors = (
-        f"none of {len(measured)} trained networks lies under the floor of its pieces"
-        if under.empty
-        else f"{len(under)} of {len(measured)} trained networks lie under the floor of their pieces, which is a defect"
-    )
+    floors = f"none of {len(measured)} trained networks lies under the floor of its pieces"
+    if measured.empty:
+        floors = "no trained network has so few pieces that they have a floor"
+    if len(under):
+        floors = (
+            f"{len(under)} of {len(measured)} trained networks lie under the floor of their pieces, which is a defect"
+        )
     broken = f"; {len(over)} of {len(gradient)} initial networks see more than their bound, which is a defect"
-    good, deepest = finished(fits), _deepest(fits)
-    most, gap, near = int(deepest["target.num_folds"].max()), deepest["relative"], basin(returns)
+    good, most, gap, near = finished(fits), table["target.num_folds"].max(), _deepest(fits)["relative"], basin(returns)
+    missed = counted(int((gap > REACHED).sum()), len(gap), "leave over half of the variance, an optimisation gap", "")
     away = " to ".join(dict.fromkeys(f"{near[count]:.2g} (k = {count})" for count in near.index[[0, -1][: len(near)]]))
     lost, cells = len(fits) - len(good), fits.groupby(CELL).size()
     starts = chosen_returns(returns).groupby(START).size()
@@ -254,9 +259,8 @@ def caption(table: pd.DataFrame, gradient: pd.DataFrame, pieces: pd.DataFrame, r
         f"seeds, {table['num_steps'].max()} steps of Adam (rate of {rates} by training loss)"
         f"{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. (d) Medians of {starts.min()} starts. "
         f"The widest networks see {fall(gradient):.2f} times less of it with each fold{broken * bool(len(over))}; "
-        f"{floors}. At k = {most} {int((gap > REACHED).sum())} of {len(gap)} leave over half of the variance, an "
-        f"optimisation gap. Descent finds back to {100 * BACK:g} % from distances of {away or 'none tried'}. Another "
-        "optimiser might find more."
+        f"{floors}. At k = {most} {missed or 'no network was trained to its end'}. Descent finds back to "
+        f"{100 * BACK:g} % from distances of {away or 'none tried'}. Another optimiser might find more."
     )
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from widththeory import command
 from widththeory.estimates import NOTHING, Interval, finished, pooled_contrast, select_learning_rate
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, number_ticks, series
-from widththeory.verdicts import HELD, Verdict, floor_check
+from widththeory.verdicts import HELD, Verdict, counted, floor_check, floors_kept
 
 COUNT = "target.num_factors"
 CELL = [COUNT, "depth", "width"]
@@ -254,11 +254,7 @@ def caption(
     fits, measured = drawn(table, floor, network), compared(finished(table), floor, network)
     measured = measured[measured["relative_floor"] > 0]  # all fits, not only those of the chosen learning rate
     under, (count, widest, gain) = under_floor(measured), _depth_gain(fits)
-    checked = (
-        f"none of {len(measured)} trained networks lies under its floor"
-        if under.empty
-        else f"{len(under)} of {len(measured)} trained networks lie under their floor, which is a defect"
-    )
+    checked = floors_kept(len(under), len(measured))
     most, shallow, tree = _reached(smooth)
     last = needed.sort_values("num_factors").iloc[-1]
     known = finished(fits[fits["explicit"].notna()])
@@ -273,8 +269,8 @@ def caption(
         f"a tree to {tree:.1e}. (c, d) ReLU networks on [-1, 1]^n, of which 2^n says nothing: relative squared error "
         f"(over the variance), median and range of n = {cells.min()} seeds, {table['num_steps'].max()} steps of Adam "
         f"(rate by training loss{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}). Depth divides "
-        f"the trained error by {_told(gain)} for n = {count} at width {widest}; {checked}; {len(behind)} of "
-        f"{len(known)} stay above an explicit one of their size, an optimisation gap."
+        f"the trained error by {_told(gain)} for n = {count} at width {widest}; {checked}"
+        f"{counted(len(behind), len(known), 'stay above an explicit one of their size, an optimisation gap')}."
     )
 
 

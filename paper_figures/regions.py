@@ -236,6 +236,8 @@ def _told(networks: pd.DataFrame) -> str:
     """Where powers lie, in words; those above without the smallest width too, where deep networks have few regions."""
     found = powers(networks)
     above, known = found[found["where"] == "above"], found[found["where"] != "unknown"]
+    if known.empty:
+        return "no power has an interval"
     if above.empty:
         return f"none of {len(known)} powers lies above the number of inputs"
     most = above.loc[(above["power"] - above["input_dim"]).idxmax()]
@@ -253,7 +255,8 @@ def _state(networks: pd.DataFrame) -> str:
     shares = shallow_shares(networks)
     if len(above_ceiling(networks)) or (shares["low"] > 1).any():
         return "not held"
-    return "held" if (shares["high"] < 1).all() else "open"
+    told = (shares["high"] < 1).all() and set(shares["state"]) == set(STATES)
+    return "held" if told else "open"
 
 
 def _share(networks: pd.DataFrame) -> tuple[str, str, str]:

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from widththeory import command
 from widththeory.estimates import finished, select_learning_rate
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, TRAINED, number_ticks, series
-from widththeory.verdicts import Verdict, floor_check
+from widththeory.verdicts import Verdict, counted, floor_check, floors_kept
 
 CELL = ["target.num_folds", "depth", "width"]
 NORMS = ("l1", "l2", "sup")
@@ -227,11 +227,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame) -> str:
     fits = drawn(table, floor)
     measured = _floored(table, floor)
     under, growth, last, needed = under_floor(measured), *_growth(floor)
-    checked = (
-        f"none of {len(measured)} trained networks with a positive floor lies under it in L2, L1 or sup"
-        if under.empty
-        else f"{len(under)} of {len(measured)} trained networks lie under their floor, which is a defect"
-    )
+    checked = floors_kept(len(under), len(measured), " in L2, L1 or sup")
     gap = gaps(fits)
     missed = gap[gap["relative"] > REACHED]
     lost, cells = len(fits) - len(finished(fits)), fits.groupby(CELL).size()
@@ -247,9 +243,9 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame) -> str:
         f"training loss), then L-BFGS{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. ({width}) "
         "Least width from which on at most half of the variance is left (trained: in the median), up to "
         f"{fits['width'].max()}. ({gaps_letter}) One marker a trained network, larger for wider: all its error is "
-        f"optimisation gap, and {len(missed)} of {len(gap)} leave more than half. The floor's width for one layer "
-        f"grows by {growth:.2f} times a fold, to {needed:.0f} at k = {last}; {checked}. The count of pieces behind the "
-        "floors is as recalled."
+        f"optimisation gap{counted(len(missed), len(gap), 'leave more than half', ', and ')}. The floor's width for "
+        f"one layer grows by {growth:.2f} times a fold, to {needed:.0f} at k = {last}; {checked}. The count of pieces "
+        "behind the floors is as recalled."
     )
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from widththeory import command
 from widththeory.estimates import finished, fit_power_law, select_learning_rate
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, TRAINED, number_ticks, series
-from widththeory.verdicts import Verdict, floor_check
+from widththeory.verdicts import Verdict, floor_check, floors_kept
 
 CELL = ["depth", "width"]
 NORMS = ("sup", "l2", "l1")
@@ -47,7 +47,7 @@ def figure(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> F
     """Four panels."""
     fits = drawn(table, floor)
     picture = Figure(figsize=(TEXT_WIDTH, 5.1), layout="constrained")
-    title = "$x^2$: explicit depth is exponentially accurate, width is not, and training finds neither"
+    title = "$x^2$: explicit depth is exponentially accurate, width is not, and training finds little of either"
     picture.suptitle(title, size=9.5)
     panels: Any = picture.subplots(2, 2)
     few = sorted(depth for depth in fits["depth"].unique().tolist() if depth <= 3)
@@ -113,7 +113,8 @@ def _widths(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame, few: list[int])
     axes.set(xscale="log", yscale="log", xlabel="width", ylabel="$L_2$ error", ylim=(SMALLEST, None))
     number_ticks(axes.xaxis, _tried(fits, few))
     axes.set_title("(c) floor (solid), explicit (dashed), trained")
-    axes.legend(loc="upper right", fontsize=7)
+    if few:
+        axes.legend(loc="upper right", fontsize=7)
 
 
 def _gaps(axes: Axes, fits: pd.DataFrame, few: list[int]) -> None:
@@ -161,11 +162,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     fits = drawn(table, floor)
     measured = compared(finished(table), floor)  # all fits, not only those of the chosen learning rate
     under = under_floor(measured)
-    checked = (
-        f"none of {len(measured)} trained networks lies under its floor in L2, L1 or sup"
-        if under.empty
-        else f"{len(under)} of {len(measured)} trained networks lie under their floor, which is a defect"
-    )
+    checked = floors_kept(len(under), len(measured), " in L2, L1 or sup")
     off = np.max(np.abs(network["sup_error"] / network["sup_promised"] - 1))
     deepest = network.sort_values("depth").iloc[-1]
     wide = floor[floor["depth"] == 1].sort_values("width").iloc[-1]
@@ -179,10 +176,15 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     # 1 / (8 (w + 1)^2): the width that one layer would need for as little
     needed = int(np.ceil(1 / np.sqrt(8 * deepest["sup_error"]) - 1))
     median = finished(fits).groupby(CELL)["gap"].median()
+    gap = "of which none was finished"
+    if len(median):
+        gap = f"in the median from {median.min():.2g} ({_place(median.idxmin())}) to {median.max():.2g} "
+        gap += f"({_place(median.idxmax())}){_growth(fits)}"
     little = "; training finds little of either" * bool(median.max() > 10)  # an order of magnitude is left somewhere
     ahead = int((finished(fits)["gap"] < 1).sum())
     better = f"; {ahead} are better than explicit" if ahead else ""
     least = finished(fits[fits["width"] == network["width"].iloc[0]])["sup"].min()
+    reached = f"; trained ones reach {least:.1e} at best" if np.isfinite(least) else ""
     lost, counts = len(fits) - len(finished(fits)), fits.groupby(CELL).size()
     rates = ", ".join(f"{rate:g}" for rate in sorted(table["learning_rate"].unique()))
     return (
@@ -190,10 +192,8 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
         f"width (Yarotsky 2017, as recalled): the claim {held}{little}. (a) With "
         f"{deepest['num_params']:.0f} parameters explicit networks of width 3 have {deepest['sup_error']:.1e}, {rival} "
         f"of one layer of {wide['width']:.0f} units; one layer needs at least {needed} for as little. (b) Yarotsky's "
-        f"networks have the error promised{f' within {off:.0e}' if off else ''}; trained ones reach {least:.1e} at "
-        "best. (c) Explicit networks of every size, derived here. (d) The optimisation gap, in the median from "
-        f"{median.min():.2g} ({_place(median.idxmin())}) to {median.max():.2g} ({_place(median.idxmax())}), "
-        f"{'grows' if _slope(fits) > 0 else 'does not grow'} with width{better}. Markers: median and range of n = "
+        f"networks have the error promised{f' within {off:.0e}' if off else ''}{reached}. (c) Explicit networks of "
+        f"every size, derived here. (d) The optimisation gap, {gap}{better}. Markers: median and range of n = "
         f"{counts.min()} seeds{f' ({lost} of {len(fits)} fits failed or diverged)' if lost else ''}, "
         f"{table['num_steps'].max()} steps of Adam (rate of {rates} by training loss), then L-BFGS. All errors are "
         f"exact; {checked}."
@@ -204,13 +204,16 @@ def _place(cell: Any) -> str:
     return f"width {cell[1]}, {_layers(cell[0])}"
 
 
-def _slope(fits: pd.DataFrame) -> float:
-    """Exponent of the gap in the width, over the depths that have several."""
+def _growth(fits: pd.DataFrame) -> str:
+    """Whether the gap grows with the width, by its exponent over the depths that have several."""
     done = finished(fits)
     several = done.groupby("depth")["width"].transform("nunique") > 1
     rows = done[several]
+    if rows.empty:
+        return ""
     own = rows["gap"] / np.exp(np.log(rows["gap"]).groupby(rows["depth"]).transform("mean"))
-    return fit_power_law(rows["width"], own, with_floor=False, num_resamples=1).exponent
+    slope = fit_power_law(rows["width"], own, with_floor=False, num_resamples=1).exponent
+    return f", {'grows' if slope > 0 else 'does not grow'} with width"
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from widththeory import command
 from widththeory.estimates import finished, fit_power_law, select_learning_rate
 from widththeory.plotting import COLORS, CONSTRUCTION, FLOOR, TEXT_WIDTH
-from widththeory.verdicts import Verdict, floor_check
+from widththeory.verdicts import Verdict, counted, floor_check, floors_kept
 
 DISTANCE, PARABOLA = "lipschitz_narrow.DistanceToPoints", "convex_lipschitz.ConvexParabola"
 CELL = ["target", "target.input_dim", "width", "depth"]
@@ -235,8 +235,14 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
     explicit = [_explicit_sup(network, *cell) for cell in floored[CELL].itertuples(index=False)]
     floored = floored.assign(explicit_sup=explicit)
     both = floored[floored["explicit_sup"].notna()]
-    one = (floored if both.empty else both).iloc[-1]
-    same = measured[(measured[CELL] == one[CELL]).all(axis=1)]
+    least, reached, by_weights, quantity = None, None, None, "sup error; no size with a positive floor was fitted"
+    if len(floored):
+        one = (floored if both.empty else both).iloc[-1]
+        least, by_weights = one["sup_floor"], None if both.empty else one["explicit_sup"]
+        reached = measured.loc[(measured[CELL] == one[CELL]).all(axis=1), "sup"].min()
+        name = "the distance to points" if one["target"] == DISTANCE else "x^2 / 2"
+        quantity = f"sup error on [0, 1] for {name}, width {one['width']}, {one['depth']} hidden "
+        quantity += f"layer{'s' if one['depth'] > 1 else ''}"
     kept, agreed = int(found["kept"].sum()), int(found["agrees"].sum())
     beyond = (found["measured"] / found["limit"] - 1).abs().max()
     sentence = (
@@ -244,18 +250,9 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
         f"and the errors of {agreed} fall with the depth as promised (powers are within {100 * beyond:.0f} % of those "
         "that the promises tend to)"
     )
-    name = "the distance to points" if one["target"] == DISTANCE else "x^2 / 2"
-    return Verdict(
-        "held" if good else "not held",
-        sentence,
-        f"sup error on [0, 1] for {name}, width {one['width']}, {one['depth']} hidden "
-        f"layer{'s' if one['depth'] > 1 else ''}",
-        one["sup_floor"],
-        same["sup"].min(),
-        None if both.empty else one["explicit_sup"],
-        len(measured),
-        check=floor_check(len(under), len(measured)),
-    )
+    check = floor_check(len(under), len(measured))
+    state = "held" if good else "not held"
+    return Verdict(state, sentence, quantity, least, reached, by_weights, len(measured), check)
 
 
 def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, needed: pd.DataFrame) -> str:
@@ -264,14 +261,13 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
     measured = compared(finished(table), floor, network)
     measured = measured[measured[[f"{norm}_floor" for norm in NORMS]].max(axis=1) > 0]
     under, gap = under_floor(measured), gaps(fits)
-    checked = (
-        f"none of {len(measured)} trained networks with a positive floor lies under it"
-        if under.empty
-        else f"{len(under)} of {len(measured)} trained networks lie under their floor, which is a defect"
-    )
+    checked = floors_kept(len(under), len(measured), " in L2, L1 or sup")
     promise = needed["promise"].min()
     price = needed[(needed["promise"] == promise) & (needed["target"] == DISTANCE)].groupby("input_dim")["depth"]
     paid = ", ".join(f"{depths.min()} to {depths.max()} layers (n = {dim})" for dim, depths in price)
+    deeper = ahead(fits.rename(columns={"target.input_dim": "dim"}), network)
+    words = f"lie above an explicit one no larger, an optimisation gap, {deeper} under a deeper one"
+    told = counted(len(gap), len(finished(fits)), words, ". In L2 ")
     held = "holds" if verdict(table, floor, network).state == "held" else "does not hold"
     off = (found["measured"] / found["promised"] - 1).abs().max()
     lost, cells = len(fits) - len(finished(fits)), fits.groupby(CELL).size()
@@ -282,9 +278,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
         f"of [0, 1]^2; (d) |x|^2 / 2. Dotted: promised; open: median and range of n = {cells.min()} seeds, "
         f"{table['num_steps'].max()} steps of Adam (rate by training "
         f"loss){f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. Error {promise:g} is promised "
-        f"from {paid} on; {checked} in L2, L1 or sup. In L2 {len(gap)} of {len(finished(fits))} lie above an explicit "
-        f"one no larger, an optimisation gap, {ahead(fits.rename(columns={'target.input_dim': 'dim'}), network)} under "
-        "a deeper one. Errors are exact for n = 1 (digits: on a fine grid), else sampled."
+        f"from {paid} on; {checked}{told}. Errors are exact for n = 1 (digits: on a fine grid), else sampled."
     )
 
 

@@ -16,7 +16,7 @@ from widththeory import command
 from widththeory.bounds.linear_regions import order_at_initialisation
 from widththeory.estimates import finished
 from widththeory.plotting import CEILING, COLORS, CONSTRUCTION, TEXT_WIDTH, series
-from widththeory.verdicts import Verdict
+from widththeory.verdicts import HELD, Verdict
 
 STATES = ("explicit", "initialised", "trained")
 ARCHITECTURES = ("shallow", "deep")
@@ -43,7 +43,8 @@ def figure(table: pd.DataFrame, regions: pd.DataFrame, faces: pd.DataFrame) -> F
             widths = regions.loc[regions["architecture"] == architecture, "widths"].iloc[0]
             name = f"{state}\n" if row == 0 else ""
             letter = "abcdef"[3 * row + column]
-            axes.set_title(f"{name}({letter}) {count['linear_regions'].iloc[0]:,} regions", fontsize=8, pad=3)
+            found = f"{count['linear_regions'].iloc[0]:,} regions" if len(shown) else "that fit failed"
+            axes.set_title(f"{name}({letter}) {found}", fontsize=8, pad=3)
             if column == 0:
                 axes.set_ylabel(f"{architecture}: 2-{widths}-1", fontsize=9)
     _direction_key(halves[0], artist, pictures)
@@ -88,7 +89,7 @@ def _counts(axes: Axes, regions: pd.DataFrame) -> None:
         look = {**series(index), "linestyle": "none", "markersize": 2.2}
         for state, place in places.items():
             counts = cells.loc[cells["state"] == state, "linear_regions"]
-            spread = np.linspace(-0.35, 0.35, len(counts)) if len(counts) > 1 else np.zeros(1)
+            spread = np.linspace(-0.35, 0.35, len(counts)) if len(counts) > 1 else np.zeros(len(counts))
             axes.plot(place + 2.6 * index + spread, counts, **look)
         explicit, most = cells.loc[cells["state"] == "explicit", "linear_regions"].iloc[0], cells["most"].iloc[0]
         across = np.array([-0.5, 0.5, 1.5]) + 2.6 * index
@@ -120,26 +121,38 @@ def _widths(cells: pd.DataFrame) -> tuple[int, ...]:
     return tuple(map(int, str(cells["widths"].iloc[0]).split("-")))
 
 
+def _medians(regions: pd.DataFrame) -> dict[tuple[str, str], float]:
+    """Of the fitted networks' counts, by architecture and state; NaN where none was counted."""
+    counts = regions.groupby(["architecture", "state"])["linear_regions"].median()
+    return {(of, state): float(counts.get((of, state), np.nan)) for of in ARCHITECTURES for state in STATES[1:]}
+
+
+def _told(count: float) -> str:
+    return f"{count:,g}" if np.isfinite(count) else "an unknown number"
+
+
 def verdict(table: pd.DataFrame, regions: pd.DataFrame, faces: pd.DataFrame) -> Verdict:
-    """Held where explicit deep weights have more regions than any shallow network, and fitted deep ones do not."""
-    explicit = regions[regions["state"] == "explicit"].set_index("architecture")
-    fitted = regions[regions["state"] != "explicit"]
-    middle = fitted.groupby(["architecture", "state"])["linear_regions"].median()
+    """Held where explicit deep weights have more regions than any shallow network, and fitted deep ones do not.
+
+    "not held" where one of the two is refuted, "open" where no deep network of some state was counted.
+    """
+    explicit, middle = regions[regions["state"] == "explicit"].set_index("architecture"), _medians(regions)
     deep, shallow = explicit.loc["deep"], explicit.loc["shallow"]
-    folds = deep["linear_regions"] > shallow["most"]
-    unfound = all(middle["deep", state] < shallow["most"] for state in ("initialised", "trained"))
-    found = fitted.loc[(fitted["architecture"] == "deep") & (fitted["state"] == "trained"), "linear_regions"]
+    medians = np.array([middle["deep", state] for state in STATES[1:]])
+    refuted = deep["linear_regions"] <= shallow["most"] or (medians >= shallow["most"]).any()
+    trained = (regions["architecture"] == "deep") & (regions["state"] == "trained")
+    found = regions.loc[trained, "linear_regions"]
     sentence = (
         f"with {deep['num_params']} parameters a deep network has {deep['linear_regions']:,} regions by explicit "
         f"weights, a shallow one at most {shallow['most']:,.0f}; initialised deep ones have "
-        f"{middle['deep', 'initialised']:,.0f} in the median, trained ones {middle['deep', 'trained']:,.0f}"
+        f"{_told(middle['deep', 'initialised'])} in the median, trained ones {_told(middle['deep', 'trained'])}"
     )
     return Verdict(
-        "held" if folds and unfound else "not held",
+        "not held" if refuted else "held" if np.isfinite(medians).all() else "open",
         sentence,
         "linear regions of the deep network (more is more): most of a trained one, and explicit",
         None,
-        float(found.max()),
+        float(found.max()) if len(found) else None,
         float(deep["linear_regions"]),
         len(regions),
     )
@@ -147,11 +160,11 @@ def verdict(table: pd.DataFrame, regions: pd.DataFrame, faces: pd.DataFrame) -> 
 
 def caption(table: pd.DataFrame, regions: pd.DataFrame, faces: pd.DataFrame) -> str:
     """What is drawn, how many networks, and whether the claim held, computed from the tables."""
-    explicit = regions[regions["state"] == "explicit"].set_index("architecture")
-    middle = regions[regions["state"] != "explicit"].groupby(["architecture", "state"])["linear_regions"].median()
+    explicit, middle = regions[regions["state"] == "explicit"].set_index("architecture"), _medians(regions)
     deep, shallow = explicit.loc["deep"], explicit.loc["shallow"]
-    seeds = regions.loc[regions["state"] == "trained"].groupby("architecture")["seed"].nunique().min()
-    answer = "holds" if verdict(table, regions, faces).state == "held" else "does not hold"
+    seeds = regions.loc[regions["state"] == "trained"].groupby("architecture")["seed"].nunique()
+    trained = f", n = {seeds.min()} seeds" if len(seeds) else ""
+    answer = HELD[verdict(table, regions, faces).state]
     lost = len(table) - len(finished(table))
     fewer = f" ({lost} of {len(table)} fits failed or diverged)" if lost else ""
     return (
@@ -159,12 +172,12 @@ def caption(table: pd.DataFrame, regions: pd.DataFrame, faces: pd.DataFrame) -> 
         f"2014), and initialised and trained ones in the median do not: the claim {answer}. (a-c) "
         f"2-{shallow['widths']}-1 with {shallow['num_params']} parameters, (d-f) 2-{deep['widths']}-1 with "
         f"{deep['num_params']}, on [0, 1]^2 where explicit, else on [-1, 1]^2; all counts are exact. (g) One marker a "
-        f"network, n = {seeds} seeds, before and after {table['num_steps'].max()} steps of Adam on cos(pi x) cos(pi "
+        f"network{trained}, before and after {table['num_steps'].max()} steps of Adam on cos(pi x) cos(pi "
         f"y){fewer}. Dash-dotted: no weights have more (Serra et al. 2018, as recalled); dotted: the order of a bound "
         "on the mean at initialisation, constant unknown, for other laws (Hanin and Rolnick 2019). The explicit deep "
         f"network has {deep['linear_regions']:,} regions, a shallow one at most {shallow['most']:,.0f}; medians are "
-        f"{middle['deep', 'initialised']:,.0f} deep and {middle['shallow', 'initialised']:,.0f} shallow as "
-        f"initialised, {middle['deep', 'trained']:,.0f} and {middle['shallow', 'trained']:,.0f} trained."
+        f"{_told(middle['deep', 'initialised'])} deep and {_told(middle['shallow', 'initialised'])} shallow as "
+        f"initialised, {_told(middle['deep', 'trained'])} and {_told(middle['shallow', 'trained'])} trained."
     )
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from widththeory import command
 from widththeory.estimates import finished, fit_power_law, select_learning_rate
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, TRAINED, number_ticks, series
-from widththeory.verdicts import HELD, Verdict, floor_check
+from widththeory.verdicts import HELD, Verdict, floor_check, floors_kept
 
 CUBE, BOX = "narrow_targets.NarrowTarget", "pyramid.Pyramid"
 PLACE = ["target", "target.input_dim", "target.box_radius"]
@@ -24,6 +24,7 @@ ROUNDING = 1e-9  # relative, of exact errors
 OTHERS = (*(series(index) for index in (0, 1, 2, 4, 5)), {"color": "0.45", "marker": "D"})
 COLD, WARM = ("#6BAED6", "#2171B5", "#08306B", "#807DBA"), ("#D55E00", "#7F3300", "#F4A582", "#B2182B")
 SHAPES = ("o", "s", "^", "D")
+NAMED = {"target.input_dim": "input_dim"}
 MOST_PANELS = 4  # of (a), which share a row
 
 
@@ -76,7 +77,8 @@ def crossing(fits: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
 
 def shown(fits: pd.DataFrame, network: pd.DataFrame) -> list[int]:
     """The n that (a) has room for: the two smallest, the largest, and the largest with an explicit network."""
-    dims = sorted(int(dim) for dim in finished(fits[fits["target"] == CUBE])["target.input_dim"].unique())
+    own = finished(fits[fits["target"] == CUBE])
+    dims = sorted(int(dim) for dim in (network if own.empty else own.rename(columns=NAMED))["input_dim"].unique())
     if len(dims) <= MOST_PANELS:
         return dims
     made = set(network.loc[network["kind"] == "narrowest", "input_dim"])
@@ -118,8 +120,8 @@ def _cube(axes: Axes, dim: int, fits: pd.DataFrame, floor: pd.DataFrame, network
     cells = finished(fits[fits["target"] == CUBE])
     group = cells[cells["target.input_dim"] == dim]
     rows = floor[(floor["target"] == CUBE) & (floor["target.input_dim"] == dim) & (floor["l2_floor"] > 0)]
-    ends = [min(group["width"].min(), rows["width"].min()) - dim - 0.5, max(dim, 2) - dim - 0.5]
-    bottom = 0.2 * cells["relative"].min()
+    ends = [min([rows["width"].min(), *group["width"]]) - dim - 0.5, max(dim, 2) - dim - 0.5]
+    bottom = 0.2 * min([rows["l2_floor"].min(), *cells["relative"]])
     axes.fill_between(ends, bottom, rows["l2_floor"].max(), color="0.88", linewidth=0)
     axes.plot(ends, [rows["l2_floor"].max()] * 2, **{**FLOOR, "label": r"floor, width < max$(n,2)$"})
     by = group.groupby("width")["relative"]
@@ -127,7 +129,7 @@ def _cube(axes: Axes, dim: int, fits: pd.DataFrame, floor: pd.DataFrame, network
     star = network[(network["kind"] == "narrowest") & (network["input_dim"] == dim)]
     look = {**CONSTRUCTION, "linestyle": "none", "markersize": 8, "label": r"explicit, width max$(n,2)$"}
     axes.plot(star["width"] - dim, star["relative"], **look)
-    last = int(group["width"].max()) - dim
+    last = max([dim, 2, *group["width"]]) - dim
     axes.set(xlabel="width$\\,-\\,n$", xlim=(ends[0], last + 0.5), ylim=(bottom, 2))
     step = 1 if last - ends[0] < 7 else 2
     number_ticks(axes.xaxis, [place for place in range(-dim + 1, last + 1) if place > ends[0] and place % step == 0])
@@ -168,7 +170,7 @@ def _sup(axes: Axes, fits: pd.DataFrame, floor: pd.DataFrame) -> None:
         by = cells[cells["target.box_radius"] == radius].groupby("width")["sup"]
         look = {"color": COLD[index], "marker": SHAPES[index], "linestyle": "none", "label": f"trained, $R={radius:g}$"}
         _marks(axes, by.median().index + 0.16 * (index - (len(radii) - 1) / 2), by, **look)
-    widths = sorted(cells["width"].unique().tolist())
+    widths = sorted({3, *cells["width"].tolist()})
     axes.set(xlabel="width", ylabel="sup error", ylim=(0, 1.08), xlim=(0.5, max(widths) + 0.5))
     number_ticks(axes.xaxis, widths)
     axes.set_title("(c) sup norm, $n=2$")
@@ -248,11 +250,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, gro
     """What is drawn, which theorem covers which panel, and whether the claim held, computed from the tables."""
     fits = drawn(table, floor)
     measured, under = _checked(table, floor)
-    checked = (
-        f"none of {len(measured)} trained networks with a positive floor lies under it"
-        if under.empty
-        else f"{len(under)} of {len(measured)} trained networks lie under their floor, which is a defect"
-    )
+    checked = floors_kept(len(under), len(measured), " in L2, L1 or sup")
     crossed = crossing(fits, floor)
     known = crossed.dropna()
     more = known.assign(more=known["width"] - known["n"]).groupby("more", sort=False)["n"]
@@ -277,8 +275,8 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, gro
         f"grey: excluded. {explicit}; trained ones {passed}. (b, c) For a pyramid n + 1 is enough (Park et al. 2021), "
         f"in sup n is not (Hanin, Sellke 2017; Johnson 2019). (d) The promise is {'' if kept else 'not '}kept. Median "
         f"and range of n = {counts.min()} seeds, {table['num_steps'].max()} steps of Adam (rate and depth by training "
-        f"loss){f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}; {checked} in L2, L1 or sup. (a, "
-        "d) sampled, (b, c) exact; theorems as recalled."
+        f"loss){f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}; {checked}. (a, d) "
+        "sampled, (b, c) exact; theorems as recalled."
     )
 
 

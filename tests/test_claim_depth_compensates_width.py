@@ -213,7 +213,7 @@ def test_certified_floors_and_estimated_ones_are_counted_apart():
     given = tables[""], floor, tables["recalled"]
     said = FIGURE.caption(*given)
     assert f"none of {len(certified)} trained networks with a positive certified floor (n = 1) lies under it" in said
-    assert f"and 0 of {len(sampled)} under floors by random lines" in said
+    assert f"and 0 of {len(sampled)} lie under floors by random lines" in said
     assert "exact students exist for 2 of 2 targets of n = 1" in FIGURE.verdict(*given).sentence
 
 
@@ -287,7 +287,7 @@ def fail(tables, optimizer):
 
 
 def test_when_all_of_a_kind_failed():
-    assert "(e) Ours all failed. Depth goes" in FIGURE.caption(*fail(FAKE.tables(1), "adadelta"))
+    assert "(e) Ours are all lost or not computed. Depth goes" in FIGURE.caption(*fail(FAKE.tables(1), "adadelta"))
     with pytest.raises(ValueError, match="every fit of the grid failed or diverged, so that there is nothing to draw"):
         FIGURE.figure(*fail(FAKE.tables(1), "adam"))
 

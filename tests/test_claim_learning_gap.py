@@ -223,3 +223,15 @@ def test_the_caption_counts_what_the_tables_hold():
     assert "; 1 of 30 initial networks see more than their bound, which is a defect; " in caption
     assert "from distances of none tried. " in caption
     assert "the claim does not hold" in caption
+
+
+def test_without_a_fit_of_the_most_folds_the_claim_is_open():
+    """Fits of fewer folds were judged instead."""
+    tables = FAKE.tables(3)
+    tables[""].loc[tables[""]["target.num_folds"] == 5, "status"] = "failed"
+    left = FAKE.of_fits(tables)
+    given = [left[part] for part in ("", "gradient", "pieces", "returns")]
+    found = FIGURE.verdict(*given)
+    assert (found.state, found.best_fit, found.n) == ("open", None, 0)
+    assert found.sentence.endswith("; no network of 5 layers was trained to its end")
+    assert "At k = 5 no network was trained to its end. " in FIGURE.caption(*given)

@@ -177,6 +177,14 @@ def test_a_size_that_varies_more_than_others_has_a_wider_interval():
     assert (shares["high"] > 1).sum() == 1
 
 
+def test_without_trained_networks_the_claim_is_open():
+    tables = FAKE.tables(5)
+    assert FIGURE.verdict(tables[""], tables["networks"]).state == "held"
+    left = FAKE.of_fits({**tables, "": tables[""].assign(status="failed")})
+    assert set(left["networks"]["state"]) == {"explicit", "initialised"}
+    assert FIGURE.verdict(left[""], left["networks"]).state == "open"
+
+
 def test_the_caption_judges():
     tables = FAKE.tables(2)
     whole = FIGURE.caption(tables[""], tables["networks"])

@@ -25,6 +25,27 @@ def test_the_caption_judges_as_the_verdict_does():
     assert FIGURE.caption(*parts(tables)).count("in the median do not: the claim holds.") == 1
 
 
+def test_without_a_deep_trained_network_the_claim_is_open():
+    tables = FAKE.tables(2)
+    regions, fits = tables["regions"], tables[""]
+    regions.loc[regions["state"] != "explicit", "linear_regions"] = 7
+    fits.loc[(fits["depth"] > 1) & (fits["num_steps"] > 0), "status"] = "failed"
+    found = FIGURE.verdict(*parts(FAKE.of_fits(tables)))
+    assert (found.state, found.best_fit) == ("open", None)
+    assert "initialised deep ones have 7 in the median, trained ones an unknown number" in found.sentence
+
+
+def test_the_count_over_a_picture_is_that_of_the_network_pictured():
+    """Where the first seed failed, the count of the second stood over no picture."""
+    tables = FAKE.tables(2)
+    fits = tables[""]
+    fits.loc[(fits["depth"] > 1) & (fits["num_steps"] > 0) & (fits["seed"] == 0), "status"] = "failed"
+    with plotting.style():
+        titles = [axes.get_title() for axes in FIGURE.figure(*parts(FAKE.of_fits(tables))).axes]
+    assert [title for title in titles if title.startswith("(f)")] == ["(f) that fit failed"]
+    assert [title for title in titles if title.startswith("(e)")] == ["(e) 36 regions"]
+
+
 def test_lines_that_coincide_are_all_seen():
     """Of the shallow network the bound, the explicit number and the order lie on each other: widest first."""
     tables = FAKE.tables(2)

@@ -2,7 +2,8 @@
 
 The tables are those of tests/fake_tables/<claim>.py: `tables(num_seeds)` by name of the part, the fits under ""; where
 there is a floor `plant(fits)`, which puts one fit under it; `FITS = False` where nothing is fitted; `CELL`, the columns
-that make one size, where they are not the target's, width and depth.
+that make one size, where they are not the target's, width and depth; `of_fits(tables)`, the tables without rows of fits
+that are not done, where parts have such.
 """
 
 import inspect
@@ -23,6 +24,8 @@ from widththeory import command, plotting
 FAKES = {path.stem: load(path) for path in sorted((ROOT / "tests" / "fake_tables").glob("*.py"))}
 FLOORED = [path for path in FIGURES if hasattr(FAKES.get(path.stem), "plant")]
 KINDS = ("pdf", "png", "svg", "txt")
+# Tables of which a figure itself says that there is nothing to draw, be some other fit finished or not.
+NOTHING_OF_IT = {("depth_compensates_width", "all"), *(("device_friendliness", some) for some in ("all", "but first"))}
 FITTED = [path for path in FIGURES if getattr(FAKES.get(path.stem), "FITS", True)]
 
 
@@ -48,6 +51,32 @@ def lose(claim, fits):
     fits.loc[failed, [*numbers, "diverged"]] = np.nan
     fits.loc[failed, "status"] = "failed"
     fits.loc[~failed & (np.arange(len(fits)) % 11 == 5), "diverged"] = 1.0
+
+
+SETTINGS = ("seed", "learning_rate", "width", "depth", "num_steps", "batch_size", "size", "work", "platform", "run")
+SETTINGS += ("target", "optimizer", "status", "key")
+
+
+def little(claim, variant):
+    """Tables of which hardly a fit is left, one seed each: the others failed, diverged or were not yet computed."""
+    tables = FAKES[claim].tables(1)
+    fits = tables[""]
+    names = cell(claim, fits)
+    first, last = ((fits[names] == fits.loc[at, names]).all(axis=1) for at in (0, len(fits) - 1))
+    least = fits.get("learning_rate", fits.get("batch_size", fits.get("width")))
+    lost = {"all": first | True, "but first": ~first, "but last": ~last, "rate": least == least.min()}[variant]
+    measured = [name for name in fits if name not in SETTINGS and not name.startswith(("target.", "images.", "model."))]
+    if variant == "but last":
+        fits = fits[~lost].reset_index(drop=True)
+    elif variant == "rate":
+        numbers = [name for name in measured if name.startswith(("train_", "test_", "exact_", "relative_"))]
+        fits.loc[lost, numbers] = np.inf
+        fits.loc[lost, "diverged"] = 1.0
+    else:
+        fits = fits.astype(dict.fromkeys(fits[measured].select_dtypes("number"), float))
+        fits.loc[lost, measured] = np.nan
+        fits.loc[lost, "status"] = "failed"
+    return getattr(FAKES[claim], "of_fits", lambda tables: tables)({**tables, "": fits})
 
 
 def fake(claim, variant="whole"):
@@ -161,6 +190,20 @@ def test_lost_cells_are_left_out_of_no_count(path):
     done = drawn[(drawn["status"] == "done") & (drawn["diverged"] == 0)]
     assert len(drawn) > len(done) > len(drawn) / 2
     assert np.isfinite(done["relative"]).all()
+
+
+@pytest.mark.parametrize("path", FITTED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("variant", ["all", "but first", "but last", "rate"])
+def test_of_hardly_a_fit_captions_and_verdicts_say_what_they_can(path, variant):
+    """Some raised, some said that none of 0 networks lies under a floor, or an error of nan."""
+    module, tables = load(path), little(path.stem, variant)
+    if (path.stem, variant) in NOTHING_OF_IT:
+        with pytest.raises(ValueError, match="so that there is nothing to draw"):
+            given(module.verdict, tables)
+        return
+    found, caption = given(module.verdict, tables), given(module.caption, tables)
+    for text in (caption, found.sentence, found.quantity, found.check, found.short):
+        assert not re.search(r"\b(nan|inf|None|of 0)\b(?!\.)", text), text
 
 
 @pytest.mark.parametrize("path", FITTED, ids=lambda path: path.stem)

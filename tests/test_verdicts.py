@@ -29,6 +29,7 @@ GOOD = {
         ("quantity", "", "quantity must say something"),
         ("floor", float("nan"), "floor must be finite or None, got nan"),
         ("best_fit", float("inf"), "best_fit must be finite or None, got inf"),
+        ("construction", float("inf"), "construction must be finite or None, got inf"),
         ("n", -1, "n must be at least 0, got -1"),
     ],
 )
@@ -48,6 +49,19 @@ def test_nonsense_is_refused(field, value, sentence):
 )
 def test_the_first_words_of_a_quantity_are_its_name(quantity, name):
     assert Verdict(**{**GOOD, "quantity": quantity}).name == name
+
+
+def test_floors_that_nothing_was_held_against_are_not_said_to_be_kept():
+    """ "None of 0 trained networks" was said."""
+    assert verdicts.floor_check(0, 3) == "0 of 3 trained networks with a positive floor lie under it"
+    assert (
+        verdicts.floors_kept(0, 3, " in L2") == "none of 3 trained networks with a positive floor lies under it in L2"
+    )
+    assert verdicts.floors_kept(1, 3, " in L2") == "1 of 3 trained networks lie under their floor, which is a defect"
+    assert verdicts.floor_check(0, 0) == verdicts.floors_kept(0, 0)
+    assert verdicts.floors_kept(0, 0) == "no trained network with a positive floor was measured"
+    assert verdicts.counted(0, 3, "are above") == "; 0 of 3 are above"
+    assert verdicts.counted(0, 0, "are above") == ""
 
 
 def test_a_file_takes_it_back():

@@ -70,7 +70,23 @@ class Verdict:
 
 def floor_check(num_under: int, num_measured: int) -> str:
     """The sentence on trained networks and their floors: one below is a defect, no finding."""
+    if not num_measured:
+        return "no trained network with a positive floor was measured"
     return f"{num_under} of {num_measured} trained networks with a positive floor lie under it"
+
+
+def floors_kept(num_under: int, num_measured: int, where: str = "", kind: str = "positive floor") -> str:
+    """The same for a caption, with the norms that it is true of, if several, and the kind of floor."""
+    if num_under:
+        return f"{num_under} of {num_measured} trained networks lie under their floor, which is a defect"
+    if not num_measured:
+        return f"no trained network with a {kind} was measured"
+    return f"none of {num_measured} trained networks with a {kind} lies under it{where}"
+
+
+def counted(count: int, total: int, words: str, before: str = "; ") -> str:
+    """ "; 3 of 5 stay above it", or nothing where there are none of which to count."""
+    return f"{before}{count} of {total} {words}" if total else ""
 
 
 def write(claim: str, scale: str, extent: str, caption: str, verdict: Verdict) -> str:

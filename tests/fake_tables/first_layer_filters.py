@@ -52,6 +52,12 @@ def pixels_of(net, size, key=""):
     return pd.DataFrame(table).assign(net=net, key=key)
 
 
+def of_fits(tables):
+    done = set(tables[""].loc[tables[""]["status"] == "done", "key"])
+    parts = {name: tables[name] for name in ("filters", "layers", "pixels")}
+    return {**tables, **{name: part[part["key"].isin({"", *done})] for name, part in parts.items()}}
+
+
 def tables(num_seeds):
     """At the larger rate the training loss is twice as large, and all filters are noise, which has no say."""
     fits, cells, filters, layers, pixels = [], [], [], [], []

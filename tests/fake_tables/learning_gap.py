@@ -41,6 +41,12 @@ def tables(num_seeds):
     }
 
 
+def of_fits(tables):
+    done = tables[""][tables[""]["status"] == "done"]
+    by = ["target.num_folds", "width", "seed", "learning_rate"]
+    return {**tables, "pieces": tables["pieces"].merge(done[by], on=by)}
+
+
 def plant(fits):
     """One fit of five folds with ten pieces under their floor of 1 - 9/16."""
     one = (fits["target.num_folds"] == 5) & (fits["width"] == 2) & (fits["seed"] == 0)

@@ -1,7 +1,17 @@
 """Counts of regions, by formula."""
 
+import numpy as np
 import pandas as pd
 from fake_rows import measured
+
+
+def of_fits(tables):
+    done, networks = tables[""][tables[""]["status"] == "done"], tables["networks"]
+    names = ["width", "depth", "seed"]
+    there = set(done[["target.input_dim", *names]].itertuples(index=False, name=None))
+    sizes = networks[["input_dim", *names]].itertuples(index=False, name=None)
+    kept = (networks["state"] != "trained") | np.array([size in there for size in sizes])
+    return {**tables, "networks": networks[kept]}
 
 
 def tables(num_seeds):

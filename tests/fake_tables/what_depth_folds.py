@@ -4,6 +4,24 @@ import pandas as pd
 from fake_rows import measured
 
 
+def of_fits(tables):
+    """A fit is of an architecture, told by its depth, and trained if it took steps."""
+    done, regions, faces = tables[""][tables[""]["status"] == "done"], tables["regions"], tables["faces"]
+    there = {
+        ("deep" if fit.depth > 1 else "shallow", "trained" if fit.num_steps else "initialised", fit.seed)
+        for fit in done.itertuples()
+    }
+    kept = [
+        state == "explicit" or (name, state, seed) in there
+        for name, state, seed in regions[["architecture", "state", "seed"]].itertuples(index=False, name=None)
+    ]
+    shown = [
+        state == "explicit" or (name, state, 0) in there
+        for name, state in faces[["architecture", "state"]].itertuples(index=False, name=None)
+    ]
+    return {**tables, "regions": regions[kept], "faces": faces[shown]}
+
+
 def tables(num_seeds):
     """Explicit, initialised and trained networks whose regions are squares of a chessboard."""
     fits, regions, faces = [], [], []
