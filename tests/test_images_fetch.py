@@ -4,6 +4,7 @@ No test asks a registry: pip is given a folder, and the other two clients are sc
 """
 
 import dataclasses
+import gzip
 import importlib
 import io
 import os
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 from fake_data import sha256, tar, wheel
 
-from widththeory.images.archives import from_tar, from_zip
+from widththeory.images.archives import from_tar, from_zip, gunzip
 from widththeory.images.files import DataError, data_folder
 from widththeory.images.packages import Package
 from widththeory.images.published import Published
@@ -279,6 +280,13 @@ def test_something_else_under_the_name_of_a_file_is_not_followed(kind, target):
         archive.addfile(entry)
     with pytest.raises(DataError, match="it does not contain one"):
         from_tar(file.getvalue(), ["one"], "it")
+
+
+def test_no_more_is_unpacked_than_is_allowed(monkeypatch):
+    asked, read = [], gzip.GzipFile.read
+    monkeypatch.setattr(gzip.GzipFile, "read", lambda self, size=-1: asked.append(size) or read(self, size))
+    assert gunzip(gzip.compress(b"1"), "it") == b"1"
+    assert asked == [2**28 + 1]
 
 
 def test_a_zip_whose_places_or_names_are_damaged_is_said():

@@ -135,6 +135,28 @@ def test_normalisation_is_part_of_the_kernel():
     np.testing.assert_array_equal(found[1], own[1])
 
 
+@pytest.mark.parametrize(
+    ("nodes", "factor"),
+    [
+        ((("Cast", ["conv0"], "cast"), ("Mul", ["cast", "two"], "out")), 2),
+        ((("Add", ["conv0", "two"], "sum"), ("Mul", ["two", "sum"], "out")), 2),
+        ((("Mul", ["conv0", "two"], "once"), ("Mul", ["once", "three"], "out")), 6),
+        ((("Relu", ["conv0"], "bent"), ("Mul", ["bent", "two"], "out")), 1),
+        ((("Add", ["conv0", "input"], "sum"), ("Mul", ["sum", "two"], "out")), 1),  # a shortcut has its own factor
+        ((("Mul", ["conv0", "input"], "gated"), ("Mul", ["gated", "two"], "out")), 1),
+        ((("Mul", ["conv0", "two"], "out"), ("Relu", ["conv0"], "bent")), 1),  # the rectifier sees it without
+    ],
+)
+def test_factors_are_those_that_stand_between_a_convolution_and_its_rectifier(nodes, factor):
+    model = onnx.load_from_string(graph(kernels(SHAPES[:1]), (None,)))
+    del model.graph.node[1:]
+    for name, number in (("two", 2), ("three", 3)):
+        model.graph.initializer.append(numpy_helper.from_array(np.full((1, 64, 1, 1), number, np.float32), name))
+    model.graph.node.extend(helper.make_node(kind, taken, [given]) for kind, taken, given in nodes)
+    (found,) = from_onnx(model.SerializeToString(), "it")
+    np.testing.assert_array_equal(found, factor * kernels(SHAPES[:1])[0])
+
+
 def test_a_graph_that_goes_round_in_a_circle_ends():
     model = onnx.load_from_string(graph(kernels(SHAPES[:1]), (None,)))
     del model.graph.node[1:]

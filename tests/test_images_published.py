@@ -330,6 +330,7 @@ def test_fashion_is_read_from_official_files_and_from_the_package(folder, place)
     assert padded.train.shape == (10, 32, 32, 1)
     np.testing.assert_array_equal(padded.train[:, 2:-2, 2:-2, 0], _PIXELS["train"][:10])
     assert padded.train.sum() == _PIXELS["train"][:10].sum(dtype=int)
+    assert (len(padded.test), len(FashionMNIST(num_test=10).load().test)) == (20, 10)
 
 
 @pytest.mark.usefixtures("small_fashion")

@@ -57,7 +57,7 @@ def from_torch(content: bytes, shape: tuple[int, int, int, int], what: str) -> K
         while head := file.read(8):
             (number,) = struct.unpack("<q", head)
             entries = file.read(4 * number) if 0 <= number <= len(content) else b""
-            if number < 0 or len(entries) != 4 * number:
+            if len(entries) != 4 * number:
                 raise DataError(f"{what} is damaged: a storage of {number} entries is cut off")
             if number == size:
                 found.append(entries)
