@@ -111,6 +111,9 @@ def test_rows_that_the_grid_does_not_declare_are_told_apart(root, capsys):
         ledger.connection.execute("DELETE FROM rows WHERE id = 1")
     text = said(root, "status", *named, capsys=capsys)
     assert text.startswith("claim: 3 of 4 cells done, 12 more rows in the ledger, 1 missing and no driver runs\n")
+    text = said(root, "plan", *named, capsys=capsys)
+    assert text.startswith("claim: 3 of 4 cells done, 1 missing: ")
+    assert text.endswith(", 12 more rows in the ledger\n")
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,27 @@ def test_verify_leaves_out_rows_that_failed_and_finds_equal_what_is_no_number(ro
     assert not any(verification._equal(*pair) for pair in ((math.nan, 0.0), (0.0, math.nan), (0.0, 1.0)))
 
 
+def test_verify_measures_no_cell_again_that_failed(root):
+    (root / "experiments/claim.py").write_text(
+        "from dataclasses import replace\nfrom fake_fits import grid\nConfig = dict\n"
+        "def settings(config):\n    return [replace(one, trouble='raise' if one.seed == 2 else '') for one in grid()]\n"
+    )
+    (root / "results/smoke/claim.floor.csv").unlink()
+    only = Study(root, "smoke", ("claim",))
+
+    def measure(settings, chunk_size):
+        return [{"loss": one.metrics["train_mse"]} for one in fake_measure(settings, chunk_size)]
+
+    with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
+        engine.run(only.settings("claim"), measure, ledger, experiment="claim", jobs=1, progress="none")
+
+    def again(settings, chunk_size):
+        return [types.SimpleNamespace(metrics=metrics) for metrics in measure(settings, chunk_size)]
+
+    (told,) = verification.verify(only, 99, 0, again)
+    assert told == "claim: 36 rows came out again to the bit, 0 did not"
+
+
 def test_verify_finds_a_forged_row_and_excuses_other_versions_and_accelerators(root, capsys, monkeypatch):
     with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
         change = "UPDATE rows SET metrics = json_set(metrics, '$.train_mse', 0.5) WHERE id = 1"

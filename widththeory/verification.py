@@ -22,8 +22,8 @@ _PROVENANCE = ("widththeory", "jax", "numpy", "scipy", "device", "chunk_size")  
 def verify(study: Study, sample: int, seed: int, measure: Callable[..., Any] | None = None) -> Iterator[str]:
     """Measure a random sample of rows again, and list every row that lies under a certified floor.
 
-    A row's whole chunk is measured again, since float32 results depend on it. Made by the same versions on a CPU it
-    comes out to the bit; made by others, or on an accelerator, it is listed with what differs.
+    The rows of a chunk are measured again together, since float32 results depend on its size. Made by the same versions
+    on a CPU they come out to the bit; of those made by others, or on an accelerator, it is listed what differs.
 
     Raises:
         OutcomeError: after the last line, if a row did not come out again, or one lies under its floor.
@@ -88,10 +88,10 @@ def _again(
     same = different = 0
     for chunk in random.Random(seed).sample(chunks, min(sample, len(chunks))):
         now = provenance.here() | {"chunk_size": chunk.chunk_size}
-        again = InProcess().submit(found, chunk.cells, chunk.chunk_size).result()
-        for key, one, result in zip(chunk.keys, chunk.cells, again, strict=True):
-            if key not in done:
-                continue
+        # A cell that failed may fail again, and did not stand beside the others when they were measured.
+        there = [(key, one) for key, one in zip(chunk.keys, chunk.cells, strict=True) if key in done]
+        again = InProcess().submit(found, [one for _, one in there], chunk.chunk_size).result()
+        for (key, one), result in zip(there, again, strict=True):
             row = rows[key]
             changed = [
                 name for name in result.metrics if name != "seconds" and not _equal(result.metrics[name], row.get(name))
