@@ -9,7 +9,8 @@ from image_fits import IMAGES, NETWORK, fit
 from widththeory import identity
 from widththeory.classification import Classification
 from widththeory.classify import measure
-from widththeory.image_programs import schedule
+from widththeory.image_programs import choose_program, schedule
+from widththeory.image_programs import identity as program_identity
 from widththeory.images.files import DataError
 from widththeory.ledger import Ledger, Row
 from widththeory.packing import pack
@@ -89,6 +90,17 @@ def test_rates_rise_and_then_stay_or_fall():
     assert schedule(fit(num_steps=4, warmup_steps=0)).tolist() == pytest.approx(falling, abs=1e-15)
     assert schedule(fit(num_steps=5, warmup_steps=4)).tolist() == [0.25, 0.5, 0.75, 1, 1]
     assert schedule(fit(num_steps=0, warmup_steps=0, num_checks=1)).size == 0
+
+
+def test_fits_that_go_on_alike_are_told_by_all_that_matters(monkeypatch):
+    program = choose_program(fit(), 1)
+    first = program_identity(program, [fit(0), fit(1)])
+    assert first == program_identity(program, [fit(0), fit(1)])
+    assert first != program_identity(program, [fit(0), fit(2)])
+    assert first != program_identity(program, [fit(1), fit(0)])
+    assert first != program_identity(replace(program, segment=9), [fit(0), fit(1)])
+    monkeypatch.setattr("jax.__version__", "of next year")
+    assert first != program_identity(program, [fit(0), fit(1)])
 
 
 def test_rows_survive_the_table(tmp_path):

@@ -101,8 +101,8 @@ def test_npm_packs_and_runs_no_script(program):
 
 
 def test_apt_downloads_that_version(program):
-    program("apt-get", "open('some-data_1.0_all.deb', 'w').write(' '.join((arguments[0], arguments[-1])))")
-    said = b"download some-data=1.0"
+    program("apt-get", "open('some-data_1.0_all.deb', 'w').write(' '.join(arguments))")
+    said = b"download -qq -o APT::Sandbox::User=root some-data=1.0"
     assert package("deb", said, "some-data_1.0_all.deb").fetch() == said
 
 

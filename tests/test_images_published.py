@@ -43,6 +43,11 @@ def test_the_data_folder_is_the_users(monkeypatch, tmp_path):
 def test_files_are_placed_whole(folder, monkeypatch):
     place(folder / "new" / "file", b"first")
     assert read_checked(folder / "new" / "file", sha256(b"first")) == b"first"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(30, "Read-only file system")))
+        with pytest.raises(DataError, match="Read-only"):
+            place(folder / "new" / "file", b"second")
+    assert [path.read_bytes() for path in (folder / "new").iterdir()] == [b"first"]
     monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(DataError, match=r"file cannot be written: No space left on device"):
         place(folder / "new" / "file", b"second")
