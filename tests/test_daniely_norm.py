@@ -1,5 +1,6 @@
 """The norm certificate: closed forms against Gegenbauer quadrature, printed values, and monotonicity."""
 
+import itertools
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ from balls import meets
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widththeory.bounds import rigorous, rigorous_daniely
+from widththeory.bounds import daniely_norm, rigorous, rigorous_daniely, sphere_projection
 from widththeory.bounds.daniely_norm import (
     error_floor,
     harmonic_dimension,
@@ -94,13 +95,37 @@ def test_more_norm_allows_less_error(dim, frequency, norm_sum, more):
     assert small.lower <= 1
 
 
-def test_where_bessel_functions_underflow_nothing_is_claimed():
+@pytest.mark.parametrize(("dim", "frequency"), [(3000, 200.0), (1000, 95.0), (1000, 90.0), (5, 1e-162)])
+def test_where_bessel_functions_underflow_nothing_is_claimed(dim, frequency):
     """The sine's norm is then unknown, and with it what share of it is left: it lies between 0 and 1."""
-    for dim, frequency in ((3000, 200.0), (1000, 95.0), (5, 1e-162)):
-        assert polynomial_distance_squared(dim, frequency, 0).upper > 0
-        assert polynomial_distance_squared(dim, frequency, 3).upper > 0
-    floor = error_floor(5, 1e-162, 0.0)
-    assert floor.lower <= 0 < 1 <= floor.upper
+    for degree in (0, 3):
+        ball = rigorous_daniely.polynomial_distance_squared(dim, frequency, degree)
+        assert meets(ball, rigorous.to_ball(polynomial_distance_squared(dim, frequency, degree)))
+    if dim == 5:  # of as many harmonics as elsewhere no norms are given
+        floor = error_floor(dim, frequency, 0.0)
+        assert floor.lower <= 0 < 1 <= floor.upper
+
+
+def test_no_degree_is_so_large_that_nothing_is_left():
+    assert polynomial_distance_squared(3, 2.0, 4000).upper > 0
+
+
+def test_ends_hold_whatever_the_parts_may_be(monkeypatch):
+    """Three parts, each known to a tenth or so: all numbers for parts at the ends of that."""
+    degrees, parts, errors = np.array([1, 3, 5]), np.array([0.3, 0.25, 0.05]), np.array([0.02, 0.03, 0.01])
+
+    def numbers(energies, unsure):
+        monkeypatch.setattr(daniely_norm, "odd_energies", lambda dim, frequency: (degrees, energies, unsure))
+        monkeypatch.setattr(sphere_projection, "odd_energies", daniely_norm.odd_energies)
+        yield from (error_floor(4, 1.0, norm) for norm in (0.0, 0.2, 0.8))
+        yield from (neuron_norm_needed(4, 1.0, eps) for eps in (0.1, 0.4, 0.9))
+        yield from (sphere_projection.sphere_projection_floor(4, 1.0, width) for width in (1, 2, 3))
+
+    wide = list(numbers(parts, errors))
+    for signs in itertools.product((-1, 1), repeat=3):
+        for outer, inner in zip(wide, numbers(parts + np.array(signs) * errors, 0 * errors), strict=True):
+            assert outer.lower <= inner.value <= outer.upper
+            assert inner.error < 1e-12 < outer.error
 
 
 @pytest.mark.parametrize(

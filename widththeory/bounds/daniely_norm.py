@@ -151,8 +151,6 @@ def neuron_norm_needed(dim: int, frequency: float, relative_error: float) -> Cer
     low = high = 0.0
     whole, degrees, lowest, highest = _tails(dim, frequency)
     for n, below, above in zip(degrees, lowest, highest, strict=True):
-        if above <= 0:
-            continue
         root = _root(dim, int(n)) / 2
         if below > 0:
             low = max(low, root * (math.sqrt(below) - relative_error * whole.upper / math.sqrt(below)))
