@@ -12,7 +12,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.markers import CARETUPBASE
 from matplotlib.transforms import Bbox
 
 from widththeory import command
@@ -26,6 +25,7 @@ TOLERANCE = 4  # standard errors of what was sampled, of errors and of floors, t
 RELATIVE_ERROR = 1e-3  # squared, that the depth is asked for: between what one layer reaches and what no fit does
 GREY = "0.45"  # of floors that are not proven, and of what a legend shows for every k
 DOTS = (0, (1, 1))
+UNREACHED: dict[str, Any] = {"marker": r"$\uparrow$", "markersize": 6, "linestyle": "none"}
 FLOOR_DASH: dict[str, Any] = {"color": FLOOR["color"], "linestyle": "none", "marker": "_"}
 FLOOR_DASH |= {"markersize": 7, "markeredgewidth": FLOOR["linewidth"]}
 
@@ -144,7 +144,7 @@ def figure(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) -> 
 def _legend(ks: list[int], dims: list[int], sampled: bool) -> list[Line2D]:
     looks = [{**series(index), "label": f"trained, $k={k}$"} for index, k in enumerate(ks)]
     looks.append({"marker": "o", "markerfacecolor": "white", "label": "median target not reached"})
-    looks.append({"marker": CARETUPBASE, "label": "some target not reached"})
+    looks.append({**UNREACHED, "label": "some target not reached"})
     looks.append({"linestyle": CONSTRUCTION["linestyle"], "label": "exact exchange"})
     looks.append({**FLOOR_DASH, "label": "certified floor, median target"})
     if sampled:
@@ -196,9 +196,7 @@ def _needed(axes: Axes, grid: pd.DataFrame, floor: pd.DataFrame, dim: int, lette
             axes.plot(place[here], found[end][here], color=color, marker="_", markersize=4, linestyle="none")
         axes.plot(place[reached], found["middle"][reached], color=color, **marker)
         # an arrow upwards where the range has no upper end, and a hollow marker where the median has none
-        tips = 1.16 * found["high"][~whole]
-        axes.vlines(place[~whole], found["high"][~whole], tips, color=color, linewidth=0.7)
-        axes.plot(place[~whole], tips, color=color, marker=CARETUPBASE, markersize=3.5, linestyle="none")
+        axes.plot(place[~whole], 1.3 * found["high"][~whole], color=color, **UNREACHED)
         axes.plot(place[~reached], found["middle"][~reached], color=color, markerfacecolor="white", **marker)
         exact = floor[floor["width"].isin(widths) & (floor["target.k"] == k)].groupby("width")["exchange_depth"]
         axes.plot(exact.median().index, exact.median(), color=color, linestyle=CONSTRUCTION["linestyle"])

@@ -236,7 +236,8 @@ def caption(table: pd.DataFrame) -> str:
         ratios = dict.fromkeys(f"{row.ratio:.2f} [{row.ratio_low:.2f}, {row.ratio_high:.2f}]" for row in ends)
         told.append(f"{' and '.join(ratios)} ({NAMES[platform]}, {WORK[what]})")
     best = shown.dropna(subset="roof")
-    over = f", with {int((best['rate'] > best['roof']).sum())} of {len(best)} above, as caches allow"
+    above = int((best["rate"] > best["roof"]).sum())
+    over = f", with {above} of {len(best)} above, as caches allow" if above else ""
     num_rounds = long.groupby(CELL).size()
     lost = len(table) - len(finished(table))
     letters = "abcdef"[: 3 * shown["platform"].nunique()]
@@ -248,7 +249,7 @@ def caption(table: pd.DataFrame) -> str:
         f"{second} over that of the shallowest network in its round: median and quartiles of n = {span} rounds in "
         f"{long['run'].nunique()} runs{f'; {lost} of {len(table)} cells failed or diverged' if lost else ''}. {third} "
         "Roofline of products and convolutions, every operand moved once; numbers: batch sizes, in the same order "
-        f"along each line{over * bool(len(best))}. At the smallest and at the largest batch the deepest network takes "
+        f"along each line{over}. At the smallest and at the largest batch the deepest network takes "
         f"{'; '.join(told) or 'unknown'} times as long as the shallowest. Residual networks of one stage, {work} "
         f"million multiply-adds within {100 * uneven:.1f} %, float32, {'; '.join(devices)}; other devices have other "
         "times."
