@@ -79,6 +79,19 @@ def test_a_choice_is_balanced_and_grows(number):
     assert set(chosen) <= set(balanced(labels, min(number + 1, 100), "num_train"))
 
 
+def test_the_first_of_each_class_are_chosen_and_then_the_second():
+    labels = np.array([0, 0, 0, 1, 1, 2], np.int32)
+    assert [balanced(labels, number, "num_train").tolist() for number in (1, 3, 4, 5)] == [
+        [0],
+        [0, 3, 5],
+        [0, 1, 3, 5],
+        [0, 1, 3, 4, 5],
+    ]
+    many = np.random.default_rng(2).integers(0, 7, 2000).astype(np.int32)
+    firsts = sorted(place for own in range(7) for place in np.flatnonzero(many == own)[:3])
+    assert balanced(many, 21, "num_train").tolist() == firsts
+
+
 def test_a_choice_is_of_what_there_is():
     labels = np.array([0, 1, 1], np.int32)
     np.testing.assert_array_equal(balanced(labels, None, "num_train"), [0, 1, 2])
