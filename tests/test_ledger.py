@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fake_fits import grid
 from fake_ledger import FIT, METRICS, rows, same
@@ -88,6 +89,12 @@ def test_what_a_full_disk_did_not_take_is_declared_anew(ledger):
 def test_a_metric_has_a_name_of_its_own(ledger, name):
     with pytest.raises(ValueError, match=f"metric '{name}' must have a name of its own"):
         ledger.record("claim", [Row(FIT, metrics={name: 1.0})])
+
+
+def test_numbers_of_numpy_are_kept_as_pythons_own(ledger):
+    ledger.record("claim", [Row(FIT, metrics={"many": np.int64(2**60), "some": np.float32(0.1), "all": np.True_})])
+    found = ledger.table("claim")[["many", "some", "all"]].to_dict("records")
+    assert found == [{"many": 2**60, "some": float(np.float32(0.1)), "all": True}]
 
 
 def test_what_made_most_rows_is_told_first(ledger):

@@ -28,7 +28,13 @@ def test_files_that_are_not_ledgers_are_left_alone(tmp_path):
     other = sqlite3.connect(newer)
     other.execute("PRAGMA user_version = 99")
     other.close()
-    for path, said in ((text, "not an SQLite file"), (foreign, "of another program"), (newer, "newer version.* 99")):
+    empty = [tmp_path / "named.sqlite", tmp_path / "numbered.sqlite"]  # of a program that will make its tables
+    for path, pragma in zip(empty, ("application_id = 7", "user_version = 1"), strict=True):
+        other = sqlite3.connect(path)
+        other.execute(f"PRAGMA {pragma}")
+        other.close()
+    foreigners = [(path, "of another program") for path in (foreign, *empty)]
+    for path, said in ((text, "not an SQLite file"), (newer, "newer version.* 99"), *foreigners):
         before = path.read_bytes()
         with pytest.raises(LedgerError, match=said):
             Ledger.open(path)
@@ -283,3 +289,18 @@ def test_a_ledger_with_parts_that_are_none_is_said_to_be_damaged(ledger, change)
     ledger.connection.execute(change)
     with pytest.raises(LedgerError, match="is damaged"):
         ledger.table("claim")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("unable to open database file", "a.sqlite cannot be opened or created"),
+        ("disk I/O error", "the disk is full or failing: a.sqlite took no further rows"),
+        ("database or disk is full", "the disk is full: a.sqlite took no further rows"),
+    ],
+)
+def test_what_sqlite_says_of_a_file_is_said_in_a_sentence(text, said):
+    with pytest.raises(LedgerError, match=said), storage.plain_errors(Path("a.sqlite")):
+        raise sqlite3.OperationalError(text)
+    with pytest.raises(sqlite3.OperationalError, match="syntax"), storage.plain_errors(Path("a.sqlite")):
+        raise sqlite3.OperationalError("syntax error")  # a defect

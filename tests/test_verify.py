@@ -8,7 +8,7 @@ from fake_fits import fake_measure, grid
 from fake_study import refused, said
 
 from widththeory import grid as engine
-from widththeory import provenance, verification
+from widththeory import processes, provenance, verification
 from widththeory.ledger import Ledger, Row
 from widththeory.study import Study
 
@@ -70,6 +70,18 @@ def test_verify_draws_chunks_that_have_rows_by_its_seed(root):
     with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
         ledger.connection.execute("UPDATE rows SET status = 'failed' WHERE json_extract(settings, '$.width') = 3")
     assert drawn() == {4}
+
+
+def test_verify_packs_as_the_accelerator_does(root, monkeypatch):
+    monkeypatch.setattr(processes, "accelerator_memory", lambda: 80e9)
+    asked = []
+
+    def record(cells, chunk_size):
+        asked.append((len(cells), chunk_size))
+        return [types.SimpleNamespace(metrics={}) for _ in cells]
+
+    list(verification.verify(Study(root, "smoke", ("claim",)), 9, 0, record))
+    assert asked == [(4, 4)]  # two programs here, one of padded layers there
 
 
 def test_verify_leaves_out_rows_that_failed_and_finds_equal_what_is_no_number(root, capsys):

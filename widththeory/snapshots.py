@@ -70,7 +70,7 @@ class Snapshots:
         path = self.folder.absolute() / str(max(steps))
         try:
             with self._orbax() as reader:
-                found = reader.restore(path, dict(like))
+                found = reader.restore(path)  # as it is: to what it is told to expect, orbax would round it
             kinds = [{name: (a.shape, a.dtype) for name, a in arrays.items()} for arrays in (found, like)]
             if kinds[0] != kinds[1]:
                 raise ValueError("its arrays are those of another fit")
@@ -94,12 +94,13 @@ class Snapshots:
         """What writes and reads."""
         import orbax.checkpoint as ocp  # type: ignore[import-untyped]
 
-        if self.alone is None:
-            return ocp.StandardCheckpointer()
-        only = ocp.options.MultiprocessingOptions(primary_host=self.alone, active_processes={self.alone})
-        # Where a folder cannot be made, a thread would wait for it for long.
-        soon = ocp.AsyncOptions(create_directories_asynchronously=False)
-        return ocp.StandardCheckpointer(multiprocessing_options=only, async_options=soon)
+        # Where a folder cannot be made, threads would wait for it for long, and the end of the process for them.
+        options: dict[str, Any] = {"async_options": ocp.AsyncOptions(create_directories_asynchronously=False)}
+        if self.alone is not None:
+            options["multiprocessing_options"] = ocp.options.MultiprocessingOptions(
+                primary_host=self.alone, active_processes={self.alone}
+            )
+        return ocp.StandardCheckpointer(**options)
 
     def _steps(self) -> list[int]:
         """A snapshot gets its name when it is whole, so what orbax was writing when it was killed is not among them."""
