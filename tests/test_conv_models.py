@@ -13,6 +13,7 @@ from abstract_networks import count_params, count_products, traced
 from flax import nnx
 
 from widththeory import models
+from widththeory.models import functional
 from widththeory.models.alexnet import AlexNet
 from widththeory.models.allconv6 import VARIANTS, AllConv6
 from widththeory.models.convolution import Conv, convolutions
@@ -335,6 +336,12 @@ def test_what_is_drawn_and_kept_has_the_law_and_the_dtype_asked_for():
     # The relative standard error of a variance from 100,000 normal draws is sqrt(2/100000) = 0.45 %; five of them.
     assert abs(np.var(layer.kernel[...]) / (2 / 500) - 1) < 0.023
     assert not np.any(layer.bias[...])
+
+
+def test_arrays_of_another_kind_have_no_law():
+    """As in a network of the user's own with a slope for negative numbers."""
+    with pytest.raises(ValueError, match=r"^the initial law of layers\.1\.slope is not known$"):
+        functional._initial("layers.1.slope", jax.ShapeDtypeStruct((3,), np.float32), np.random.default_rng(0))
 
 
 def test_scaled_widths_are_rounded_and_never_zero():

@@ -250,6 +250,7 @@ def test_a_half_downloaded_archive_is_said_in_a_line_and_once(folder, monkeypatc
         fetch("mine", "mine")
     damaged, lost = capsys.readouterr().err.splitlines()
     assert damaged.startswith("mine: mine.tar is damaged: file could not be opened")
+    assert damaged.endswith(f"; delete {folder / 'mine.tar'} and fetch it again")
     assert lost == "not to be had: mine (the reasons are above)"
 
 

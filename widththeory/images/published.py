@@ -86,7 +86,11 @@ class Published:
         for name, unpack in {**self.official, self.package.filename: self.unpack}.items():
             path = data_folder() / name
             if path.is_file() and (wanted := lacking()):
-                used += [name] if self._place(unpack(read(path)), wanted, str(path)) else []
+                try:
+                    unpacked = unpack(read(path))
+                except DataError as error:
+                    raise DataError(f"{error}; delete {path} and fetch it again") from error
+                used += [name] if self._place(unpacked, wanted, str(path)) else []
         return ", ".join(used)
 
     def _place(self, unpacked: Mapping[str, bytes], wanted: list[str], source: str) -> int:
