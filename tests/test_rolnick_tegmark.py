@@ -56,6 +56,22 @@ def test_error_is_attained_at_ones_and_not_exceeded(example):
     assert max(abs(gaps)) <= bound
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e-9, 1e-4, 0.3, 2.0, 30.0])
+@pytest.mark.parametrize("make", [lambda s: ShallowMonomial((1, 2), s), lambda s: ProductTree(2, s)])
+def test_errors_have_all_digits_at_every_scale(make, scale):
+    """Of a scale of 1e-9 the error is 5e-19, which is no difference of floats near 1."""
+    with mpmath.workdps(500):
+        example, z = make(scale), mpmath.mpf(scale)
+        exact_error = (mpmath.sinh(z) / z) ** (3 if isinstance(example, ShallowMonomial) else 2) - 1
+        assert example.error().bound == pytest.approx(float(exact_error), rel=1e-13, abs=5e-324)
+        assert example.error().bound > 0
+
+
+def test_errors_beyond_floats_are_infinite():
+    for scale in (800.0, 1e200, 1e305):
+        assert ShallowMonomial((1, 2), scale).error().bound == ProductTree(3, scale).error().bound == math.inf
+
+
 @pytest.mark.parametrize("make", [lambda s: ShallowMonomial((1, 2, 1), s), lambda s: ProductTree(5, s)])
 def test_error_is_of_second_order_in_the_scale(make):
     coarse, fine = make(0.02).error().bound, make(0.01).error().bound

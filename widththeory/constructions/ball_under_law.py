@@ -54,6 +54,7 @@ class BallUnderLaw:
 
     def __post_init__(self) -> None:
         keep_python_numbers(self)
+        check_positive_int("input_dim", self.input_dim, at_least=2)
         RadialLaw(self.input_dim, self.order)
         check_positive_int("num_pieces", self.num_pieces)
         if self.num_pieces**2 <= 3 * self.input_dim:

@@ -78,6 +78,7 @@ class Cosine:
 
     def __post_init__(self) -> None:
         keep_python_numbers(self)
+        check_positive_int("input_dim", self.input_dim, at_least=2)
         RadialLaw(self.input_dim, self.order)
         if not 0 < self.frequency < math.inf:
             raise ValueError(f"frequency must be a positive number, got {self.frequency!r}")

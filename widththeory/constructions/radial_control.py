@@ -36,9 +36,9 @@ class Norm:
         All of R^d, in the units t = |x|.
 
     Error:
-        Exact in L2: the square is E|x|^2 (1 - b^T A^(-1) b), where b_i = Gamma(d/2) / (sqrt(pi) Gamma((d+1)/2)) is the
-        mean of |<u_i, w>| over uniform unit vectors w, and A_ij = 2/(pi d) (sqrt(1 - c^2) + c asin c) with
-        c = <u_i, u_j> is the mean of |<u_i, w>| |<u_j, w>|.
+        Exact in L2, but for a bound of rounding that is added: the square is E|x|^2 (1 - b^T A^(-1) b), where
+        b_i = Gamma(d/2) / (sqrt(pi) Gamma((d+1)/2)) is the mean of |<u_i, w>| over uniform unit vectors w, and
+        A_ij = 2/(pi d) (sqrt(1 - c^2) + c asin c) with c = <u_i, u_j> is the mean of |<u_i, w>| |<u_j, w>|.
 
     Size:
         width 2k, one hidden layer.
@@ -59,6 +59,7 @@ class Norm:
 
     def __post_init__(self) -> None:
         keep_python_numbers(self)
+        check_positive_int("input_dim", self.input_dim, at_least=2)
         check_positive_int("order", self.order)
         RadialLaw(self.input_dim, self.order)
         check_positive_int("num_directions", self.num_directions)
@@ -95,7 +96,7 @@ class Norm:
         return _spectrum(self.law)
 
     def _directions(self) -> tuple[Directions, Weights, float]:
-        """Directions, the best weights of |<u, x>|, and the relative squared error they leave."""
+        """Directions, the best weights of |<u, x>|, and the relative squared error they leave, rounded up."""
         d = self.input_dim
         units = np.random.default_rng(self.direction_seed).standard_normal((self.num_directions, d))
         units /= np.linalg.norm(units, axis=1, keepdims=True)
@@ -103,8 +104,11 @@ class Norm:
         second = 2 / (math.pi * d) * (np.sqrt(1 - cosines**2) + cosines * np.arcsin(cosines))
         mean = np.full(self.num_directions, math.exp(sp.gammaln(d / 2) - sp.gammaln((d + 1) / 2)) / math.sqrt(math.pi))
         weights = np.linalg.solve(second, mean)
-        # the quadratic form at these weights, whatever rounding did to them: never negative
-        return units, weights, max(0.0, float(1 - 2 * mean @ weights + weights @ second @ weights))
+        # the quadratic form at these weights, whatever rounding did to them; it is a small difference of large terms
+        form, sizes = 1 - 2 * mean @ weights + weights @ second @ weights, np.abs(weights)
+        terms = 1 + 2 * mean @ sizes + sizes @ second @ sizes
+        rounding = np.finfo(np.float64).eps * ((self.num_directions + 20) * terms + (d + 10) * sizes.sum() ** 2)
+        return units, weights, float(max(form, 0.0) + rounding)
 
     def network(self) -> Network:
         """The weighted sum of |<u, x>| = relu(<u, x>) + relu(-<u, x>)."""
@@ -113,7 +117,7 @@ class Norm:
         return Network([(np.vstack([units, -units]), np.zeros(width)), (np.tile(weights, 2)[None, :], np.zeros(1))])
 
     def error(self) -> Guarantee:
-        """The L2 norm of network - target, exactly."""
+        """The L2 norm of network - target, not below it by rounding."""
         return Guarantee("l2", math.sqrt(self.law.moment(2) * self._directions()[2]))
 
     def size(self) -> Size:

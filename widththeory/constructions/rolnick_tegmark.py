@@ -103,7 +103,7 @@ class ShallowMonomial:
 
     def error(self) -> Guarantee:
         """(sinh(l) / l)^R - 1, for exponential units."""
-        return Guarantee("sup", (math.sinh(self.scale) / self.scale) ** sum(self.exponents) - 1)
+        return Guarantee("sup", _excess(sum(self.exponents) * _log_ratio(self.scale)))
 
 
 @dataclass(frozen=True)
@@ -193,17 +193,32 @@ class ProductTree:
 
     def error(self) -> Guarantee:
         """Value at (1, ..., 1) minus 1, for exponential units."""
-        values = [1.0] * self.num_factors
+        logarithms = [0.0] * self.num_factors
         for groups in self._layers():
             following, start = [], 0
             for group in groups:
-                part = values[start : start + group]
+                part = logarithms[start : start + group]
                 start += group
-                following.append(
-                    part[0] if group == 1 else math.prod(math.sinh(self.scale * v) / self.scale for v in part)
-                )
-            values = following
-        return Guarantee("sup", values[0] - 1)
+                ratios = [_log_ratio(self.scale * (1 + _excess(log))) for log in part] if group > 1 else []
+                following.append(sum(part) + sum(ratios))
+            logarithms = following
+        return Guarantee("sup", _excess(logarithms[0]))
+
+
+def _log_ratio(z: float) -> float:
+    """log(sinh(z) / z), with all its digits where it is small."""
+    if z > 1:
+        return math.inf if z > 1e300 else z + math.log1p(-math.exp(-2 * z)) - math.log(2 * z)
+    excess = term = z * z / 6
+    for k in range(2, 12):  # the next term is below 1e-25 of the first
+        term *= z * z / (2 * k * (2 * k + 1))
+        excess += term
+    return math.log1p(excess)
+
+
+def _excess(logarithm: float) -> float:
+    """exp(logarithm) - 1; no error that is positive is rounded to 0."""
+    return max(math.expm1(logarithm), math.ulp(0.0)) if logarithm < 709 else math.inf
 
 
 def _check_scale(scale: float) -> None:

@@ -132,7 +132,7 @@ class RandomShells(AlternatingShells):
 
 
 def _check_shells(shells: AlternatingShells) -> None:
-    RadialLaw(shells.input_dim)
+    check_positive_int("input_dim", shells.input_dim, at_least=2)
     if not 1 <= shells.alpha < math.inf:
         raise ValueError(f"alpha must be a number of at least 1, got {shells.alpha!r}")
     if not 0 < shells.gamma < math.inf:
