@@ -90,7 +90,7 @@ def loosely(path):
         ("UPDATE rows SET settings = json_set(settings, '$.width', 99) WHERE id = 1", "or not what it says"),
         ("UPDATE rows SET metrics = '[1]' WHERE id = 1", "is malformed"),
         ("UPDATE rows SET metrics = replace(hex(zeroblob(60000)), '00', '[') WHERE id = 1", "is malformed"),
-        ("UPDATE rows SET error = hex(zeroblob(600000)) WHERE id = 1", "is malformed"),
+        ("UPDATE rows SET error = replace(hex(zeroblob(600000)), '0', 'a') WHERE id = 1", "is malformed"),
         ("UPDATE rows SET key = '../../elsewhere' WHERE id = 1", "is malformed"),
         ("UPDATE rows SET metrics = json_set(metrics, '$.width', 99) WHERE id = 1", "is malformed"),
         ("UPDATE rows SET metrics = json_set(metrics, '$.train_mse', json('[1]')) WHERE id = 1", "is malformed"),
