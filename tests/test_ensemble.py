@@ -14,7 +14,16 @@ from widththeory import compiled, ensemble, training
 from widththeory.models.cost import forward_flops
 from widththeory.network import Network
 from widththeory.polish import loss_and_gradient
-from widththeory.resident import block_size, combine, in_blocks, initial_weights, squared_residuals, trained_layers
+from widththeory.resident import (
+    Resident,
+    block_size,
+    combine,
+    in_blocks,
+    initial_weights,
+    run_resident,
+    squared_residuals,
+    trained_layers,
+)
 from widththeory.training import batch_order, choose_program, device_program, sample_data, sample_targets
 
 # One class of shapes, width at most 8 and depth at most 4; the widest is wider than any, the deepest as deep as any.
@@ -130,6 +139,22 @@ def test_errors_in_several_blocks_are_those_of_all_points():
     assert found.count.tolist() == [41] * 3
     assert [block_size(program, number) for number in (1, 2, 41, 64, 65)] == [2, 2, 64, 64, 128]
     assert block_size(replace(program, ensemble=2**20), 10**6) == 16
+
+
+def test_losses_on_the_way_are_those_at_the_first_points():
+    program, weights, *_ = mixed("dot")
+    program, targets = replace(program, num_eval=30), sample_targets(MIXED)
+    resident = Resident(
+        targets.train.T, targets.train_values, targets.member, trained_layers(program, MIXED), np.ones(3)
+    )
+    rows, scalars = jnp.zeros((program.segment, 32), jnp.int32), jnp.zeros((program.segment, 2))
+    found = run_resident(
+        program, compiled.start_from(program, weights), jax.tree.map(jnp.asarray, resident), rows, scalars, 0, 7
+    )
+    gaps = ensemble.predict(program, weights, targets.train[:30].T, None) - targets.train_values[targets.member][:, :30]
+    np.testing.assert_allclose(found.loss, np.mean(gaps**2, axis=1), rtol=1e-13)  # sums of 30, in two orders
+    assert np.array_equal(found.best_loss, found.loss)
+    assert found.best_step.tolist() == [7] * 3
 
 
 def test_training_points_test_points_and_order_are_drawn_apart(monkeypatch):

@@ -64,7 +64,9 @@ def package(kind, content, filename, name="some-data"):
 WHEEL = wheel(
     {
         "some_data/weights": b"numbers",
-        "some_data-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: some-data\nVersion: 1.0\nRequires-Dist: more\n",
+        "some_data-1.0.dist-info/METADATA": (
+            b"Metadata-Version: 2.1\nName: some-data\nVersion: 1.0\nRequires-Dist: more\n"
+        ),
         "some_data-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         "some_data-1.0.dist-info/RECORD": b"",
     }

@@ -56,6 +56,10 @@ def test_the_split_is_by_seed_and_disjoint(tmp_path):
             (label, blue) for pixels, labels in parts for label, blue in zip(labels, pixels[:, 0, 0, 2], strict=True)
         ]
         assert len(set(seen)) == 30
+    own = [[blue - 30 * (label < 2) - 200 * (label == 2) for label, blue in seen[21:]][k : k + 3] for k in (0, 3, 6)]
+    assert len({tuple(sorted(part)) for part in own}) > 1  # each class draws for itself
+    most = ImageFolder(root, image_size=8, test_share=0.96).load()
+    np.testing.assert_array_equal(np.bincount(most.train_labels), [1, 1, 1])  # one of ten is left
 
 
 def test_folders_for_training_and_testing_are_taken_as_they_are(tmp_path):
@@ -67,6 +71,8 @@ def test_folders_for_training_and_testing_are_taken_as_they_are(tmp_path):
     assert chosen.class_names == ("cow", "ant")
     assert (len(chosen.train), len(chosen.test)) == (6, 4)
     assert (chosen.train[chosen.train_labels == 0][..., 2] > 150).all()  # cows are blue
+    for label, first in ((0, 200), (1, 30)):  # the first three by name
+        assert chosen.train[chosen.train_labels == label][:, 0, 0, 2].tolist() == [first, first + 1, first + 2]
 
 
 def test_a_folder_for_training_alone_is_split(tmp_path):
