@@ -182,6 +182,13 @@ def test_best_weights_are_kept(monkeypatch):
     assert largest_difference(best, load_weights(result.weights)) < 1e-6  # as in the test against the plain loop
 
 
+def test_training_that_only_harms_leaves_the_initial_network():
+    settings = wave(1, 10.0, schedule="constant", keep_weights=True)
+    (result,) = measure([settings], 3)
+    assert result.metrics["best_step"] == 0
+    assert largest_difference(load_weights(result.weights), initial_network(2, (5,) * 3, init="he", seed=1)) == 0
+
+
 def test_a_target_within_reach_is_learnt():
     settings = Regression("fake.Hinge", (), 6, 1, 0, 1e-2, 1500, 64, 1000, 1000, init="he")
     results = measure([replace(settings, seed=seed) for seed in range(4)], 4)
