@@ -97,6 +97,28 @@ def test_target_and_law(example):
     np.testing.assert_allclose(alone, values[:20], rtol=1e-10, atol=1e-10 * np.abs(values).max())
 
 
+def interval_of(example):
+    """Ends of the interval that coordinates are uniform on by the docstring or `interval`; None for another law."""
+    found = re.search(r"(?:law is uniform on|Domain:) \[(-?\d+), (\d+)[\])]", inspect.getdoc(type(example)))
+    return (int(found[1]), int(found[2])) if found else getattr(example, "interval", None)
+
+
+UNIFORM = [param for param in EXAMPLES if interval_of(param.values[0])]
+
+
+@pytest.mark.parametrize("example", UNIFORM)
+def test_points_have_the_law_of_the_docstring(example):
+    low, high = interval_of(example)
+    points = example.sample(NUM_POINTS, np.random.default_rng(4))
+    assert low <= points.min()
+    assert points.max() <= high
+    # Of a uniform law on an interval of length 1 the mean of n points has a standard error of 0.29 / n^(1/2), the mean
+    # square about the middle one of 0.075 / n^(1/2); six of them, for a hundred columns.
+    share, spread = (points - low) / (high - low) - 0.5, 6 / np.sqrt(NUM_POINTS)
+    assert np.all(np.abs(share.mean(axis=0)) <= 0.29 * spread)
+    assert np.all(np.abs(np.mean(share**2, axis=0) - 1 / 12) <= 0.075 * spread)
+
+
 @pytest.mark.parametrize("example", [p for p in EXAMPLES if hasattr(p.values[0], "seed")])
 def test_seed_draws_the_target_and_not_the_law(example):
     other = dataclasses.replace(example, seed=example.seed + 1)

@@ -57,6 +57,8 @@ def test_cone_rate_is_that_of_the_theorem():
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="lipschitz must be positive"):
         supporting_planes(lambda p: p[:, 0], lambda p, s: p, lipschitz=0.0, input_dim=1, planes_per_axis=2)
+    with pytest.raises(ValueError, match="input_dim"):
+        supporting_planes(lambda p: p[:, 0], lambda p, s: p, lipschitz=1.0, input_dim=0, planes_per_axis=2)
     with pytest.raises(ValueError, match="planes_per_axis"):
         ConvexNorm(2, 0)
     with pytest.raises(ValueError, match="input_dim"):

@@ -283,6 +283,13 @@ def test_bad_boxes_are_refused(arguments, word):
         TrapezoidBlocks(**{**good, **arguments})
 
 
+def test_every_side_of_every_box_must_have_room_for_the_margin():
+    wide, narrow, empty = ((1.0, 1.0), (1.0, 0.25), (1.0, 0.0))
+    for upper, word in (((wide, narrow), "at most 0.125"), ((wide, empty), "upper must exceed lower")):
+        with pytest.raises(ValueError, match=word):
+            TrapezoidBlocks(((0.0, 0.0), (0.0, 0.0)), upper, (1.0, 1.0), margin=0.2)
+
+
 def test_bad_grids_are_refused():
     with pytest.raises(ValueError, match="cells_per_side"):
         TrapezoidApproximation("norm", 2, 0)
@@ -294,8 +301,9 @@ def test_bad_grids_are_refused():
         TrapezoidApproximation("norm", 2, 4, 0.1, "outer")
     with pytest.raises(ValueError, match="margin"):
         exact_bump_integral((1,), 1)
-    with pytest.raises(ValueError, match="l1_error"):
-        depth_for_error(1.0, 1, 0.0)
+    for lipschitz, error in ((1.0, 0.0), (0.0, 1.0)):
+        with pytest.raises(ValueError, match="l1_error"):
+            depth_for_error(lipschitz, 1, error)
 
 
 def test_spread_of_overlapping_bumps_by_hand():
