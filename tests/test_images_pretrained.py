@@ -238,6 +238,14 @@ def test_a_network_of_other_inputs_is_said(folder, monkeypatch):
         Pretrained("resnet50_thin").load()
 
 
+def test_a_network_whose_weights_are_no_numbers_is_said(folder, monkeypatch):
+    own = kernels(pretrained._SHAPES["alexnet"])
+    own[-1][0, 0, 0, 0] = np.nan
+    put(folder, monkeypatch, "alexnet", pickled(own))
+    with pytest.raises(DataError, match="not all of its weights are finite numbers"):
+        Pretrained("alexnet").load()
+
+
 @pytest.mark.parametrize("net", NETS)
 def test_absent_weights_say_what_to_do(folder, net):
     with pytest.raises(DataError, match=rf"is not in {folder}: `python -m widththeory.images fetch \w+` fetches it"):

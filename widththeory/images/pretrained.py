@@ -65,8 +65,10 @@ class Pretrained:
         """Read the kernels. Raises DataError if they are not there, or damaged."""
         net = _NETS[self.net]
         first, *others = net.read(net.published.contents()[net.file], net.file)
-        if first.shape[2] != 3 or not all(np.isfinite(kernel).all() for kernel in (first, *others)):
+        if first.shape[2] != 3:
             raise DataError(f"{net.file} is not as expected: its first layer does not see three colours")
+        if not all(np.isfinite(kernel).all() for kernel in (first, *others)):
+            raise DataError(f"{net.file} is not as expected: not all of its weights are finite numbers")
         package = net.published.package
         return Weights(
             kernels=(np.ascontiguousarray(first[:, :, ::-1]) if net.is_bgr else first, *others),
