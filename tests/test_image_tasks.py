@@ -14,6 +14,7 @@ from widththeory.image_tasks import (
     fills_note,
     flat,
     flat_note,
+    gain,
     labelled,
     marker_fills,
     points,
@@ -45,6 +46,8 @@ def test_a_contrast_by_hand():
     assert (found.value, found.n) == (pytest.approx(0.9), 1)
     assert (found.low, found.high) == pytest.approx((0.9 - half, 0.9 + half), abs=1e-4)
     assert contrast(table, "hard", {"b": 1.0, "d": -1.0}).n == 0
+    assert gain(table, "hard", "a", "b").value == pytest.approx(0.4)  # after less before
+    assert gain(table, "hard", "a", "b") == contrast(table, "hard", {"b": 1.0, "a": -1.0})
     assert contrast(table, "easy", {"b": 1.0, "a": -1.0}).n == 0
 
 

@@ -45,6 +45,7 @@ def test_nonsense_is_refused(field, value, sentence):
         ("relative squared error, d = 8", "relative squared error"),
         ("path norm (sum over all paths) for d = 64", "path norm"),
         ("linear regions", "linear regions"),
+        ("accuracy with half of the width", "accuracy"),
     ],
 )
 def test_the_first_words_of_a_quantity_are_its_name(quantity, name):
