@@ -14,7 +14,7 @@ import pytest
 from fake_targets import Hinge, Wave, wave
 from flax import nnx
 
-from widththeory import compiled, named, training
+from widththeory import compiled, estimates, named, training
 from widththeory.constructions.wide_random import RandomWideNetwork
 from widththeory.constructions.yarotsky import Square
 from widththeory.ensemble import gradient, predict, scratch_space
@@ -293,12 +293,14 @@ def test_a_target_of_ones_own_is_fitted_as_one_of_the_package():
         "fake_targets:sys",
         "fake_targets:wave",
         "fake_targets:Nothing",
+        "widththeory.estimates:NOTHING",  # of a class, and none
         ":Wave",
         "fake_targets:",
     ):
         with pytest.raises(ValueError, match=r"or 'package\.module:Class' of a module that is imported, got "):
             replace(wave(), target=name)
     assert "this" not in sys.modules  # a name makes no code run
+    assert estimates.__name__ in sys.modules
 
 
 @pytest.mark.parametrize(

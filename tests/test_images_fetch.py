@@ -14,11 +14,13 @@ import tarfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
-from fake_data import sha256, tar, wheel
+from fake_data import idx, sha256, tar, wheel
 
 from widththeory.images.archives import from_tar, from_zip, gunzip
-from widththeory.images.files import DataError, data_folder
+from widththeory.images.fashion_mnist import _read_idx
+from widththeory.images.files import DataError, check, data_folder
 from widththeory.images.packages import Package
 from widththeory.images.published import Published
 
@@ -283,6 +285,15 @@ def test_something_else_under_the_name_of_a_file_is_not_followed(kind, target):
         archive.addfile(entry)
     with pytest.raises(DataError, match="it does not contain one"):
         from_tar(file.getvalue(), ["one"], "it")
+
+
+def test_all_of_a_checksum_counts_and_all_of_a_file():
+    whole = sha256(b"content")
+    check(b"content", whole, "it")
+    with pytest.raises(DataError, match="it is damaged or another version"):
+        check(b"content", whole[:-1] + "0123456789abcdef"[int(whole[-1], 16) - 1], "it")
+    with pytest.raises(DataError, match="it is damaged: it holds 7 bytes instead of 6"):
+        _read_idx(idx(np.zeros((1, 2, 3), np.uint8)) + b"x", 3, "it")
 
 
 def test_no_more_is_unpacked_than_is_allowed(monkeypatch):

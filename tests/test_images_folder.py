@@ -177,6 +177,9 @@ def test_other_classes_for_testing_are_said(tmp_path):
     grow(tmp_path / "tree" / "train")
     grow(tmp_path / "tree" / "val", classes=("ant", "bee"))
     assert "hold other classes: 'cow' is in one of them only" in refusal(tmp_path / "tree")
+    grow(tmp_path / "tree" / "val", classes=("cow",))
+    (tmp_path / "tree" / "val" / "cow").rename(tmp_path / "tree" / "val" / "dog")  # as many, and others
+    assert "hold other classes: 'cow' is in one of them only" in refusal(tmp_path / "tree")
 
 
 def test_a_truncated_image_is_said(tmp_path):

@@ -348,7 +348,7 @@ def test_half_of_fashion_is_not_enough(folder):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (idx(_PIXELS["train"])[:-1], "images is truncated: 23519 bytes instead of 23520"),
+        (idx(_PIXELS["train"])[:-1], "images is damaged: it holds 23519 bytes instead of 23520"),
         (idx(_LABELS["train"]), "images is no IDX file of bytes with 3 axes"),
         (b"", "images is no IDX file of bytes with 3 axes"),
     ],

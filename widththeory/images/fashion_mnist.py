@@ -86,7 +86,7 @@ def _read_idx(content: bytes, num_axes: int, what: str) -> np.ndarray:
         raise DataError(f"{what} is no IDX file of bytes with {num_axes} axes")
     entries = np.frombuffer(content, np.uint8, offset=4 + 4 * num_axes)
     if len(entries) != np.prod(shape):
-        raise DataError(f"{what} is truncated: {len(entries)} bytes instead of {np.prod(shape)}")
+        raise DataError(f"{what} is damaged: it holds {len(entries)} bytes instead of {np.prod(shape)}")
     return entries.reshape(shape)
 
 
