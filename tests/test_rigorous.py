@@ -105,6 +105,14 @@ def test_distribution_function_is_the_integral_of_the_density(dim, order):
     assert integral.rad() < 1e-10
 
 
+@pytest.mark.parametrize("radius", [0.5, 2.0, 6.5])
+def test_what_a_coarse_distribution_function_leaves_out_is_in_its_ball(radius):
+    for law in (RadialLaw(2), RadialLaw(3, 1)):
+        coarse, fine = (rigorous_law.cdf(law, radius, precision=precision) for precision in (8, 200))
+        assert holds(coarse, fine)
+        assert coarse.rad() < 1e-4
+
+
 def test_tube_fraction_in_closed_form():
     """In dimension 3 it is 1 - sqrt(1 - 1/rho^2), in dimension 2 it is (2/pi) arcsin(1/rho)."""
     with flint.ctx.workprec(100):

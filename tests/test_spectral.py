@@ -279,6 +279,52 @@ def test_bad_input_of_the_floor():
         neurons_needed(far, 0.5)
 
 
+def flat_spectrum(height=1.0, beyond=0.5, **errors):
+    """Dimension 3, S constant on [1, 3] in panels, and mass beyond 3: E_k = int (1 - k cap)_+ S in closed form."""
+    edges = np.array([0.0, 1.0, 1.2, 1.5, 2.0, 3.0])
+    density = np.where(np.arange(5)[:, None] > 0, height, np.zeros((5, 12)))
+    moment = Certified(2 * height + beyond, errors.pop("moment_error", 0.0))
+    return Spectrum(3, edges, density, moment, errors.pop("density_error", 0.0), **errors)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_floor_of_a_flat_spectrum_holds_mass_beyond_wherever_it_lies(count):
+    """cap = 1 - (1 - 1 / rho^2)^(1/2), whose integral is rho - (rho^2 - 1)^(1/2) + arctan (rho^2 - 1)^(1/2)."""
+
+    def integral(rho):
+        root = math.sqrt(rho**2 - 1)
+        return rho - count * (rho - root + math.atan(root))
+
+    kink = 1 / math.sqrt(1 - (1 - 1 / count) ** 2)
+    inside = integral(3.0) - integral(kink)
+    least = 1 - count * (1 - math.sqrt(8) / 3)
+    found = floor(flat_spectrum(), count)
+    # mass at 3 has the weight `least`, at infinity 1; S is a polynomial, so that nothing else is unsure
+    assert found.value == pytest.approx(inside + 0.5 * least, rel=1e-12)
+    assert found.lower <= found.value
+    assert found.upper == pytest.approx(inside + 0.5, rel=1e-12)
+
+
+def test_floor_holds_what_was_cut_off_and_what_is_not_known():
+    """By the triangle inequality the root of E_k moves by the norm that was cut off, at most, as does that of E g^2."""
+    sure, cut = flat_spectrum(beyond=0.0), flat_spectrum(beyond=0.0, leftover=0.1)
+    exact = floor(sure, 2).value
+    assert floor(cut, 2).lower <= (math.sqrt(exact) - 0.1) ** 2 <= (math.sqrt(exact) + 0.1) ** 2 <= floor(cut, 2).upper
+    assert cut.second_moment.upper >= (math.sqrt(2.0) + 0.1) ** 2
+    for change in (-0.05, 0.05):  # all of S at once; as much of the moment
+        other = flat_spectrum(1 + change, beyond=0.0)
+        unsure = flat_spectrum(beyond=0.0, density_error=0.1, moment_error=0.1)
+        for number in (floor, relative_floor):
+            assert number(unsure, 2).lower <= number(other, 2).value <= number(unsure, 2).upper
+        # and both ways apart: as if the mass were where it counts most, or least
+        assert floor(unsure, 2).error >= 0.3
+        assert relative_floor(unsure, 2).lower <= exact / (2.0 - 2 * change) <= relative_floor(unsure, 2).upper
+    needed, level = neurons_needed(unsure, 0.3), 0.3
+    assert relative_floor(unsure, needed.upper + 1e-9).lower <= level
+    assert needed.error >= 1
+    assert relative_floor(unsure, max(1.0, needed.lower - 1)).upper >= level
+
+
 def test_counts_for_shells():
     for dim, share, counts in (
         (4, 0.972, (223, 578, 7619)),

@@ -8,6 +8,7 @@ from widththeory.bounds.spectral import floor
 from widththeory.bounds.truncation import outside_error, truncated_floor, truncated_supremum, truncated_values
 from widththeory.constructions.eldan_shamir import Cosine
 from widththeory.network import Network
+from widththeory.typing import Certified
 
 
 def fitted_network(wave, num_neurons, rng):
@@ -60,6 +61,19 @@ def test_outside_error_contains_the_truth():
         outside_error(law, radius, np.array([0.0]), 1.0)
     with pytest.raises(ValueError, match="one hidden layer"):
         truncated_supremum(Network([(np.eye(2), np.zeros(2))]), 1.0)
+
+
+def test_values_by_hand():
+    """relu(x + 5) and relu(5 - x) are cut off beyond 1 on both sides, where they are not 0; the constant is not."""
+    network = Network([([[1.0], [-1.0]], [5.0, 5.0]), ([[1.0, -3.0]], [-0.5])])
+    points = np.array([[-3.0], [-1.0], [0.5], [1.0], [3.0]])
+    np.testing.assert_array_equal(truncated_values(network, 1.0, points), [-0.5, -14.5, -8.5, -6.5, -0.5])
+    assert truncated_supremum(network, 1.0) == 0.5 + 6 + 18
+
+
+def test_errors_of_the_floor_and_of_what_is_outside_add_up():
+    bound = truncated_floor(Certified(0.75, 0.125), Certified(0.25, 0.0625))
+    assert (bound.value, bound.error) == (0.5, 0.1875)
 
 
 @pytest.mark.parametrize("radius", [200.0, 3e3])
