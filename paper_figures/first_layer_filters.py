@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from widththeory import command
 from widththeory.estimates import finished, rates_note, select_learning_rate
 from widththeory.plotting import TEXT_WIDTH, series
-from widththeory.verdicts import HELD, Verdict
+from widththeory.verdicts import HELD, Verdict, counted
 
 CELL = ["task", "activation"]
 NAMES = {
@@ -274,7 +274,8 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame, filters: pd.DataFrame, lay
     """Held where every trained first layer has a median atom above the best of noise, and more opposites than noise.
 
     The best of noise is its 95 % quantile; opposites are compared by their mean cosine with the lowest of all draws,
-    for networks under ReLU and every seed. "not held" where a median lies below, or the mean above the lowest draw.
+    for networks under ReLU and every seed. "not held" where a median lies below, or the mean above the lowest draw,
+    "open" where no network is under ReLU.
     """
     shown = drawn(table, cells, filters, layers)
     trained = shown[~shown["net"].isin(CONTROLS)]
@@ -284,13 +285,15 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame, filters: pd.DataFrame, lay
     more = trained["goodness"] - trained["noise_goodness"]
     better = round((trained["above_noise"] * trained["num_filters"]).sum())
     most = trained["bank_cells"].max() if len(trained) else 0
+    closer = "under ReLU filters have closer opposites than in any draw of random ones"
+    told = counted(int(pairs.sum()), len(plain), closer, "; in ")
+    told += counted(int(trained["in_bank"].sum()), better, "atoms are of the bank's scales")
     return Verdict(
-        "open" if trained.empty else "held" if atoms.all() and pairs.all() else "not held",
+        "not held" if not (atoms.all() and pairs.all()) else "open" if plain.empty else "held",
         f"in {int(atoms.sum())} of {len(trained)} first layers the median filter is nearer to a Gabor atom than 95 % "
         f"of random filters ({trained['goodness'].min():.2f} to {trained['goodness'].max():.2f} of its energy in one, "
-        f"{more.min():.2f} to {more.max():.2f} more than of a random one's); in {int(pairs.sum())} of {len(plain)} "
-        f"under ReLU filters have closer opposites than in any draw of random ones; {trained['in_bank'].sum()} of "
-        f"{better} atoms are of the bank's scales, in at most {most} of its {ORIENTATIONS * SCALES} cells a network",
+        f"{more.min():.2f} to {more.max():.2f} more than of a random one's){told}, in at most {most} of "
+        f"its {ORIENTATIONS * SCALES} cells a network",
         "energy outside an atom, as a share of the median filter's, the least over networks",
         floor=None,
         best_fit=None if trained.empty else float(1 - trained["goodness"].max()),
