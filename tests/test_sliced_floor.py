@@ -43,6 +43,36 @@ def test_random_lines_agree_with_fixed_ones():
     assert np.mean([floor.value for floor in random]) == pytest.approx(exact, rel=0.1)
 
 
+def bent(points):
+    """x^2 (1 - |y|)"""
+    return points[:, 0] ** 2 * (1 - np.abs(points[:, 1]))
+
+
+def test_a_line_between_smaller_ones_is_not_taken_for_all_and_one_between_larger_ones_neither():
+    """F(y) = (1 - |y|) F(0) and |y| F(1), seen at y = 0 only; lines differ by (y - y') x^2, which P = 1 measures."""
+    of_square = np.sqrt(32 / 180)  # distance of x^2 on [-1, 1] from affine functions; from two pieces a quarter
+    exact = np.sqrt(2 / 3) * of_square / 4
+    options = {"curvature": 2.0, "across": of_square, "num_lines": 1}
+    falls = sliced_floor(bent, (1,), 3.0, **options)
+    assert 0 < falls.lower <= exact <= falls.upper
+    # by hand: a quarter falls to 0 within a quarter, on both sides
+    assert falls.lower == pytest.approx(np.sqrt(2 / 4 / 3) * of_square / 4, rel=0.01)
+    rises = sliced_floor(lambda p: p[:, 0] ** 2 * p[:, 1], (1,), 3.0, **options)
+    assert rises.lower <= exact <= rises.upper
+    assert rises.upper == pytest.approx(np.sqrt(2 / 3) * of_square, rel=0.01)
+
+
+def test_random_lines_have_four_standard_errors():
+    """F(y) = (1 - |y|) F(0): neighbours' squared differences of F^2 estimate the variance."""
+    found = sliced_floor(bent, (1,), 3.0, curvature=2.0, num_lines=6, seed=3)
+    heights = -1 + (np.arange(6) + np.random.default_rng(3).random(6)) / 3
+    squares = (1 - np.abs(heights)) ** 2 * 2 / 180
+    spread = 4 / 3 * np.sqrt(np.sum(np.diff(squares)[::2] ** 2))
+    whole = np.sum(squares) / 3
+    assert found.lower == pytest.approx(np.sqrt(whole - spread), rel=0.02)
+    assert found.upper == pytest.approx(np.sqrt(whole + spread), rel=0.02)
+
+
 def test_larger_networks_have_lower_floors():
     options = {"curvature": 2.0, "across": 0.0, "num_lines": 2, "num_cells": 96}
     sizes = ((1,), (2,), (3,), (2, 2), (3, 2))
