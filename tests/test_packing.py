@@ -38,8 +38,33 @@ def test_programs_of_the_same_code_take_turns_too():
     chunks = pack(cells, {}, chunk_size=10).chunks
     assert [chunk.cells[0].width for chunk in chunks] == [8, 5, 3] * 2
     assert len({chunk.program for chunk in chunks}) == 6
+    # Half of a program is measured, and the code compiled, when its twin's turn comes.
+    halves = [chunk.cells[0].width for chunk in pack(cells, {}, chunk_size=5).chunks]
+    assert halves == [8, 5, 3, 8, 8, 5, 5, 3, 3, 8, 5, 3]
     whole = {chunk.keys for chunk in pack(grid(widths=(3, 8, 5), seeds=5), {}, chunk_size=10).chunks}
     assert {len(keys) for keys in whole} == {len(chunk.keys) for chunk in chunks}
+
+
+@dataclass(frozen=True)
+class OnDevice(FakeFit):
+    """An accelerator runs all of them by one program, of as many as it has bytes."""
+
+    chunk_size = 2
+    device_program_key = "all"
+
+    def device_chunk_size(self, memory):
+        return int(memory)
+
+
+def test_chunks_suit_the_machine():
+    cells = [OnDevice(**dataclasses.asdict(one)) for one in grid(widths=(3, 5), seeds=5)]
+    chunks = pack(cells, {}).chunks
+    assert (len(chunks), {chunk.chunk_size for chunk in chunks}) == (20, {2})
+    assert len({chunk.program for chunk in chunks}) == 4
+    chunks = pack(cells, {}, memory=7.0).chunks
+    assert (len(chunks), {chunk.chunk_size for chunk in chunks}) == (6, {7})
+    assert len({chunk.program for chunk in chunks}) == 1
+    assert {chunk.chunk_size for chunk in pack(cells, {}, memory=7.0, chunk_size=4).chunks} == {4}
 
 
 def test_what_is_left_is_packed_as_in_the_first_run():

@@ -146,8 +146,11 @@ def test_the_newest_snapshot_is_kept_even_if_it_is_of_an_earlier_step(monkeypatc
     for step in (4, 2):
         snapshots.save(step, arrays)
     assert [path.name for path in snapshots.folder.iterdir()] == ["2"]
-    shutil.copytree(snapshots.folder / "2", snapshots.folder / "3")  # as if killed before the older one was removed
-    assert snapshots.load(arrays)[0] == 3
+    shutil.copytree(snapshots.folder / "2", tmp_path / "older")
+    snapshots.save(3, {"state.0": np.ones(3)})
+    shutil.copytree(tmp_path / "older", snapshots.folder / "2")  # as if killed before it was removed
+    step, found = snapshots.load(arrays)
+    assert (step, found["state.0"].tolist()) == (3, [1.0] * 3)
 
 
 def test_a_snapshot_that_cannot_be_written_is_only_warned_of(monkeypatch, tmp_path):

@@ -79,6 +79,12 @@ def test_what_a_killed_process_left_of_a_table_is_removed(tmp_path):
     assert kept.exists()  # its process may be writing it
 
 
+def test_rows_are_sorted_by_settings_of_whatever_kind(ledger):
+    values = [None, -1, 0.5, 2, "a", "b", (), (1, "a"), (1, "b"), (2,)]
+    ledger.record("claim", rows([replace(FIT, target_args=(("k", value),)) for value in values[::-1]]))
+    assert ledger.table("claim")["target.k"].tolist() == values
+
+
 def test_rows_of_equal_rank_have_an_order(ledger):
     ledger.record("claim", rows([replace(FIT, seed=1), replace(FIT, seed=True)]))  # equal to Python, not to us
     entries = list(ledger._entries("claim", None))

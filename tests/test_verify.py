@@ -138,9 +138,9 @@ def test_verify_finds_a_forged_row_and_excuses_other_versions_and_accelerators(r
                 assert "was 0.5" in refused(root, "verify", "--sample", "9", capsys=capsys, status=1)[0]
             else:
                 assert "was 0.5, though made by" in said(root, "verify", "--sample", "9", capsys=capsys)
-    for name in ("jax", "widththeory", "numpy", "scipy", "chunk_size"):
+    for name in ("jax", "widththeory", "numpy", "scipy", "chunk_size", "device"):
         with Ledger.open(root / "results/smoke/claim.sqlite") as ledger:
-            change = f"UPDATE provenance SET text = json_set(text, '$.{name}', '0.0.1', '$.device', 'cpu')"
+            change = f"UPDATE provenance SET text = json_set(text, '$.device', 'cpu', '$.{name}', '0.0.1')"
             ledger.connection.execute(change)
         text = said(root, "verify", "--sample", "9", capsys=capsys)
         assert f"{name} 0.0.1 (now " in text
