@@ -9,7 +9,7 @@ import numpy as np
 from widththeory.bounds.radial_law import RadialLaw, Radii
 from widththeory.bounds.radial_projection import radial_projection_floor
 from widththeory.bounds.spectral import Spectrum, spectrum
-from widththeory.constructions.python_numbers import keep_python_numbers
+from widththeory.constructions.arguments import keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Certified, Guarantee, Points, Size, Values, check_positive_int
 

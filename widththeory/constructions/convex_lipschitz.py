@@ -9,8 +9,8 @@ from fractions import Fraction
 import numpy as np
 from jaxtyping import Float
 
+from widththeory.constructions.arguments import BUILT, grid_size, keep_python_numbers
 from widththeory.constructions.hanin import max_min_string
-from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.exact.one_dim import Polynomial
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
@@ -53,6 +53,7 @@ def supporting_planes(
     check_positive_int("planes_per_axis", planes_per_axis)
     if not (lipschitz > 0 and math.isfinite(lipschitz)):
         raise ValueError(f"lipschitz must be positive and finite, got {lipschitz!r}")
+    grid_size(planes_per_axis, input_dim, BUILT)
     step = 1 / (2 * lipschitz)
     grid = 2 * (np.arange(planes_per_axis) + 0.5) / planes_per_axis - 0.5
     points = np.array(list(itertools.product(grid, repeat=input_dim)))
@@ -119,7 +120,7 @@ class ConvexNorm:
 
     def size(self) -> Size:
         """Width d + 1, k - 1 hidden layers."""
-        return Size(self.input_dim, (self.input_dim + 1,) * (self.planes_per_axis**self.input_dim - 1))
+        return Size(self.input_dim, (self.input_dim + 1,) * (grid_size(self.planes_per_axis, self.input_dim) - 1))
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,7 @@ class ConvexParabola:
     def network(self) -> Network:
         """Maximum of raised tangent planes, in exact rationals."""
         count = self.planes_per_axis
+        grid_size(count, self.input_dim, BUILT)
         axis = [Fraction(2 * i + 1, 2 * count) for i in range(count)]
         slopes = list(itertools.product(axis, repeat=self.input_dim))
         lift = Fraction(self.input_dim, 16 * count**2)
@@ -185,7 +187,7 @@ class ConvexParabola:
 
     def size(self) -> Size:
         """Width d + 1, k - 1 hidden layers."""
-        return Size(self.input_dim, (self.input_dim + 1,) * (self.planes_per_axis**self.input_dim - 1))
+        return Size(self.input_dim, (self.input_dim + 1,) * (grid_size(self.planes_per_axis, self.input_dim) - 1))
 
 
 EXAMPLES = (ConvexNorm(2, 5), ConvexParabola(1, 6), ConvexParabola(2, 4))

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from widththeory.bounds.quadrature import panel_edges, panel_nodes
 from widththeory.bounds.radial_law import RadialLaw, Radii
 from widththeory.bounds.spectral import Spectrum, spectrum
-from widththeory.constructions.python_numbers import keep_python_numbers
+from widththeory.constructions.arguments import keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Certified, Guarantee, Points, Size, Values, check_positive_int
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from widththeory.constructions.python_numbers import keep_python_numbers
+from widththeory.constructions.arguments import keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, to_fraction
 

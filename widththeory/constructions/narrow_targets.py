@@ -6,7 +6,7 @@ from math import pi, sqrt
 
 import numpy as np
 
-from widththeory.constructions.python_numbers import keep_python_numbers
+from widththeory.constructions.arguments import keep_python_numbers
 from widththeory.typing import Points, Values, check_positive_int
 
 # name -> function, and as functions of n: its Euclidean Lipschitz constant and its largest absolute value on the cube

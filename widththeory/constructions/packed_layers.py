@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from widththeory.constructions.arguments import keep_python_numbers
 from widththeory.constructions.named_layers import ONE, ZERO, NamedLayers, Terms, combine, constant
-from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
 

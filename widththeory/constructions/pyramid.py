@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from widththeory.constructions.arguments import BUILT, grid_size, keep_python_numbers
 from widththeory.constructions.hanin import max_min_string
-from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
 
@@ -74,6 +74,7 @@ class Pyramid:
     def network(self) -> Network:
         """A layer that moves the box, then the string, in exact rationals."""
         radius, dim = Fraction(self.box_radius), self.input_dim
+        grid_size(2, dim, BUILT)
         slopes = [*itertools.product((1, -1), repeat=dim), (0,) * dim]
         offsets = [*(1 - sum(row) * radius for row in slopes[:-1]), Fraction(0)]
         string = max_min_string(slopes, offsets, [False] * (len(slopes) - 2) + [True])
@@ -86,7 +87,7 @@ class Pyramid:
 
     def size(self) -> Size:
         """One layer for the box, one for each further affine function."""
-        return Size(self.input_dim, (self.input_dim, *(self.input_dim + 1,) * 2**self.input_dim))
+        return Size(self.input_dim, (self.input_dim, *(self.input_dim + 1,) * grid_size(2, self.input_dim)))
 
 
 EXAMPLES = (Pyramid(1, 2), Pyramid(2, 1), Pyramid(2, 2.5), Pyramid(3, 4))

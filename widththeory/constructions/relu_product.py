@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from widththeory.constructions.arguments import keep_python_numbers
 from widththeory.constructions.interpolation import shallow_interpolation
-from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.constructions.yarotsky import Product
 from widththeory.network import Network, compose, linear_combination, stack
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from widththeory.constructions.python_numbers import keep_python_numbers
+from widththeory.constructions.arguments import keep_python_numbers
 from widththeory.typing import Guarantee, Points, Values, check_positive_int
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from widththeory.constructions.python_numbers import keep_python_numbers
+from widththeory.constructions.arguments import keep_python_numbers
 from widththeory.constructions.wide_random import RandomWideNetwork, wide_size
 from widththeory.network import Affine, Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int, to_fraction

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from widththeory.constructions.python_numbers import keep_python_numbers
+from widththeory.constructions.arguments import keep_python_numbers
 from widththeory.constructions.serialise import Number, exchange_size, serialise
 from widththeory.exact.one_dim import piecewise
 from widththeory.network import Network

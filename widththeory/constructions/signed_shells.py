@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 from widththeory.bounds.radial_law import RadialLaw, Radii
 from widththeory.bounds.spectral import Spectrum, spectrum
-from widththeory.constructions.python_numbers import keep_python_numbers
+from widththeory.constructions.arguments import keep_python_numbers
 from widththeory.typing import Certified, Points, Values, check_positive_int
 
 Signs = Float[np.ndarray, "num_shells"]

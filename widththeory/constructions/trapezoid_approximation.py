@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
+from widththeory.constructions.arguments import BUILT, grid_size, keep_python_numbers
 from widththeory.constructions.narrow_targets import NarrowTarget
-from widththeory.constructions.python_numbers import keep_python_numbers
 from widththeory.constructions.trapezoid_blocks import (
     LARGEST_MARGIN,
     Number,
@@ -43,6 +43,7 @@ def trapezoid_grid(
     """
     input_dim = check_positive_int("input_dim", input_dim)
     cells_per_side = check_positive_int("cells_per_side", cells_per_side)
+    grid_size(cells_per_side, input_dim, BUILT)
     edges = [-1 + 2 * index / cells_per_side for index in range(cells_per_side + 1)]
     cells = list(np.ndindex(*(cells_per_side,) * input_dim))
     lower = tuple(tuple(edges[index] for index in cell) for cell in cells)
@@ -177,7 +178,7 @@ class TrapezoidApproximation:
         return Guarantee("l1", bound.upper / 2**self.input_dim)
 
     def size(self) -> Size:
-        num_layers = num_layers_per_box(self.input_dim) * self.cells_per_side**self.input_dim
+        num_layers = num_layers_per_box(self.input_dim) * grid_size(self.cells_per_side, self.input_dim)
         return Size(self.input_dim, (self.input_dim + 4,) * num_layers)
 
 

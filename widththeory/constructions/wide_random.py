@@ -6,7 +6,7 @@ from math import isqrt
 
 import numpy as np
 
-from widththeory.constructions.python_numbers import keep_python_numbers
+from widththeory.constructions.arguments import keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
 

@@ -1,6 +1,7 @@
-"""Arguments of constructions as Python's numbers, whatever a table or an array gave them as."""
+"""Arguments of constructions: Python's numbers, whatever a table gave them as, and grids that memory holds."""
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -20,3 +21,20 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(_plain, value))
     return value.item() if isinstance(value, np.generic) else value
+
+
+def grid_size(per_axis: int, dim: int, log2_most: int = 24) -> int:
+    """per_axis^dim.
+
+    Args:
+        log2_most: of the largest size; 24 are a second and a few hundred MB to count, `BUILT` ten of building layers.
+
+    Raises:
+        ValueError: it is more than 2^log2_most.
+    """
+    if dim * math.log2(per_axis) > log2_most:
+        raise ValueError(f"a grid of {per_axis} along each of {dim} axes has more than 2^{log2_most} places")
+    return per_axis**dim
+
+
+BUILT = 18

@@ -1,4 +1,4 @@
-"""Arguments of constructions may be numbers of NumPy: sizes, errors and networks are those of equal Python numbers."""
+"""Arguments of constructions: numbers of NumPy give what equal Python numbers give, grids beyond memory are refused."""
 
 import dataclasses
 import importlib
@@ -10,15 +10,18 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import widththeory.constructions
 from widththeory.constructions import (
+    convex_lipschitz,
     hanin,
     interpolation,
     lipschitz_bits,
     lipschitz_narrow,
     minimum_width_network,
     packed_layers,
+    pyramid,
     serialise,
     trapezoid_approximation,
     yarotsky,
@@ -112,3 +115,22 @@ def test_integers_among_floats_keep_all_digits():
     knots = [0.5, 2**60 + 1]  # as an array of floats the last would be 2^60
     network = interpolation.shallow_interpolation(knots, [0, 1])
     assert network.exact([[Fraction(knot)] for knot in knots]).tolist() == [[0], [1]]
+
+
+LARGE = [
+    lambda dim: convex_lipschitz.ConvexNorm(dim, 3),
+    lambda dim: convex_lipschitz.ConvexParabola(dim, 3),
+    lambda dim: lipschitz_narrow.DistanceToPoints(dim, 2),
+    lambda dim: minimum_width_network.DistanceMap(dim, 3),
+    lambda dim: pyramid.Pyramid(8 * dim // 5),
+    lambda dim: trapezoid_approximation.TrapezoidApproximation("norm", dim, 3),
+]
+
+
+@pytest.mark.parametrize("make", LARGE)
+def test_grids_beyond_memory_are_refused(make):
+    assert make(12).size().depth > 2**17  # counted, where 3^12 or 2^19 are too many to build
+    with pytest.raises(ValueError, match=r"axes has more than 2\^18 places"):
+        make(12).network()
+    with pytest.raises(ValueError, match=r"axes has more than 2\^24 places"):
+        make(16).size()
