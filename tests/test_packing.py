@@ -70,6 +70,7 @@ def test_chunks_suit_the_machine():
 def test_what_is_left_is_packed_as_in_the_first_run():
     settings = grid(seeds=9)
     first = pack(settings, {}, chunk_size=lambda one: 2 * one.width).chunks
+    assert {(chunk.cells[0].width, chunk.chunk_size) for chunk in first} == {(3, 6), (5, 9), (8, 9)}  # of 18 each
     done = {key: "done" for chunk in first[::2] for key in chunk.keys}
     assert pack(settings, done, chunk_size=lambda one: 2 * one.width).chunks == first[1::2]
 

@@ -354,7 +354,7 @@ def _sound(key: Any, status: Any, cls: Any, fields: Any, texts: tuple[Any, ...],
         (*_, error), (seconds, created, weights) = texts, rest
         if any(len(text or "") > _MAX_TEXT for text in texts) or len(weights or b"") > _MAX_WEIGHTS:
             return False
-        kinds = [(text or "", str) for text in texts]
+        kinds: list[tuple[Any, type]] = [(text or "", str) for text in texts]
         kinds += [(seconds or 0.0, float), (created, float), (weights or b"", bytes)]
         if status not in ("done", "failed") or not all(isinstance(one, kind) for one, kind in kinds):
             return False
