@@ -5,7 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from widththeory.bounds.quadrature import panel_edges, unresolved
+from widththeory.bounds import spectral
+from widththeory.bounds.bessel_table import BesselTable
+from widththeory.bounds.quadrature import panel_edges, panel_nodes, unresolved
 from widththeory.bounds.radial_law import RadialLaw
 from widththeory.bounds.radial_projection import radial_projection_floor
 from widththeory.bounds.spectral import floor, spectrum
@@ -93,3 +95,39 @@ def test_projections_follow_a_fast_density():
     fine = radial_projection_floor(np.asarray, law.density, end, 4, 1, breaks=tuple(np.arange(0.7, end, 0.7)))
     assert abs(coarse.value - fine.value) <= coarse.error + fine.error
     assert coarse.error < 1e-3
+
+
+def between(one, other):
+    """Integral of the difference of two spectral densities on the same panels."""
+    weights = panel_nodes(one.edges, one.density.shape[1])[1]
+    return float(np.sum(weights * np.abs(one.density - other.density)))
+
+
+def test_errors_of_a_spectrum_hold_those_of_its_quadrature(monkeypatch):
+    """An oscillation that the first panels hardly follow, were they not halved."""
+    options = fast_wave(30.0, 5.0), RadialLaw(4), 5.0, 4.0
+    exact = spectrum(*options)
+    monkeypatch.setattr(spectral, "unresolved", lambda *_: 0.0)
+    found = spectrum(*options)
+    assert 1e-11 < between(found, exact) <= found.density_error
+    assert 1e-3 < abs(found.moment.value - exact.moment.value) <= found.moment.error
+
+
+def test_errors_of_a_spectrum_hold_those_of_its_bessel_functions(monkeypatch):
+    """Values that are all off to the same side, which no other nodes show, by as much as roundoff is said to be."""
+    options = (
+        (lambda t: (1 - t**2 / 9) ** 2),
+        RadialLaw(4),
+        3.0,
+        4.0,
+    )  # the amplitude is positive, so that nothing cancels
+    exact = spectrum(*options)
+
+    class Rough(BesselTable):
+        def __call__(self, arguments):
+            return super().__call__(arguments) + 1e-4
+
+    monkeypatch.setattr(spectral, "BesselTable", Rough)
+    monkeypatch.setattr(spectral, "bessel_roundoff", lambda order: 1e-4)
+    found = spectrum(*options)
+    assert 1e-5 < between(found, exact) <= found.density_error
