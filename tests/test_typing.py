@@ -26,6 +26,11 @@ def test_an_exact_number_is_its_own_enclosure(value):
     assert certified.lower == certified.value == certified.upper == value
 
 
+def test_a_floor_that_proves_nothing_is_zero():
+    assert Certified(0.5, 0.5).lower == 0
+    assert Certified(0.5, 0.25).lower == math.nextafter(0.25, 0)
+
+
 @pytest.mark.parametrize("error", [-1e-9, math.nan])
 def test_an_error_is_not_negative(error):
     with pytest.raises(ValueError, match="error must be at least 0, got"):
