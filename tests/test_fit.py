@@ -248,8 +248,18 @@ def test_error_metrics_of_a_constant_target_have_no_scale():
 def test_program_key_is_blind_to_seeds_and_rate_alone():
     key = wave().program_key
     assert key == wave(5, 1e-4, target_seed=7).program_key
-    for change in ({"width": 6}, {"depth": 2}, {"num_steps": 25}, {"data_seed": 1}, {"polish_steps": 1}):
-        assert wave(**change).program_key != key
+    changes = {"width": 6, "depth": 2, "num_steps": 25, "data_seed": 1, "polish_steps": 1, "keep_weights": True}
+    changes |= {"batch_size": 31, "num_train": 99, "num_test": 9, "optimizer": "adadelta", "schedule": "constant"}
+    changes |= {"init": "glorot", "dtype": "float32", "exact_plane": True}
+    assert len({wave(**{name: value}).program_key for name, value in changes.items()} | {key}) == 1 + len(changes)
+
+
+def test_twins_differ_in_their_targets_alone():
+    one = wave()
+    assert replace(one, target_args=(("scale", 2.0),)).program_key != one.program_key
+    assert replace(one, target_args=(("scale", 2.0),)).twin_key == one.twin_key == wave(5, 0.1, target_seed=3).twin_key
+    assert replace(one, target_args=(("input_dim", 3),)).twin_key != one.twin_key
+    assert replace(one, num_steps=25).twin_key != one.twin_key
 
 
 def test_batches_use_up_the_training_points():
