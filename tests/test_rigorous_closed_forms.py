@@ -272,7 +272,7 @@ def test_a_ball_of_frequencies_covers_its_ends_and_coarse_precision_stays_honest
     assert holds(beyond, arb(0))
 
 
-@pytest.mark.parametrize("ball", [arb(20, 1), arb(3, 1), arb(3, 2.9), arb(20, 19.9), arb(1, 0.999)])
+@pytest.mark.parametrize("ball", [arb(20, 1), arb(3, 0.05), arb(3, 1), arb(3, 2.9), arb(20, 19.9)])
 def test_of_a_wide_ball_of_frequencies_little_is_known_and_said(ball):
     """It was no number, or did not end. Square norms of sines and floors are between 0 and 1."""
     numbers = (

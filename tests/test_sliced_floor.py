@@ -57,6 +57,7 @@ def test_a_line_between_smaller_ones_is_not_taken_for_all_and_one_between_larger
     assert 0 < falls.lower <= exact <= falls.upper
     # by hand: a quarter falls to 0 within a quarter, on both sides
     assert falls.lower == pytest.approx(np.sqrt(2 / 4 / 3) * of_square / 4, rel=0.01)
+    assert falls.upper == pytest.approx(np.sqrt(2 * (1 + 4 + 16 / 3)) * of_square / 4, rel=0.01)
     rises = sliced_floor(lambda p: p[:, 0] ** 2 * p[:, 1], (1,), 3.0, **options)
     assert rises.lower <= exact <= rises.upper
     assert rises.upper == pytest.approx(np.sqrt(2 / 3) * of_square, rel=0.01)
