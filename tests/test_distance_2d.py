@@ -104,3 +104,11 @@ def test_distance_to_a_polynomial_agrees_with_sampling():
     assert abs(found.l1 - 4 * gaps.mean()) <= 5.5 * 4 * gaps.std() / np.sqrt(len(gaps))
     assert gaps.max() <= found.sup <= gaps.max() * 1.05
     assert found.l2 == pytest.approx(float(exact_squared_l2(network, polynomial, SQUARE)) ** 0.5, rel=1e-12)
+
+
+@pytest.mark.parametrize("bend", [1e-30, 1e-17, -1e-18])
+def test_distance_to_a_polynomial_that_differs_by_rounding_ends(bend):
+    """Cut until the difference has a sign, triangles would be cut for ever."""
+    network = Network([([[1 / 3, 0.1]], [0.7])])
+    found = distance(network, PlanarPolynomial(((0.7, 0.1, 0.0), (1 / 3, 0.0, bend), (bend, 0.0, 0.0))), box(0.1, 0.9))
+    assert max(found) < 1e-14  # some ten roundings of numbers of size 1

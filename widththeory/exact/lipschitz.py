@@ -8,7 +8,7 @@ from jaxtyping import Shaped
 
 from widththeory.exact.rationals import in_range, matmul, to_fractions, to_numbers
 from widththeory.network import Network
-from widththeory.typing import Certified
+from widththeory.typing import Certified, to_fraction
 
 _UNIT = 2.0**-53
 
@@ -45,7 +45,7 @@ def _scaled(matrix: np.ndarray) -> tuple[np.ndarray, int]:
     Less than 1e-300 of the largest entry may be lost, which is far below a rounding of it.
     """
     if matrix.dtype == object:
-        largest = Fraction(max(abs(matrix).ravel()))
+        largest = to_fraction(max(abs(matrix).ravel()))
         exponent = largest.numerator.bit_length() - largest.denominator.bit_length()
         return (matrix / Fraction(2) ** exponent).astype(np.float64), exponent
     exponent = int(np.frexp(abs(matrix).max())[1]) - 1
@@ -75,8 +75,8 @@ def product_lipschitz_bound(network: Network) -> Certified:
     """
     scaled = [_scaled(weight) for weight, _ in network.layers]
     norms = [spectral_norm(matrix) for matrix, _ in scaled]
-    upper = math.prod(Fraction(norm.upper) for norm in norms)
-    lower = math.prod(Fraction(max(norm.lower, 0.0)) for norm in norms)
+    upper = math.prod((Fraction(norm.upper) for norm in norms), start=Fraction(1))
+    lower = math.prod((Fraction(max(norm.lower, 0.0)) for norm in norms), start=Fraction(1))
     middle, slack = (upper + lower) / 2, (upper - lower) / 2
     if not upper:
         return Certified(0.0, 0.0)

@@ -92,6 +92,12 @@ class Bernstein:
         # The affine part is its own coefficients; only the polynomial is converted.
         return values @ self.weights.T - polynomial(lattice) @ self._inverse.T
 
+    def rounding(self, polynomial: PlanarPolynomial, corners: np.ndarray, values: np.ndarray) -> float:
+        """What rounding may leave of `coefficients` that are 0."""
+        moduli = PlanarPolynomial(tuple(tuple(abs(entry) for entry in row) for row in polynomial.coefficients))
+        size = float(abs(values).max() + moduli(abs(corners).max(axis=(0, 1))[None])[0])
+        return 8 * float(np.finfo(np.float64).eps) * size * (1 + float(abs(self._inverse).sum(axis=1).max()))
+
 
 @lru_cache(maxsize=16)
 def _tables(degree: int) -> tuple[np.ndarray, np.ndarray]:
@@ -146,6 +152,7 @@ def l1(
 ) -> float:
     """∫ |affine − polynomial| over all triangles, to a relative error of `tolerance` besides rounding."""
     basis = Bernstein(max(polynomial.degree, 1), exact=False)
+    rounding = basis.rounding(polynomial, corners, values)
     total = allowed = 0.0
     while True:
         c = basis.coefficients(polynomial, corners, values)
@@ -159,7 +166,7 @@ def l1(
         allowed = tolerance * (total + float(estimate.sum()))
         # Largest errors are refined, until the others add up to what is allowed.
         order = np.argsort(error)
-        keep = np.cumsum(error[order]) <= allowed / 2
+        keep = (np.cumsum(error[order]) <= allowed / 2) | (error[order] <= areas[order] * rounding)
         total += float(estimate[order[keep]].sum())
         tolerance /= 2
         refine = order[~keep]
@@ -171,11 +178,12 @@ def l1(
 def sup(polynomial: PlanarPolynomial, corners: np.ndarray, values: np.ndarray, tolerance: float) -> float:
     """max |affine − polynomial| over all triangles, to a relative error of `tolerance` besides rounding."""
     basis = Bernstein(max(polynomial.degree, 1), exact=False)
+    rounding = basis.rounding(polynomial, corners, values)
     lower = 0.0
     while True:
         c = basis.coefficients(polynomial, corners, values)
         lower = max(lower, float(abs(c[:, np.argmax(basis.indices, axis=0)]).max()))
-        alive = abs(c).max(axis=1) > lower * (1 + tolerance) + np.finfo(np.float64).tiny
+        alive = abs(c).max(axis=1) > lower * (1 + tolerance) + rounding
         if not alive.any():
             return lower
         corners, values, _ = _quarter(corners[alive], values[alive], np.zeros(int(alive.sum())))
