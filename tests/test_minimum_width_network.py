@@ -152,6 +152,8 @@ def test_bad_arguments_raise():
         memorising_network(2 + values, 2, Fraction(1, 9))
     with pytest.raises(ValueError, match="M >= 2"):
         memorising_network(values[:1], 2, Fraction(1, 9))
+    with pytest.raises(ValueError, match=r"got \(3, 0\)"):
+        memorising_network(values[:, :0], 2, Fraction(1, 9))
     with pytest.raises(ValueError, match="num_cells"):
         DistanceMap(2, 1)
     with pytest.raises(ValueError, match="power"):

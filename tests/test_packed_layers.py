@@ -151,6 +151,12 @@ def test_biases_may_be_finer_than_all_else_and_layers_may_be_dead():
         assert pack_layers(original, 1, 4).size == packed_size(original, 1)
 
 
+def test_random_weights_are_multiples_of_a_half_up_to_one():
+    parts = [part for seed in range(5) for layer in PackedNetwork(2, (3,), 1, 1, seed).wide.layers for part in layer]
+    for kind in (parts[::2], parts[1::2]):
+        assert set(np.concatenate([part.ravel() for part in kind])) == {-1, -0.5, 0, 0.5, 1}
+
+
 def test_error_has_two_parts():
     example = PackedNetwork(2, (3,), 4, 6, seed=1)
     (first, _), (last, _) = example.wide.layers
