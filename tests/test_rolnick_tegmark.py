@@ -155,3 +155,9 @@ def test_errors_of_relu_products_by_hand():
         # the second gate takes numbers of size 1 + gate, one of which errs by gate
         expected = (1 + gate) ** 2 * gate + (2 + gate) * gate
         assert product.error().bound == pytest.approx(expected, rel=1e-11)  # radii are rounded up by 1e-12
+
+
+@pytest.mark.parametrize("product", [ProductByDirections, ProductByGates, ProductBySquares])
+def test_relu_products_of_one_factor_are_refused(product):
+    with pytest.raises(ValueError, match="num_factors must be an integer of at least 2, got 1"):
+        product(1)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from widththeory.bounds.affine_pieces import square_floor
+from widththeory.constructions.folded_square import FoldedSquare
+from widththeory.constructions.relu_product import ProductBySquares
 from widththeory.constructions.yarotsky import Product, Square, order_for
 
 
@@ -81,7 +83,25 @@ def test_float_network_is_as_good_as_the_exact_one():
 
 
 @pytest.mark.parametrize(
-    "bad", [lambda: Square(0), lambda: Product(0), lambda: Product(2, -1.0), lambda: order_for(0.0)]
+    "deep",
+    [Square(600), Product(600), FoldedSquare(3, 1200), FoldedSquare(5, 600, "l2"), ProductBySquares(3, 600)],
+    ids=lambda deep: type(deep).__name__,
+)
+def test_no_error_underflows_to_none(deep):
+    assert 0 < deep.error().bound < 1e-300
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        lambda: Square(0),
+        lambda: Product(0),
+        lambda: Product(2, -1.0),
+        lambda: order_for(0.0),
+        lambda: order_for(float("inf")),
+        lambda: order_for(0.1, float("nan")),
+        lambda: order_for(0.1, radius=float("inf")),
+    ],
 )
 def test_bad_arguments_raise(bad):
     with pytest.raises(ValueError, match="must be"):

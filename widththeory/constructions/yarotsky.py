@@ -79,7 +79,7 @@ class Square:
 
     def error(self) -> Guarantee:
         """2^(-2m-2), attained at odd multiples of 2^(-m-1)."""
-        return Guarantee("sup", 2.0 ** (-2 * self.order - 2))
+        return Guarantee("sup", max(2.0 ** (-2 * self.order - 2), math.ulp(0.0)))  # at 537 it would underflow to 0
 
     def size(self) -> Size:
         """Width 3, one hidden layer an order."""
@@ -145,7 +145,7 @@ class Product:
 
     def error(self) -> Guarantee:
         """M^2 2^(-2m-2), attained."""
-        return Guarantee("sup", self.radius**2 * 2.0 ** (-2 * self.order - 2))
+        return Guarantee("sup", max(self.radius**2 * 2.0 ** (-2 * self.order - 2), math.ulp(0.0)))
 
     def size(self) -> Size:
         """Four units for two absolute values, then two squares of width 3."""
