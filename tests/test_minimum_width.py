@@ -177,6 +177,7 @@ def test_a_conflict_is_told_and_the_withdrawn_formula_not_used():
     # the withdrawn formula is exact nowhere: dimensions it would have settled stay open unless another result does
     assert minimum_width(*CONTINUOUS, "leaky_relu", 3, 3).status == "open"
     assert minimum_width(*CONTINUOUS, "relu", 2, 2).conflicts == ()
+    assert minimum_width(*LP, "leaky_relu", 2, 2).conflicts == ()
 
 
 def test_sources_of_an_answer():

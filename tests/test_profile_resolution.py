@@ -4,13 +4,15 @@ import math
 
 import numpy as np
 import pytest
+from scipy import integrate
 
 from widththeory.bounds import spectral
 from widththeory.bounds.bessel_table import BesselTable
 from widththeory.bounds.quadrature import panel_edges, panel_nodes, unresolved
 from widththeory.bounds.radial_law import RadialLaw
 from widththeory.bounds.radial_projection import radial_projection_floor
-from widththeory.bounds.spectral import floor, spectrum
+from widththeory.bounds.spectral import Spectrum, floor, relative_floor, spectrum
+from widththeory.typing import Certified
 
 
 def fast_wave(frequency, end):
@@ -131,3 +133,28 @@ def test_errors_of_a_spectrum_hold_those_of_its_bessel_functions(monkeypatch):
     monkeypatch.setattr(spectral, "bessel_roundoff", lambda order: 1e-4)
     found = spectrum(*options)
     assert 1e-5 < between(found, exact) <= found.density_error
+
+
+def test_a_density_with_a_corner_where_tubes_begin_to_cover_is_known_to_what_is_said():
+    """Dimension 3, where cap = 1 - (1 - 1 / rho^2)^(1/2) and two tubes cover up to 1.1547: S = |rho - 1.18| to 1.2."""
+    edges = np.array([0.0, 1.0, 1.2, 2.0])
+    nodes, _ = panel_nodes(edges, 12)
+    density = np.where(np.array([[0], [1], [0]]) > 0, np.abs(nodes - 1.18), 0.0)
+    found = floor(Spectrum(3, edges, density, Certified(0.0164, 0.0), 0.0), 2)
+
+    def weighted(rho):
+        return (2 * math.sqrt(1 - 1 / rho**2) - 1) * abs(rho - 1.18)
+
+    exact = integrate.quad(weighted, 2 / math.sqrt(3), 1.2, points=[1.18], epsabs=1e-14)[0]
+    beyond = 0.0164 - float(np.sum(panel_nodes(edges, 12)[1] * density))
+    gap = abs(found.value - exact - beyond * (1 - 2 * (1 - math.sqrt(0.75))))
+    assert 1e-8 < gap <= found.error - beyond * 2 * (1 - math.sqrt(0.75))
+
+
+def test_a_share_of_a_moment_that_is_not_known_is_less_known_by_both():
+    """The moment 2 +- 0.5 enters E_k, its mass beyond, and what E_k is divided by."""
+    edges, density = np.array([0.0, 1.0, 3.0]), np.array([[0.0] * 12, [1.0] * 12])
+    value = floor(Spectrum(3, edges, density, Certified(2.0, 0.0), 0.0), 1).value
+    share = relative_floor(Spectrum(3, edges, density, Certified(2.0, 0.5), 0.0), 1)
+    assert share.value == pytest.approx(value / 2, rel=1e-14)
+    assert share.upper == pytest.approx((value + 0.5) / 1.5, rel=1e-6)
