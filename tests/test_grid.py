@@ -54,6 +54,19 @@ def test_the_chunk_that_made_a_row_is_recorded(ledger):
     assert {"jax", "numpy", "widththeory", "host", "python"} <= set(made_by)
 
 
+def test_the_time_of_a_chunk_is_shared_by_its_cells_unless_they_tell_their_own(ledger):
+    def measure(settings, chunk_size):
+        time.sleep(0.01)
+        return [{"loss": 1.0} if settings[0].width == 3 else {"loss": 1.0, "seconds": 7.0} for _ in settings]
+
+    engine.run(grid(widths=(3, 5)), measure, ledger, experiment="claim", jobs=1, chunk_size=4, progress="none")
+    chunks = sum(took for _, cost, took in ledger.throughputs().values() if cost == 8 * 3)
+    seconds = ledger.table("claim").groupby("width")["seconds"].sum()
+    assert seconds[3] == pytest.approx(chunks, rel=1e-12)  # sums of some roundings
+    assert seconds[3] >= 4 * 0.01
+    assert seconds[5] == 16 * 7.0
+
+
 def test_with_hours_the_quickest_come_first_and_a_later_run_goes_on(ledger):
     settings = [replace(one, millis=40) for one in grid(widths=(8, 3, 5), seeds=4)]
     lines = io.StringIO()
