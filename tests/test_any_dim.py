@@ -130,6 +130,20 @@ def test_spectral_norms_are_enclosed():
     assert norm.lower <= 4 <= norm.upper
 
 
+@pytest.mark.parametrize("factors", [(1.1, 1 / 1.1, 1), (1, 1 / 1.1, 1.1), (1, 0.9, 1), (1, 1.1, 1), (0.9, 1, 0.9)])
+def test_spectral_norms_are_enclosed_by_any_decomposition(monkeypatch, factors):
+    """U, S and V that are wrong by a tenth widen the bounds, and no more."""
+    matrix, svd = np.random.default_rng(0).normal(size=(5, 4)), np.linalg.svd
+    norm = svd(matrix)[1][0]
+
+    def wrong(array, full_matrices):
+        return tuple(factor * part for factor, part in zip(factors, svd(array, full_matrices), strict=True))
+
+    monkeypatch.setattr(np.linalg, "svd", wrong)
+    found = spectral_norm(matrix)
+    assert found.lower <= norm <= found.upper < 2 * norm
+
+
 def test_lipschitz_bounds_are_ordered_and_sharp_where_known():
     for seed in range(5):
         network = random_network((2, 8, 8, 2), seed)
