@@ -170,6 +170,15 @@ def test_larger_spaces_need_more_width():
                     assert weak.lower is None or strong.lower >= weak.lower
 
 
+@pytest.mark.parametrize(
+    ("function_class", "norm"), [("continuous", "sup"), ("c1", "w1inf"), ("lp", "lp"), ("lp", "l1")]
+)
+def test_a_compact_set_is_a_cube(function_class, norm):
+    for activation in ("relu", "leaky_relu", "hwang_c1"):
+        answers = [minimum_width(function_class, norm, domain, activation, 3, 1) for domain in ("compact", "cube")]
+        assert answers[0] == answers[1]
+
+
 def test_a_conflict_is_told_and_the_withdrawn_formula_not_used():
     answer = minimum_width(*CONTINUOUS, "leaky_relu", 2, 2)
     assert answer.conflicts == CONFLICTS

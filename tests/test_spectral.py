@@ -266,6 +266,8 @@ def test_bad_input_of_the_floor():
     found = Cosine(2, 3).spectrum()
     with pytest.raises(ValueError, match="num_neurons must be at least 1, got 0"):
         floor(found, 0)
+    with pytest.raises(ValueError, match="num_neurons must be at least 1, got nan"):
+        floor(found, math.nan)
     with pytest.raises(ValueError, match="relative_error must lie strictly between 0 and 1, got 1"):
         neurons_needed(found, 1.0)
     with pytest.raises(ValueError, match="max_frequency must be a number above 1"):
