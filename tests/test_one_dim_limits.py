@@ -1,11 +1,13 @@
 """Pieces and distances in one dimension where floats end: knots that are one float, far ends, squares out of range."""
 
+import itertools
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from widththeory.exact.one_dim import Piecewise, PiecewiseLinear, Polynomial, piecewise
+from widththeory.exact.one_dim_float import _between, _crossings, _slopes
 from widththeory.network import Network
 
 RELU = ([[1.0]], [1.0]), ([[1.0]], [0.0])  # relu(x + 1)
@@ -73,3 +75,24 @@ def test_distances_whose_squares_are_no_floats(size):
     np.testing.assert_allclose(
         line.distance(zero(-1.0, 1.0)), (size, size * (2 / 3) ** 0.5, size), rtol=1e-15, atol=1e-323
     )
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_error_bounds_hold_for_all_numbers_that_errors_allow(seed):
+    """A unit that crosses zero, another that does not, and the ends of the interval, all known to some hundredths."""
+    rng = np.random.default_rng(seed)
+    knots, values = np.sort(rng.normal(size=2)), rng.choice([-1, 1]) * rng.uniform(0.1, 1, (2, 2))  # the other does not
+    values[0] = rng.choice([-1, 1]) * np.array([-1, 1]) * rng.uniform(0.1, 1, 2)
+    errors, knot_errors = 0.05 * rng.random((2, 2)), 0.05 * np.diff(knots) * rng.random(2)
+    columns, rows, *places = _crossings(knots, values, errors)
+    assert rows.tolist() == [0]
+    other, other_error = (part[1, 0] for part in _between(values, errors, columns, *places))
+    place, place_error = (part[0, 0] for part in _between(knots[None], knot_errors[None], columns, *places))
+    slope, slope_error = (part[0] for part in _slopes(knots, knot_errors, values[rows], errors[rows], columns))
+    for signs in itertools.product((-1, 1), repeat=6):
+        (left, right), (a, b) = values + np.reshape(signs[:4], (2, 2)) * errors
+        low, high = knots + signs[4:] * knot_errors
+        fraction = abs(left) / (abs(left) + abs(right))
+        assert abs(place - ((1 - fraction) * low + fraction * high)) <= place_error
+        assert abs(other - ((1 - fraction) * a + fraction * b)) <= other_error
+        assert abs(slope - abs(right - left) / (high - low)) <= slope_error
