@@ -1,6 +1,8 @@
 """A cell that fails, kills its worker or is short of memory is found and the others are kept; so is what is done."""
 
 import concurrent.futures
+import io
+import json
 import multiprocessing
 import time
 from dataclasses import replace
@@ -15,7 +17,8 @@ from widththeory import engines, fit
 from widththeory import grid as engine
 from widththeory.executors import InProcess, SpawnPool, check_flags, work
 from widththeory.grid import GridError
-from widththeory.progress import Lines
+from widththeory.ledger import Ledger, Row
+from widththeory.progress import JsonLines, Lines
 
 
 def test_a_poison_cell_is_isolated(ledger):
@@ -48,6 +51,53 @@ def test_a_lost_worker_costs_nothing_but_time(ledger, tmp_path):
     settings = [replace(one, trouble=f"die once|{tmp_path / 'died'}") for one in grid()]
     assert counts(run(settings, ledger, jobs=2)) == (48, 0, 0)
     assert (tmp_path / "died").exists()
+
+
+class Unlucky(InProcess):
+    """Loses its worker at some calls, a worker that stands for all that are at work."""
+
+    def __init__(self, lost, in_flight=1):
+        self.lost, self.in_flight, self.calls, self.restarts = lost, in_flight, 0, 0
+
+    def submit(self, fn, /, *args, **kwargs):
+        self.calls += 1
+        if not self.lost(self):
+            return super().submit(fn, *args, **kwargs)
+        future = concurrent.futures.Future()
+        future.set_exception(concurrent.futures.BrokenExecutor("killed"))
+        return future
+
+    def restart(self):
+        self.restarts += 1
+
+
+def test_workers_that_die_now_and_then_do_not_end_the_run(ledger, monkeypatch):
+    monkeypatch.setattr("widththeory.driver._MAX_BREAKS", 1)
+    executor = Unlucky(lambda one: one.calls % 2)
+    assert counts(run(grid(), ledger, executor=executor)) == (48, 0, 0)
+    assert executor.restarts == 18  # once a chunk
+
+
+def test_workers_that_are_lost_together_are_started_anew_once(ledger):
+    executor = Unlucky(lambda one: not one.restarts, in_flight=3)
+    assert counts(run(grid(), ledger, executor=executor)) == (48, 0, 0)
+    assert (executor.restarts, executor.calls) == (1, 3 + 18)
+
+
+def test_cells_that_another_driver_found_bad_are_told(ledger):
+    settings = grid(widths=(3,), seeds=2)
+
+    def measure(cells, chunk_size):
+        others = [Row(one, "failed", error="E: 1") for one in settings if one not in cells]
+        with Ledger.open(ledger.path) as other:
+            other.record("claim", others)
+        return fake_measure(cells, chunk_size)
+
+    lines = io.StringIO()
+    more = {"experiment": "claim", "jobs": 1, "chunk_size": 4, "progress": JsonLines(lines)}
+    assert counts(engine.run(settings, measure, ledger, **more)) == (4, 0, 4)
+    last = json.loads(lines.getvalue().splitlines()[-1])
+    assert (last["settled"], last["failed"]) == (8, 4)
 
 
 def test_workers_that_always_die_end_the_run(ledger, monkeypatch):
