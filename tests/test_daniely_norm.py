@@ -110,6 +110,22 @@ def test_no_degree_is_so_large_that_nothing_is_left():
     assert polynomial_distance_squared(3, 2.0, 4000).upper > 0
 
 
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_errors_of_the_parts_hold_those_of_bessel_functions(sign, monkeypatch):
+    """Values that are off by what is allowed for, here a millionth: absolutely where they oscillate."""
+    exact, bessel = daniely_norm.odd_energies(3, 40.0)[1], sp.jv
+
+    def rough(order, argument):
+        value = np.abs(bessel(order, argument))
+        return value + sign * 1e-6 * np.where(order > argument, value, 1.0)
+
+    monkeypatch.setattr(daniely_norm, "_BESSEL_ERROR", 1e-6)
+    monkeypatch.setattr(sp, "jv", rough)
+    _, energies, errors = daniely_norm.odd_energies(3, 40.0)
+    assert np.all(np.abs(energies - exact) <= errors)
+    assert np.max(np.abs(energies - exact)) > 1e-8
+
+
 def test_ends_hold_whatever_the_parts_may_be(monkeypatch):
     """Three parts, each known to a tenth or so: all numbers for parts at the ends of that."""
     degrees, parts, errors = np.array([1, 3, 5]), np.array([0.3, 0.25, 0.05]), np.array([0.02, 0.03, 0.01])

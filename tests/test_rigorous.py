@@ -250,6 +250,14 @@ def test_a_larger_frequency_range_narrows_the_ball():
         assert narrow.rad() < 0.2 * wide.rad()
 
 
+def test_where_tubes_cover_all_that_is_resolved_the_rest_is_in_the_ball():
+    """In the plane seven tubes cover the circle up to rho = 4.5, and what is beyond 4 has a floor that 7 resolves."""
+    cosine = Cosine(2, 2.0)
+    near, far = (rigorous_wave.floor(wave_of(cosine, max_frequency=top, precision=64), 7) for top in (4.0, 7.0))
+    assert far > 0
+    assert meets(near, far)
+
+
 def test_dimension_sixteen():
     """118 neurons cannot halve the error by the floor, 119 might: the same number as in floating point."""
     cosine = Cosine(16, 1.0)

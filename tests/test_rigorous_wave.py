@@ -65,8 +65,8 @@ def test_functions_are_below_their_bounds_on_ellipses(dim, order, monkeypatch):
     functions += [away] * (len(seen) - len(functions))
     assert len(seen) > 6
     with flint.ctx.workprec(80):
-        for (panel, size), function in zip(seen, functions, strict=True):
-            for reach in (1.02, 1.15, 1.4):
+        for number, ((panel, size), function) in enumerate(zip(seen, functions, strict=True)):
+            for reach in (1.02, 1.15, 1.4, *([4.0] if number < 5 else [])):  # the floor's parts end at rho = 1
                 depth = math.sqrt(reach**2 - 1)
                 largest = size(panel.half * reach, panel.half * depth)
                 for turn in (0.03, 0.2, 0.25, 0.4):  # of the ellipse, which is symmetric; Re z > 0 where it is not even
