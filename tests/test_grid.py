@@ -3,6 +3,7 @@
 import concurrent.futures
 import io
 import time
+import types
 from dataclasses import replace
 
 import pandas as pd
@@ -52,6 +53,23 @@ def test_the_chunk_that_made_a_row_is_recorded(ledger):
     [(made_by, rows)] = ledger.provenances("claim")
     assert rows == 48
     assert {"jax", "numpy", "widththeory", "host", "python"} <= set(made_by)
+
+
+def test_a_measurement_may_tell_what_made_it(ledger):
+    def measure(settings, chunk_size):
+        return [types.SimpleNamespace(metrics={"loss": 1.0}, provenance={"device": "two hosts"}) for _ in settings]
+
+    engine.run(grid(seeds=1), measure, ledger, experiment="claim", jobs=1, progress="none")
+    assert set(ledger.table("claim")["made.device"]) == {"two hosts"}
+
+
+def test_the_time_of_what_failed_is_counted(ledger):
+    def measure(settings, chunk_size):
+        time.sleep(0.01)
+        raise ZeroDivisionError
+
+    engine.run(grid(seeds=1), measure, ledger, experiment="claim", jobs=1, chunk_size=1, progress="none")
+    assert all(took >= 0.01 * chunks for chunks, _, took in ledger.throughputs().values())
 
 
 def test_the_time_of_a_chunk_is_shared_by_its_cells_unless_they_tell_their_own(ledger):
