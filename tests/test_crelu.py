@@ -65,8 +65,9 @@ def test_size_and_bad_arguments():
     assert example.network().size == example.size()
     with pytest.raises(ValueError, match="features must have 4 columns"):
         reconstruct(np.eye(2), np.zeros((3, 2)))
-    with pytest.raises(ValueError, match="filters must be at least two rows"):
-        pairing(np.zeros((2, 3)))
+    for filters in (np.zeros((2, 3)), np.diag([1.0, 1.0, 0.0]), np.ones((1, 3))):
+        with pytest.raises(ValueError, match="filters must be at least two rows"):
+            pairing(filters)
     with pytest.raises(ValueError, match="num_filters"):
         ReconstructedCoordinate(3, 0)
 
