@@ -99,6 +99,22 @@ def test_a_user_without_a_home_has_that_of_containers(monkeypatch):
     assert snapshot_folder() == Path("/.cache/widththeory/snapshots")
 
 
+@pytest.mark.parametrize("seconds", ["soon", "-1", "nan"])
+def test_settings_of_snapshots_that_are_none_fail_no_fit(monkeypatch, tmp_path, seconds):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("WIDTHTHEORY_SNAPSHOTS", "~nobody_of_that_name")
+    monkeypatch.setenv("WIDTHTHEORY_SNAPSHOT_SECONDS", seconds)
+    with (
+        pytest.warns(
+            RuntimeWarning, match=f"SNAPSHOT_SECONDS must be a number of seconds, at least 0, got '{seconds}'"
+        ),
+        pytest.warns(RuntimeWarning, match="WIDTHTHEORY_SNAPSHOTS must be a folder, got '~nobody_of_that_name'"),
+    ):
+        snapshots = Snapshots("a fit")
+    assert snapshots.interval == 60.0
+    assert snapshots.folder.parent == tmp_path / "widththeory" / "snapshots"
+
+
 def test_what_is_no_snapshot_is_left_alone_with_a_word(monkeypatch, tmp_path):
     monkeypatch.setenv("WIDTHTHEORY_SNAPSHOTS", str(tmp_path))
     assert snapshot_folder() == tmp_path

@@ -24,8 +24,25 @@ Arrays = dict[str, np.ndarray]
 def snapshot_folder() -> Path:
     """$WIDTHTHEORY_SNAPSHOTS, else `snapshots` in `compilation_cache.user_cache()`."""
     if own := os.environ.get("WIDTHTHEORY_SNAPSHOTS"):
-        return Path(own).expanduser()
+        try:
+            return Path(own).expanduser()
+        except RuntimeError:
+            _ignore("WIDTHTHEORY_SNAPSHOTS", own, "a folder")
     return user_cache() / "snapshots"
+
+
+def _interval() -> float:
+    own = os.environ.get("WIDTHTHEORY_SNAPSHOT_SECONDS", "60")
+    with contextlib.suppress(ValueError):
+        if (seconds := float(own)) >= 0:
+            return seconds
+    _ignore("WIDTHTHEORY_SNAPSHOT_SECONDS", own, "a number of seconds, at least 0")
+    return 60.0
+
+
+def _ignore(name: str, value: str, wanted: str) -> None:
+    # Snapshots are no part of a fit: by an error every cell of a grid would be marked failed.
+    warnings.warn(f"{name} must be {wanted}, got {value!r}: the default is taken", RuntimeWarning, stacklevel=4)
 
 
 @dataclass
@@ -39,7 +56,7 @@ class Snapshots:
     """
 
     identity: str
-    interval: float = field(default_factory=lambda: float(os.environ.get("WIDTHTHEORY_SNAPSHOT_SECONDS", 60)))
+    interval: float = field(default_factory=_interval)
     alone: int | None = None
 
     def __post_init__(self) -> None:
