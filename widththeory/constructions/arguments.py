@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+BUILT = 18
+
 
 def keep_python_numbers(construction: Any) -> None:
     """Replace NumPy's numbers in the fields of a frozen dataclass, and in tuples there, by the equal ones of Python.
@@ -27,7 +29,8 @@ def grid_size(per_axis: int, dim: int, log2_most: int = 24) -> int:
     """per_axis^dim.
 
     Args:
-        log2_most: of the largest size; 24 are a second and a few hundred MB to count, `BUILT` ten of building layers.
+        log2_most: of the largest size. To count 2^24 places takes a second and a few hundred MB, to build layers of
+            2^18 = 2^`BUILT` some ten seconds.
 
     Raises:
         ValueError: it is more than 2^log2_most.
@@ -35,6 +38,3 @@ def grid_size(per_axis: int, dim: int, log2_most: int = 24) -> int:
     if dim * math.log2(per_axis) > log2_most:
         raise ValueError(f"a grid of {per_axis} along each of {dim} axes has more than 2^{log2_most} places")
     return per_axis**dim
-
-
-BUILT = 18
