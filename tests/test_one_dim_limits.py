@@ -68,6 +68,27 @@ def test_jumps_keep_their_place(bits):
     assert ramp.distance(piecewise(jump(bits + 1), 0, 1)).l1 <= 2.0**-bits
 
 
+@pytest.mark.parametrize("bits", [20, 56, 100])
+def test_jumps_keep_their_place_in_float_arithmetic(bits):
+    """1 - relu(1 - 2^bits relu(x - 1/2)), whose kinks are one float from 56 bits on, not certified then."""
+    network = Network([([[1.0]], [-0.5]), ([[-(2.0**bits)]], [1.0]), ([[-1.0]], [1.0])])
+    assert piecewise(network, 0, 1, "float").certified == (bits == 20)
+    for found in (
+        zero(0.0, 1.0).distance(network),
+        piecewise(network, 0, 1, "float").distance(Polynomial((0.0,))),
+    ):
+        np.testing.assert_allclose(found, (0.5, 0.5**0.5, 1), rtol=2.0**-20)
+    np.testing.assert_allclose(piecewise(network, 0, 1).distance(network), 0, atol=1e-15)
+
+
+def test_sup_distance_at_common_jumps_is_the_least_that_agrees_with_the_floats():
+    step = PiecewiseLinear(np.array([0.0, 0.5, 0.5, 1]), np.array([0, 0, 1, 1.0]))
+    peak = PiecewiseLinear(np.array([0.0, 0.5, 0.5, 0.5, 1]), np.array([0, 0, 5, 1, 1.0]))
+    assert step.distance(step) == (0, 0, 0)
+    for one, other in ((step, peak), (peak, step)):
+        assert one.distance(other) == (0, 0, 4)
+
+
 @pytest.mark.parametrize("size", [1e-200, 1e-320, 1.0, 1e200, 1e307])
 def test_distances_whose_squares_are_no_floats(size):
     line = PiecewiseLinear(np.array([-1.0, 1.0]), size * np.array([-1.0, 1.0]))

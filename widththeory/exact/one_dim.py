@@ -85,7 +85,8 @@ class PiecewiseLinear:
             target: a `PiecewiseLinear` on the same interval, a `Network`, a `Polynomial`, a `CosineSum`, or a
                 `Piecewise` of the last two.
 
-        Error: closed forms between all knots, zeros and extrema; some ulps of the larger of |self| and |target|.
+        Error: closed forms between all knots, zeros and extrema; some ulps of the larger of |self| and |target|. Where
+            both have several knots that round to one float, the sup is the least that agrees with these floats.
 
         Raises:
             ValueError: another interval, or a target of another kind.
@@ -98,9 +99,9 @@ class PiecewiseLinear:
             self._check_interval(target)
             knots = np.union1d(self.knots, target.knots)
             mine, theirs = (_limits(function.knots, function.values, knots) for function in (self, target))
-            gaps = (one.values - other(one.knots) for one, other in ((self, target), (target, self)))
-            sup = max(float(np.max(np.abs(gap))) for gap in gaps)
-            return _affine_distance(knots, mine[0] - theirs[0], mine[1] - theirs[1], sup)
+            left, right = mine[0] - theirs[0], mine[1] - theirs[1]
+            gaps = (left, right, _gaps(self, target), _gaps(target, self))
+            return _affine_distance(knots, left, right, max(float(np.max(np.abs(gap))) for gap in gaps))
         if isinstance(target, (Polynomial, CosineSum, Piecewise)):
             return smooth_distance(self.knots, self.values, target)
         raise ValueError(f"target must be a Network or a function of widththeory.exact.one_dim, got {target!r}")
@@ -188,6 +189,15 @@ def _limits(knots: np.ndarray, values: np.ndarray, points: np.ndarray) -> tuple[
     jumps = last > first + 1
     from_right[jumps], from_left[jumps] = values[last[jumps] - 1], values[first[jumps]]
     return from_right[:-1], from_left[1:]
+
+
+def _gaps(one: PiecewiseLinear, other: PiecewiseLinear) -> np.ndarray:
+    """From values of one at its knots to the nearest that the other takes there: several, where its knots are one."""
+    lowest = highest = other(one.knots)
+    for knot in np.intersect1d(one.knots, other.knots[1:][np.diff(other.knots) == 0]):
+        here, taken = one.knots == knot, other.values[other.knots == knot]
+        lowest, highest = np.where(here, taken.min(), lowest), np.where(here, taken.max(), highest)
+    return np.maximum(np.maximum(lowest - one.values, one.values - highest), 0)
 
 
 def _affine_distance(knots: np.ndarray, left: np.ndarray, right: np.ndarray, sup: float) -> Distance:

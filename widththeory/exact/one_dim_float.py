@@ -83,8 +83,10 @@ def float_pieces(layers: Sequence[Affine], low: float, high: float) -> FloatPiec
     knots, output, clear = knots[keep], outputs[0, keep], np.abs(jumps[0, keep]) > jump_errors[0, keep]
     bends = _bends(knots, output, clear)
     knots, output = knots[bends], output[bends]
-    apart = np.append(np.diff(knots) > 0, True)  # of knots that are one float the last is kept
-    return FloatPieces(knots[apart], output[apart], bool(certain and apart.all()))
+    apart, rounding = np.diff(knots) > 0, 1e-14 * float(np.max(np.abs(output)))
+    # of knots that are one float the last is kept, and those before a jump
+    kept = np.append(apart | (np.abs(np.diff(output)) > rounding), True)
+    return FloatPieces(knots[kept], output[kept], bool(certain and apart.all()))
 
 
 def _affine(
