@@ -126,6 +126,16 @@ def test_errors_of_the_parts_hold_those_of_bessel_functions(sign, monkeypatch):
     assert np.max(np.abs(energies - exact)) > 1e-8
 
 
+@pytest.mark.parametrize(("dim", "zero"), [(3, 4.493409457909064), (4, 5.135622301840683), (5, 5.763459196894550)])
+def test_errors_of_the_parts_hold_at_zeros_of_bessel_functions(dim, zero):
+    """J_(d/2) vanishes, and with it the part of degree 1, but not the roundoff of the series."""
+    for frequency in (zero * (1 + step) for step in (0, 1e-9, -1e-8, 1e-7, -1e-6, 1e-5)):
+        _, energies, errors = daniely_norm.odd_energies(dim, frequency)
+        above, below = (rigorous_daniely.polynomial_distance_squared(dim, frequency, n) for n in (1, 3))
+        assert abs(above - below - float(energies[0])) <= float(errors[0])
+        assert errors[0] < 1e-15
+
+
 def test_ends_hold_whatever_the_parts_may_be(monkeypatch):
     """Three parts, each known to a tenth or so: all numbers for parts at the ends of that."""
     degrees, parts, errors = np.array([1, 3, 5]), np.array([0.3, 0.25, 0.05]), np.array([0.02, 0.03, 0.01])

@@ -13,11 +13,8 @@ _BESSEL_ERROR = 1e-12
 _ROUNDOFF = 1e-14
 _SMALLEST = 5e-324  # of squares that underflow
 _LEAST_BESSEL = 1e-290  # below, digits are lost to underflow
-_NEAR = (
-    4.0  # orders v with w^2 / (4 (v + 1)) below this take the series of J_v, whose terms are below e^4, its sum above
-)
-# e^-4 or so; the first term that is left out is below 1e-16 of that
-_NUM_TERMS = 40
+_NEAR = 4.0  # orders v with w^2 / (4 (v + 1)) below this take the series of J_v; its terms are at most 4^k / k!
+_NUM_TERMS = 40  # the first that is left out is below 1e-23
 
 
 def harmonic_dimension(dim: int, degree: int) -> int:
@@ -72,13 +69,14 @@ def odd_energies(dim: int, frequency: float) -> tuple[np.ndarray, np.ndarray, np
         term = term * -ratio * (orders + 1) / (k * (orders + k))
         series = series + term
     sizes = counts + math.lgamma(dim / 2) + degrees * abs(math.log(frequency / 2)) + np.abs(sp.gammaln(orders + 1))
-    rounded = 8 * np.finfo(np.float64).eps * (10 + sizes + np.exp(2 * ratio))
+    # relative, of the factor; and absolute, of the series, which may vanish: nine roundings a step and 40 additions
+    rounded = np.finfo(np.float64).eps * (8 * (10 + sizes) * np.abs(series) + 40 * np.exp(ratio))
     bessel = np.abs(sp.jv(orders, frequency))
     size = np.exp(np.minimum(counts / 2 + scale, 700.0))
     accuracy = size * _BESSEL_ERROR * np.where(orders > frequency, bessel, 1.0)
     near, lost = ratio < _NEAR, bessel < _LEAST_BESSEL
-    amplitude = np.where(near, leading * series, np.where(lost, 0.0, size * bessel))
-    spread = np.where(near, amplitude * rounded, np.where(lost, np.minimum(leading, 1.0), accuracy))
+    amplitude = np.where(near, leading * np.abs(series), np.where(lost, 0.0, size * bessel))
+    spread = np.where(near, leading * rounded, np.where(lost, np.minimum(leading, 1.0), accuracy))
     energies = amplitude**2
     errors = 2 * amplitude * spread + spread**2 + 4 * _ROUNDOFF * last * energies + _SMALLEST
     # square norm at the first degree left out, by |J_v(w)| <= (w/2)^v / Gamma(v+1); from there on terms at least halve
