@@ -92,6 +92,18 @@ def test_no_error_underflows_to_none(deep):
 
 
 @pytest.mark.parametrize(
+    ("deep", "least"),
+    [
+        (Product(536, 1.2), Fraction(1.2) ** 2 / 4**537),
+        (ProductBySquares(1000, 537), Fraction(1023, 4**538)),  # twice the error before and a gate's, ten times
+        *[(folded, folded.piece_length**2 / 8) for folded in (FoldedSquare(3, 533), FoldedSquare(5, 267))],
+    ],
+)
+def test_errors_near_the_least_float_are_not_rounded_down(deep, least):
+    assert Fraction(deep.error().bound) >= least
+
+
+@pytest.mark.parametrize(
     "bad",
     [
         lambda: Square(0),

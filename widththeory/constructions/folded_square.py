@@ -112,7 +112,7 @@ class FoldedSquare:
     def error(self) -> Guarantee:
         """h^2 / 8 or h^2 / sqrt(180), attained."""
         bound = float(self.piece_length**2 / 8) if self.norm == "sup" else float(self.piece_length**2) / math.sqrt(180)
-        return Guarantee("sup" if self.norm == "sup" else "l2", max(bound, math.ulp(0.0)))  # never 0 by underflow
+        return Guarantee("sup" if self.norm == "sup" else "l2", bound + math.ulp(0.0))  # for underflow
 
     def size(self) -> Size:
         """`depth` hidden layers of `width` units."""

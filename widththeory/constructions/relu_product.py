@@ -231,8 +231,8 @@ class ProductBySquares:
 
     def error(self) -> Guarantee:
         """The recursion through the levels."""
-        bound = _gate_errors(self.num_factors, 4.0 ** (-self.order - 1))[1]
-        return Guarantee("sup", max(bound, math.ulp(0.0)))  # never 0 by underflow
+        relative = 4.0 ** (-self.order - 1) + math.ulp(0.0)  # for underflow
+        return Guarantee("sup", _gate_errors(self.num_factors, relative)[1])
 
     def size(self) -> Size:
         """4 units a gate, then m layers of 6, and 2 for a value left over."""

@@ -145,7 +145,7 @@ class Product:
 
     def error(self) -> Guarantee:
         """M^2 2^(-2m-2), attained."""
-        return Guarantee("sup", max(self.radius**2 * 2.0 ** (-2 * self.order - 2), math.ulp(0.0)))
+        return Guarantee("sup", self.radius**2 * 2.0 ** (-2 * self.order - 2) + math.ulp(0.0))
 
     def size(self) -> Size:
         """Four units for two absolute values, then two squares of width 3."""
