@@ -1,5 +1,6 @@
 """A ledger's file: what is not ours, damaged, locked, full or older is said in one sentence, and nothing is lost."""
 
+import concurrent.futures
 import contextlib
 import json
 import re
@@ -141,6 +142,22 @@ def test_paces_of_an_older_schema_stay_where_they_are_a_processors(tmp_path, dev
         assert ledger.throughputs(accelerated=True) == {}
 
 
+def test_a_driver_of_the_older_schema_goes_on(tmp_path):
+    """To ask for the status by a renewed program renews the ledger too: the next chunk could not be written."""
+    path = tmp_path / "old.sqlite"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as old:
+        for script in storage.SCHEMA[:2]:
+            old.executescript(script)
+        old.execute(f"PRAGMA application_id = {storage.APPLICATION_ID}")
+        old.execute("PRAGMA user_version = 2")
+        with Ledger.open(path) as ledger:
+            old.execute(
+                "INSERT INTO throughput VALUES ('one', 1, 4.0, 7.0) ON CONFLICT (program) DO UPDATE SET"
+                " chunks = chunks + 1, cost = cost + excluded.cost, seconds = seconds + excluded.seconds"
+            )
+            assert ledger.throughputs() == {}
+
+
 def test_a_journal_is_changed_when_the_other_process_is_done(tmp_path):
     """As where two drivers open a ledger that is not there yet: SQLite by itself refuses the second at once."""
     path = tmp_path / "a.sqlite"
@@ -194,26 +211,24 @@ def test_the_journal_suits_the_file_system(tmp_path, monkeypatch):
 
 def test_a_copy_of_a_ledger_in_use_is_whole_chunks(tmp_path, ledger, monkeypatch):
     monkeypatch.setattr(storage.shutil, "copyfile", lambda *paths: pytest.fail("files that may be of two moments"))
-    chunks = [rows([FakeFit("lu.Wide", (), 8, 16 * chunk + seed, 1e-3) for seed in range(16)]) for chunk in range(400)]
-    done = threading.Event()
+    chunks = [rows([FakeFit("lu.Wide", (), 8, 16 * chunk + seed, 1e-3) for seed in range(16)]) for chunk in range(150)]
 
     def write():
         with Ledger.open(ledger.path) as other:
             for chunk in chunks:
                 other.record("claim", chunk)
-        done.set()
 
-    writer = threading.Thread(target=write)
-    writer.start()
     counted = []
-    while not done.is_set():
-        copy = tmp_path / f"{len(counted)}.sqlite"
-        storage.copy_file(ledger.path, copy)
-        with contextlib.closing(sqlite3.connect(copy)) as there:
-            assert there.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-            counted.append(there.execute("SELECT count(*) FROM rows").fetchone()[0])
-        copy.unlink()
-    writer.join()
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        written = threads.submit(write)
+        while not written.done():
+            copy = tmp_path / f"{len(counted)}.sqlite"
+            storage.copy_file(ledger.path, copy)
+            with contextlib.closing(sqlite3.connect(copy)) as there:
+                assert there.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+                counted.append(there.execute("SELECT count(*) FROM rows").fetchone()[0])
+            copy.unlink()
+    written.result()
     assert len(set(counted)) > 1  # some while it was written
     assert all(count % 16 == 0 for count in counted)
     assert counted == sorted(counted)

@@ -47,7 +47,8 @@ SCHEMA = (
         program TEXT PRIMARY KEY, chunks INTEGER NOT NULL, cost REAL NOT NULL, seconds REAL NOT NULL
     );
     """,
-    # Of a ledger whose rows come from processors alone the paces are known to be theirs; others are begun anew.
+    # Of a ledger whose rows come from processors alone the paces are known to be theirs; others are begun anew. The old
+    # table stays for drivers that were started before the program was renewed: they write into it until they end.
     """
     CREATE TABLE paces (
         program TEXT NOT NULL, accelerated INTEGER NOT NULL,
@@ -56,7 +57,6 @@ SCHEMA = (
     INSERT INTO paces SELECT program, 0, chunks, cost, seconds FROM throughput WHERE NOT EXISTS (
         SELECT 1 FROM provenance WHERE json_extract(text, '$.device') NOT LIKE '%cpu'
     );
-    DROP TABLE throughput;
     """,
 )
 
