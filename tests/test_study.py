@@ -14,7 +14,7 @@ from fake_study import EXPERIMENT, refused, said
 
 from widththeory import grid as engine
 from widththeory import study
-from widththeory.ledger import Ledger, Row
+from widththeory.ledger import Ledger, LedgerError, Row
 
 
 def test_plan_tells_memory_and_time(root, capsys):
@@ -184,6 +184,19 @@ def test_a_ledger_is_copied_where_it_or_its_folder_cannot_be_written(root, capsy
     for denied in (kept, kept.parent):
         monkeypatch.setattr(study.os, "access", lambda path, how, denied=denied: Path(path) != denied)
         assert said(root, "status", capsys=capsys).startswith("claim: 4 of 4 cells done\n")
+
+
+def test_a_ledger_on_a_full_disk_can_be_read(root, capsys, monkeypatch):
+    """To open one SQLite writes there."""
+    kept, opened = root / "results/smoke/claim.sqlite", Ledger.open
+
+    def full(path):
+        if path == kept:
+            raise LedgerError("the disk is full")
+        return opened(path)
+
+    monkeypatch.setattr(Ledger, "open", full)
+    assert said(root, "status", capsys=capsys).startswith("claim: 4 of 4 cells done\n")
 
 
 @pytest.mark.parametrize("action", ["show", "export", "verify"])

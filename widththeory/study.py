@@ -116,17 +116,20 @@ class Study:
 
 @contextlib.contextmanager
 def _to_read(path: Path) -> "Iterator[Ledger]":
-    """A ledger that is there, or a copy of it where it cannot be written.
+    """A ledger that is there, or a copy of it where it cannot be written: its folder may not be, its disk be full.
 
     Raises:
         BrokenError: it cannot be read.
     """
-    from widththeory.ledger import Ledger
+    from widththeory.ledger import Ledger, LedgerError
 
     written = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
     with contextlib.ExitStack() as opened:
         with _broken_where_refused():
-            ledger = opened.enter_context(Ledger.open(path) if written else _copied(path))
+            try:
+                ledger = opened.enter_context(Ledger.open(path) if written else _copied(path))
+            except LedgerError:
+                ledger = opened.enter_context(_copied(path))
         yield ledger
 
 
