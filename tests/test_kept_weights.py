@@ -17,6 +17,11 @@ def npy(shape, body=b""):
     return file.getvalue() + body
 
 
+def unclosed():
+    """A header that is no Python, of which NumPy's reader raises what Python's tokenizer does."""
+    return npy((1, 1), bytes(8)).replace(b"}", b"(")
+
+
 def zipped(content):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
@@ -25,8 +30,11 @@ def zipped(content):
 
 
 def test_weights_of_somebody_else_are_data():
-    bomb, pickled, named_otherwise = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    bomb, packed, pickled, named_otherwise = (io.BytesIO() for _ in range(4))
     np.savez_compressed(bomb, np.zeros(10**7))
+    np.savez_compressed(packed, np.arange(12.0).reshape(3, 4), np.arange(3.0))
+    torn = bytearray(packed.getvalue())
+    torn[30 + torn[26] + torn[28]] = 7  # the first byte after header, name and more: a block of no known kind
     np.savez(pickled, np.array([print], dtype=object))
     np.savez(named_otherwise, weight=np.ones((1, 1)), bias=np.ones(1))
     whole = zipped(npy((1, 1), bytes(8)))
@@ -36,7 +44,9 @@ def test_weights_of_somebody_else_are_data():
         (pickled.getvalue(), "allow_pickle=False"),
         (b"no", r"\.npz file"),
         (named_otherwise.getvalue(), "bytes of an .npz file of arr_0, arr_1, ...: 'arr_0 is not a file"),
-        (zipped(npy((10**13,))), "bytes of an .npz file of arr_0, arr_1, ...: Unable to allocate 72.8 TiB"),
+        (zipped(npy((10**15,))), "bytes of an .npz file of arr_0, arr_1, ...: Unable to allocate 7.11 PiB"),
+        (zipped(unclosed()), "bytes of an .npz file of arr_0, arr_1, ...: "),
+        (bytes(torn), "bytes of an .npz file of arr_0, arr_1, ...: Error -3 while decompressing data: invalid block"),
         (other, "bytes of an .npz file of arr_0, arr_1, ...: Bad CRC-32"),
         (whole[:-30], r"\.npz file"),
     ):
@@ -50,7 +60,8 @@ def test_filters_of_somebody_else_are_data():
     pickled = io.BytesIO()
     np.save(pickled, np.array([print], dtype=object))
     for blob, said in (
-        (npy((10**13, 1, 1, 1)), "filters must be the bytes of an .npy file: Unable to allocate"),
+        (npy((10**15, 1, 1, 1)), "filters must be the bytes of an .npy file: Unable to allocate"),
+        (unclosed(), "filters must be the bytes of an .npy file: "),
         (npy((9,), bytes(72)), "filters must have four axes, got 1"),
         (save_filters(kernel)[:-1], "EOF|cannot reshape"),
         (pickled.getvalue(), "allow_pickle=False"),

@@ -62,7 +62,9 @@ def load_filters(blob: bytes) -> Float[np.ndarray, "height width channels filter
     """
     try:
         kernel: np.ndarray = np.lib.format.read_array(io.BytesIO(blob), allow_pickle=False)
-    except MemoryError as error:  # of a header that promises more than there is
+    except ValueError:
+        raise
+    except Exception as error:  # of a header that promises more than there is, or that no parser of Python's takes
         raise ValueError(f"filters must be the bytes of an .npy file: {error}") from error
     if kernel.ndim != 4:
         raise ValueError(f"filters must have four axes, got {kernel.ndim}")
