@@ -4,6 +4,7 @@ import concurrent.futures
 import io
 import json
 import multiprocessing
+import os
 import time
 from dataclasses import replace
 
@@ -198,6 +199,19 @@ def test_a_measure_that_returns_nonsense_is_a_failure(ledger):
         more = {"experiment": said, "jobs": 1, "progress": "none"}
         assert engine.run(grid(seeds=1), measure, ledger, **more).failed == 12
         assert all(said in error for _, error in ledger.failures(said))
+
+
+def test_a_failure_that_names_a_file_of_odd_letters_is_kept(ledger, tmp_path):
+    """Python writes bytes that are no UTF-8 as lone surrogates, which neither a ledger nor a table can hold."""
+
+    def measure(settings, size):
+        raise FileNotFoundError("no image " + os.fsdecode(b"caf\xe9.png"))
+
+    engine.run(grid(seeds=1), measure, ledger, experiment="claim", jobs=1, progress="none")
+    assert ledger.export_csv(tmp_path / "claim.csv", "claim")
+    assert {error.splitlines()[-1] for _, error in ledger.failures("claim")} == {
+        "FileNotFoundError: no image caf\\udce9.png"
+    }
 
 
 def test_the_last_line_of_a_failure_says_what_went_wrong(ledger):

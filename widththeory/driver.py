@@ -265,4 +265,5 @@ def _row(cell: Any, measurement: Any, made_by: Mapping[str, Any], chunk_size: in
 
 
 def _failed(cell: Any, error: str, made_by: Mapping[str, Any], chunk_size: int) -> Row:
-    return Row(cell, "failed", {}, {**made_by, "chunk_size": chunk_size}, error)
+    text = error.encode(errors="backslashreplace").decode()  # a name of a file may hold what no ledger and no table can
+    return Row(cell, "failed", {}, {**made_by, "chunk_size": chunk_size}, text)
