@@ -69,7 +69,7 @@ def test_the_time_of_what_failed_is_counted(ledger):
         raise ZeroDivisionError
 
     engine.run(grid(seeds=1), measure, ledger, experiment="claim", jobs=1, chunk_size=1, progress="none")
-    assert all(took >= 0.01 * chunks for chunks, _, took in ledger.throughputs().values())
+    assert min(took / chunks for chunks, _, took in ledger.throughputs().values()) >= 0.01
 
 
 def test_the_time_of_a_chunk_is_shared_by_its_cells_unless_they_tell_their_own(ledger):
@@ -86,7 +86,7 @@ def test_the_time_of_a_chunk_is_shared_by_its_cells_unless_they_tell_their_own(l
 
 
 def test_with_hours_the_quickest_come_first_and_a_later_run_goes_on(ledger):
-    settings = [replace(one, millis=40) for one in grid(widths=(8, 3, 5), seeds=4)]
+    settings = [replace(one, millis=20) for one in grid(widths=(8, 3, 5), seeds=4)]
     lines = io.StringIO()
     summary = run(settings, ledger, hours=0.4 / 3600, progress=Lines(lines))
     assert 0 < summary.done < len(settings)

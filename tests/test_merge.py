@@ -164,4 +164,3 @@ def test_a_failed_row_gives_way_to_one_that_is_done(tmp_path):
         assert theirs.take(ours, "claim") == 0
         assert ours.take(theirs, "claim") == len(cells)
         assert ours.counts("claim") == {"done": len(cells), "failed": 0}
-        assert isinstance(cells[0], FakeFit)

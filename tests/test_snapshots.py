@@ -181,7 +181,8 @@ def test_a_snapshot_that_cannot_be_written_is_only_warned_of(monkeypatch, tmp_pa
         "import numpy; from widththeory.snapshots import Snapshots; Snapshots('a fit').save(1, {'x': numpy.ones(3)})"
     )
     told = subprocess.run([sys.executable, "-c", script], env=os.environ, capture_output=True, text=True, timeout=200)
-    assert (told.returncode, told.stderr.count("\n")) == (0, 1)  # and no thread keeps the process from its end
+    # Beside what JAX may say of the machine; and no thread keeps the process from its end, or dies with a traceback.
+    assert (told.returncode, told.stderr.count("no snapshot in "), told.stderr.count("Traceback")) == (0, 1, 0)
 
 
 def test_what_one_of_several_processes_writes_alone_is_read_as_any_other(monkeypatch, tmp_path):
