@@ -193,6 +193,21 @@ def test_lipschitz_bounds_hold_where_products_leave_the_floats(factors):
         assert bound.error <= max(1e-12 * exact, 2e-323)  # some hundred roundings
 
 
+def test_lipschitz_bounds_of_deep_networks_take_no_rationals(monkeypatch):
+    """Products beyond 1e100, or of weights that are all small, are scaled: rationals took thirty times as long."""
+    monkeypatch.setattr("widththeory.exact.lipschitz.matmul", None)
+    rng = np.random.default_rng(0)
+    for size, depth in ((2.0**-400, 2), (1.0, 140)):
+        layers, product = [(size * rng.normal(size=(8, 8)), np.zeros(8)) for _ in range(depth)], np.eye(8)
+        for weight, _ in layers:
+            product = abs(weight / size) @ product
+        norm = np.linalg.norm(product, 2)  # up to some 3000 roundings
+        found = path_lipschitz_bound(Network(layers))
+        assert found.value / size**depth == pytest.approx(norm, rel=1e-12)
+        assert found.error < 1e-9 * found.value
+    assert path_lipschitz_bound(Network([(np.zeros((1, 2)), [1.0])])).upper == 0
+
+
 def test_lipschitz_constant_of_constants():
     """relu(x) - relu(x) + 1e10: slopes are 0 but for what rounding may have hidden; and with no slopes at all."""
     cancelled = lipschitz_constant(subdivide(rational(([[3, 0], [3, 0]], [1, 1]), ([[1, -1]], [10**10])), SQUARE))

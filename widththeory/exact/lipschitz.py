@@ -98,22 +98,27 @@ def path_lipschitz_bound(network: Network) -> Certified:
 
     Source: derived for this project.
     """
-    product = _product_of_moduli([weight for weight, _ in network.layers])
-    if product is None:  # floats would underflow or overflow on the way
+    product, exponent = _product_of_moduli([weight for weight, _ in network.layers])
+    if product is None:  # numbers of one matrix differ so much that floats would underflow on the way
         exact = to_numbers(np.eye(network.input_dim, dtype=np.int64))
         for weight, _ in network.layers:
             exact = matmul(abs(to_numbers(weight)), exact)
         return spectral_norm(to_fractions(exact))
+    if not product.any():
+        return Certified(0.0, 0.0)
     norm, terms = spectral_norm(product), sum(weight.shape[1] + 2 for weight, _ in network.layers)
-    return Certified(norm.value, norm.error + 2 * terms * _UNIT * float(np.linalg.norm(product)))
+    return _times_power(norm.value, norm.error + 2 * terms * _UNIT * float(np.linalg.norm(product)), exponent)
 
 
-def _product_of_moduli(weights: list[np.ndarray]) -> np.ndarray | None:
-    product = np.eye(weights[0].shape[1])
+def _product_of_moduli(weights: list[np.ndarray]) -> tuple[np.ndarray | None, int]:
+    """Over a power of two, whose exponent is the second; None where a number is too small beside others."""
+    product, exponent = np.eye(weights[0].shape[1]), 0
     for weight in weights:
-        if not in_range(weight):
-            return None
-        product = abs(weight.astype(np.float64)) @ product
+        scaled, more = _scaled(weight)
+        if not in_range(scaled) or np.any((scaled == 0) != (weight == 0)):
+            return None, 0
+        product, further = _scaled(abs(scaled) @ product)
+        exponent += more + further
         if not in_range(product, 1e-200):
-            return None
-    return product
+            return None, 0
+    return product, exponent
