@@ -215,7 +215,7 @@ def _energies(dim: int, key: float | tuple[flint.fmpz, ...], precision: int) -> 
     bessel, degrees = _bessel(half, w, last), range(1, last + 1, 2)
     parts = []
     for degree in degrees:
-        part = harmonic_dimension(dim, degree) * factor * (bessel[degree] * bessel[degree])
+        part = harmonic_dimension(dim, degree) * factor * (bessel[degree - 1] * bessel[degree - 1])
         # of a wide ball it is wider than its bounds; the square norm of a sine is below 1
         parts.append(part.nonnegative_part().min(ceiling(degree).min(Ball(1)).upper()))
     total = beyond = Ball(0).union(tail)
@@ -227,15 +227,15 @@ def _energies(dim: int, key: float | tuple[flint.fmpz, ...], precision: int) -> 
 
 
 def _bessel(half: flint.arb, w: flint.arb, last: int) -> list[flint.arb]:
-    """J_{half + n}(w), n = 0, ..., last, by recurrence from the highest two, as FLINT's balls are wide for large w."""
+    """J_{half + n}(w), n = 1, ..., last, by recurrence from the highest two, as FLINT's balls are wide for large w."""
     middle, most = w.mid(), w.upper()
     with flint.ctx.workprec(flint.ctx.prec + 2 * math.ceil(float(middle))):  # balls grow by some e^w
         found = [middle.bessel_j(half + last + 1), middle.bessel_j(half + last)]
-        for n in range(last, 0, -1):
+        for n in range(last, 1, -1):
             found.append(2 * (half + n) / middle * found[-1] - found[-2])
     values = found[:0:-1]
     if not w.is_exact():  # 2 |J_v'| = |J_{v-1} - J_{v+1}|, each at most 1 and (w/2)^v / Gamma(v + 1)
-        for n in range(last + 1):
+        for n in range(1, last + 1):
             slopes = [((most / 2) ** (half + k) / (half + k + 1).gamma()).min(Ball(1)) for k in (n - 1, n + 1)]
-            values[n] += sum(slopes, Ball(0)) / 2 * w.rad() * Ball(0, 1)
+            values[n - 1] += sum(slopes, Ball(0)) / 2 * w.rad() * Ball(0, 1)
     return values
