@@ -127,6 +127,18 @@ def test_states(half, state):
     assert FIGURE.verdict(*tables.values()).state == state
 
 
+@pytest.mark.parametrize(("loss", "state"), [(0.0, "open"), (0.1, "not held")])
+def test_one_task_is_not_taken_for_the_other(loss, state):
+    """A table whose hard task is not computed yet was judged by the easy one twice: it loses little, "not held"."""
+    tables = FAKE.tables(3)
+    some = tables[""]["images.difficulty"] == "easy"
+    tables[""].loc[tables[""]["model.widths"] == "w5", "test_accuracy"] -= loss
+    found = FIGURE.verdict(tables[""][some], tables["cells"])
+    assert found.state == state
+    assert found.sentence.count("on the easy task") == 1 + found.sentence.count("net on the easy task")
+    assert found.short == ""
+
+
 def test_a_task_on_which_all_nets_are_as_good_has_a_sentence_and_no_panels():
     tables = FAKE.tables(3)  # 0.97 and 0.98 on the easy task
     titles = [axes.get_title() for axes in FIGURE.figure(*tables.values()).axes]
