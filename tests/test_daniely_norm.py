@@ -156,7 +156,7 @@ def test_ends_hold_whatever_the_parts_may_be(monkeypatch):
 
 @pytest.mark.parametrize(
     ("dim", "frequency"),
-    [(700, 26.0), (1000, 80.0), (140, 2e-3), (3, 4.0), (3, 6.4), (30, 16.0), (200, 42.0), (600, 300.0)],
+    [(700, 26.0), (1000, 80.0), (140, 2e-3), (3, 4.0), (3, 6.4), (30, 16.0), (200, 42.0), (600, 300.0), (5, 4000.0)],
 )
 def test_every_degree_agrees_with_balls(dim, frequency):
     """Above and below the frequency to which orders take their series; the first underflows without it."""

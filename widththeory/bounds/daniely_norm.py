@@ -75,8 +75,9 @@ def odd_energies(dim: int, frequency: float) -> tuple[np.ndarray, np.ndarray, np
     size = np.exp(np.minimum(counts / 2 + scale, 700.0))
     accuracy = size * _BESSEL_ERROR * np.where(orders > frequency, bessel, 1.0)
     near, lost = ratio < _NEAR, bessel < _LEAST_BESSEL
+    below = np.exp(np.minimum(counts / 2 + scale + math.log(2 * _LEAST_BESSEL), 0.0))  # of the norms of those lost
     amplitude = np.where(near, leading * np.abs(series), np.where(lost, 0.0, size * bessel))
-    spread = np.where(near, leading * rounded, np.where(lost, np.minimum(leading, 1.0), accuracy))
+    spread = np.where(near, leading * rounded, np.where(lost, np.minimum(leading, below), accuracy))
     energies = amplitude**2
     errors = 2 * amplitude * spread + spread**2 + 4 * _ROUNDOFF * last * energies + _SMALLEST
     # square norm at the first degree left out, by |J_v(w)| <= (w/2)^v / Gamma(v+1); from there on terms at least halve
