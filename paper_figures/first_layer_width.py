@@ -25,6 +25,7 @@ from widththeory.image_tasks import (
     named,
     seeds_note,
     tasks,
+    telling,
 )
 from widththeory.plotting import TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import Verdict
@@ -195,26 +196,25 @@ def verdict(table: pd.DataFrame, cells: pd.DataFrame) -> Verdict:
     """Held where, by intervals, the easy task's accuracy saturates below 24 filters, the hard one's below 96 and later.
 
     "not held" where one of them saturates there or above, or the hard one's earlier, "open" where an interval leaves it
-    undecided.
+    undecided, or a task is not measured yet.
     """
     fits = drawn(table, cells)
     fits = fits[fits["activation"] == fits["activation"].max()]
-    easy, hard = (tasks(fits) * 2)[:2]
-    limits = {easy: min(CLASSICS), hard: max(CLASSICS)}
-    found = {name: saturation(fits[fits["task"] == name]) for name in (easy, hard)}
-    below = all(found[name].high < limit for name, limit in limits.items())
-    above = any(found[name].low >= limit for name, limit in limits.items())
-    later, earlier = found[easy].high < found[hard].low, found[easy].low > found[hard].high
-    losses = {name: saturation(fits[fits["task"] == name], "test_loss") for name in (easy, hard)}
-    good = finished(fits[fits["task"] == hard])
+    easy, hard = (saturation(fits[fits["task"] == name]) for name in ("easy", "hard"))
+    below = easy.high < min(CLASSICS) and hard.high < max(CLASSICS)
+    above = easy.low >= min(CLASSICS) or hard.low >= max(CLASSICS)
+    later, earlier = easy.high < hard.low, easy.low > hard.high
+    task, own = telling(fits), {name: fits[fits["task"] == name] for name in tasks(fits)[:2]}
+    losses = " and ".join(told(saturation(rows, "test_loss")) for rows in own.values())
+    ends = [f"at {told(saturation(rows))} filters on {named(name)}" for name, rows in own.items()]
+    good = finished(fits[fits["task"] == task])
     widest = good.loc[good["width"] == good["width"].max(), "test_accuracy"]
     return Verdict(
         "held" if below and later else "not held" if above or earlier else "open",
-        f"accuracy saturates at {told(found[easy])} filters on {named(easy)} and at {told(found[hard])} "
-        f"on {named(hard)}, of {', '.join(map(str, sorted(fits['width'].unique())))} tried; cross-entropy at "
-        f"{told(losses[easy])} and {told(losses[hard])}"
+        f"accuracy saturates {' and '.join(ends)}, of "
+        f"{', '.join(map(str, sorted(fits['width'].unique())))} tried; cross-entropy at {losses}"
         f"{''.join(_gain(fits, name) for name in tasks(fits) if name not in flat(fits, CELL))}",
-        f"test accuracy on {named(hard)} with the widest first layer, mean over seeds ({accuracies(fits, 'width')})",
+        f"test accuracy on {named(task)} with the widest first layer, mean over seeds ({accuracies(fits, 'width')})",
         floor=None,
         best_fit=None if widest.empty else float(widest.mean()),
         construction=None,

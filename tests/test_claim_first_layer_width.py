@@ -147,6 +147,19 @@ def test_the_verdict():
     assert FIGURE.verdict(alone[""], alone["cells"]).state == "open"
 
 
+@pytest.mark.parametrize(("enough", "state"), [(4, "open"), (32, "not held")])
+def test_one_task_is_not_taken_for_the_other(enough, state):
+    """The easy task is to saturate below 24 filters; alone it was held to the 96 of the hard one, and told twice."""
+    tables = FAKE.tables(3)
+    fits = tables[""][tables[""]["images.difficulty"] == "easy"].copy()
+    fits.loc[fits["model.widths"].str.strip("[]").astype(int) < enough, "test_accuracy"] -= 0.2
+    found = FIGURE.verdict(fits, tables["cells"])
+    assert found.state == state
+    assert found.sentence.startswith(
+        f"accuracy saturates at {enough} [{enough}, {enough}] filters on the easy task, of "
+    )
+
+
 def test_gain_and_cost_are_told():
     tables = FAKE.tables(3)
     said = FIGURE.verdict(tables[""], tables["cells"]).sentence
