@@ -7,7 +7,7 @@ walking their folders, and listed nowhere.
 
 Layers. A module imports only from its own layer and from those above it (a test reads this table):
 
-    typing, named, network, bounds
+    typing, named, network, user_folder, bounds
     constructions, exact, models, images
     metrics, optimizers, regression, ensemble, compilation_cache, compiled, resident, polish, training, overlap, fit
     augmentation, classification, image_training, image_programs, snapshots, classify, roofline, timing

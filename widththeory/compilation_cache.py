@@ -13,6 +13,8 @@ from typing import Any
 
 import jax
 
+from widththeory.user_folder import user_cache
+
 _LOOKED_AT = ".looked-at"  # its date: entries older than it have been looked at
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
@@ -30,18 +32,6 @@ def keep_compiled_programs() -> None:
     _remove_torn_once(cache)
     jax.config.update("jax_compilation_cache_dir", str(cache))
     compilation_cache.reset_cache()  # an earlier compilation may have settled that there is none
-
-
-def user_cache() -> Path:
-    """widththeory in the user's cache folder, $XDG_CACHE_HOME or ~/.cache; of a user without a home that of the root.
-
-    That is where containers have such a user at home. It can seldom be written, of which is warned.
-    """
-    try:
-        home = Path.home()
-    except RuntimeError:
-        home = Path("/")
-    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "widththeory"
 
 
 def remove_torn(folder: Path) -> int:

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from widththeory.compilation_cache import user_cache
+from widththeory.user_folder import user_cache
 
 Arrays = dict[str, np.ndarray]
 
 
 def snapshot_folder() -> Path:
-    """$WIDTHTHEORY_SNAPSHOTS, else `snapshots` in `compilation_cache.user_cache()`."""
+    """$WIDTHTHEORY_SNAPSHOTS, else `snapshots` in `user_folder.user_cache()`."""
     if own := os.environ.get("WIDTHTHEORY_SNAPSHOTS"):
         try:
             return Path(own).expanduser()

@@ -5,26 +5,24 @@ import os
 import secrets
 from pathlib import Path
 
+from widththeory.user_folder import user_cache
+
 
 class DataError(ValueError):
     """A data set that is not there or cannot be used, said in one sentence."""
 
 
 def data_folder() -> Path:
-    """$WIDTHTHEORY_DATA, else widththeory/data in the user's cache folder ($XDG_CACHE_HOME or ~/.cache).
+    """$WIDTHTHEORY_DATA, else `data` in `user_folder.user_cache()`.
 
-    A user without a home has that of containers, the root. Raises DataError: ~name of a user who is not there.
+    Raises DataError: ~name of a user who is not there.
     """
     if own := os.environ.get("WIDTHTHEORY_DATA"):
         try:
             return Path(own).expanduser()
         except RuntimeError as error:
             raise DataError(f"WIDTHTHEORY_DATA must be a folder, got {own!r}: {error}") from None
-    try:
-        home = Path.home()
-    except RuntimeError:
-        home = Path("/")
-    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "widththeory" / "data"
+    return user_cache() / "data"
 
 
 def read(path: Path) -> bytes:
