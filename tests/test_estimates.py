@@ -3,11 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm
 
 from widththeory.estimates import (
     PowerLaw,
-    bootstrap_interval,
     cells_note,
     finished,
     fit_power_law,
@@ -22,69 +20,6 @@ def fits(**columns):
 
 
 # --- intervals --------------------------------------------------------------------------------------------------------
-
-
-def test_interval_of_the_mean_is_that_of_the_formula():
-    values = np.random.default_rng(0).normal(2.0, 0.5, 400)
-    found = bootstrap_interval(values, np.mean)
-    half = 1.96 * values.std(ddof=1) / 20
-    # 2000 resamples know a 2.5 % quantile to about 3 % of the half-width; four times that is allowed.
-    assert found.low == pytest.approx(values.mean() - half, abs=0.12 * half)
-    assert found.high == pytest.approx(values.mean() + half, abs=0.12 * half)
-    assert (found.value, found.n) == (values.mean(), 400)
-
-
-def test_interval_covers_as_often_as_it_says():
-    rng = np.random.default_rng(1)
-    covered = [
-        found.low <= 0.0 <= found.high
-        for found in (bootstrap_interval(rng.normal(size=20), np.mean) for _ in range(200))
-    ]
-    # Nominal 95 %, some 93 % at n = 20 (the bootstrap's known small-sample loss); binomial deviation 1.8 %, times 3.
-    assert 0.87 <= np.mean(covered) <= 1.0
-
-
-@pytest.mark.parametrize("values", [[3.0], [1.0, 3.0], [2.0, 2.0, 2.0], [0.0, 1.0, 2.0, 3.0, 4.0]])
-def test_few_values_have_no_interval(values):
-    """Five hold the median between them with probability 1 - 2/32, under 95 %; no resampling knows more."""
-    few = bootstrap_interval(values)
-    assert (few.value, few.n) == (np.median(values), len(values))
-    assert np.isnan([few.low, few.high]).all()
-
-
-def test_where_intervals_begin():
-    six = bootstrap_interval([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
-    assert 1.0 <= six.low < 3.5 < six.high <= 6.0
-    equal = bootstrap_interval([2.0] * 6)
-    assert (equal.low, equal.value, equal.high, equal.n) == (2.0, 2.0, 2.0, 6)
-    assert np.isfinite(bootstrap_interval([1.0, 2.0, 3.0, 4.0], confidence=0.8).low)  # 7/8 of the time
-
-
-def test_the_interval_is_bias_corrected_and_accelerated():
-    """By Efron's formulas and a hundred times as many resamples: of the mean of a skew sample, at 90 %."""
-    values = np.random.default_rng(4).exponential(size=25) ** 2
-    means = np.sort(np.random.default_rng(1).choice(values, (200_000, 25)).mean(axis=1))
-    bias, gaps = norm.ppf(np.mean(means < values.mean())), (values - values.mean()) / 24
-    skew = np.sum(gaps**3) / np.sum(gaps**2) ** 1.5 / 6
-    places = [bias + norm.ppf(share) for share in (0.05, 0.95)]
-    ends = np.quantile(means, [norm.cdf(bias + place / (1 - skew * place)) for place in places])
-    found = bootstrap_interval(values, np.mean, confidence=0.9)
-    # 2000 resamples know a 5 % quantile to sqrt(0.05 * 0.95 / 2000) / 0.10 = 5 % of the mean's deviation; three times.
-    near = 0.15 * means.std()
-    assert (found.low, found.high) == pytest.approx(tuple(ends), abs=near)
-    assert np.all(ends - np.quantile(means, [0.05, 0.95]) > 1.2 * near)  # where no correction would leave them
-
-
-def test_same_seed_same_interval():
-    values = np.random.default_rng(2).random(9)
-    assert bootstrap_interval(values) == bootstrap_interval(values)
-    assert bootstrap_interval(values, np.mean) != bootstrap_interval(values, np.mean, seed=1)
-
-
-@pytest.mark.parametrize("values", [[], [1.0, np.nan], [[1.0]]])
-def test_values_without_an_interval(values):
-    with pytest.raises(ValueError, match="values must be a non-empty list of finite numbers"):
-        bootstrap_interval(values)
 
 
 def test_a_pooled_contrast_covers_as_often_as_it_says():

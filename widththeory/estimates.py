@@ -3,16 +3,13 @@
 A table is a pandas frame with one row a fit; settings and measurements are columns, and `status` is "done" or "failed".
 """
 
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares
-from scipy.stats import bootstrap
 from scipy.stats import t as student
 
 
@@ -27,43 +24,6 @@ class Interval:
 
 
 NOTHING = Interval(float("nan"), float("nan"), float("nan"), 0)
-
-
-def bootstrap_interval(
-    values: Any, statistic: Callable[..., Any] = np.median, *, confidence: float = 0.95, seed: int = 0
-) -> Interval:
-    """`statistic` of `values` over seeds, with its bias-corrected bootstrap interval (percentile where that fails).
-
-    The interval covers what another draw of seeds would give, nothing else. Few values have none, NaN: what is
-    resampled lies between the least and the largest of n values, which hold the median of their law with a probability
-    of 1 - 2^(1-n), 75 % of three. From the first n on for which that is `confidence`, six for 95 %, it covers somewhat
-    less than it says: the mean of normal values in 83 % of cases at six, 90 % at ten, 93 % at twenty. See
-    `pooled_contrast` for fewer.
-
-    Raises:
-        ValueError: no values, or not finite ones.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 1 or not values.size or not np.all(np.isfinite(values)):
-        raise ValueError(f"values must be a non-empty list of finite numbers, got shape {values.shape}")
-    value = float(statistic(values))
-    if 2.0 ** (1 - len(values)) > 1 - confidence:
-        return Interval(value, float("nan"), float("nan"), len(values))
-    if np.ptp(values) == 0:
-        return Interval(value, value, value, len(values))
-    for method in ("BCa", "percentile"):  # BCa fails when all jackknife values agree
-        with np.errstate(all="ignore"), _quiet():
-            found = bootstrap(
-                (values,),
-                statistic,
-                confidence_level=confidence,
-                n_resamples=2000,
-                method=method,
-                rng=np.random.default_rng(seed),
-            ).confidence_interval
-        if np.all(np.isfinite([found.low, found.high])):
-            break
-    return Interval(value, float(found.low), float(found.high), len(values))
 
 
 def pooled_contrast(values: pd.Series, by: pd.Series, shares: Mapping[Any, float]) -> Interval:
@@ -85,13 +45,6 @@ def pooled_contrast(values: pd.Series, by: pd.Series, shares: Mapping[Any, float
     spread = np.sqrt(variance * sum(share**2 / counts[one] for one, share in shares.items()))
     half = float(student.ppf(0.975, degrees) * spread)
     return Interval(value, value - half, value + half, n)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def finished(table: pd.DataFrame) -> pd.DataFrame:
