@@ -45,7 +45,10 @@ def mixed(products):
 @pytest.mark.parametrize("products", ["dot", "sum"])
 def test_gradients_of_members_that_are_filled_up_are_differences_of_their_losses(products):
     program, weights, inputs, values = mixed(products)
-    found, _ = jax.jit(ensemble.gradient, static_argnums=0)(program, weights, inputs, values, None)
+    # awaited: on a CPU the program may read the arrays below, which are changed, and not copies of them
+    found, _ = jax.block_until_ready(
+        jax.jit(ensemble.gradient, static_argnums=0)(program, weights, inputs, values, None)
+    )
 
     @jax.jit
     def losses(weights):
