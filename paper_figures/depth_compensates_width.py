@@ -313,7 +313,8 @@ def verdict(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
     short += " and ".join(laws)
     short *= state == "held"
     check = counted(len(under), len(certified), "trained networks with a positive certified floor (n = 1) lie under it")
-    words = f"under a floor by random lines (n = 2) that is positive by {TOLERANCE} standard errors"
+    words = "" if len(certified) else "trained networks lie "  # said once
+    words += f"under a floor by random lines (n = 2) that is positive by {TOLERANCE} standard errors"
     check = f"{check}{counted(len(drifted), len(sampled), words)}".removeprefix("; ")
     # Where an exact network exists all error is an optimisation gap; the floor speaks elsewhere.
     known = (grid["relative_floor"] > 0) & (grid["relative_floor_stderr"] == 0)

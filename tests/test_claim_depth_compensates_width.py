@@ -215,6 +215,9 @@ def test_certified_floors_and_estimated_ones_are_counted_apart():
     assert f"none of {len(certified)} trained networks with a positive certified floor (n = 1) lies under it" in said
     assert f"and 0 of {len(sampled)} lie under floors by random lines" in said
     assert "exact students exist for 2 of 2 targets of n = 1" in FIGURE.verdict(*given).sentence
+    floor.loc[~two, "relative_floor"] = 0.0
+    only = f"0 of {len(sampled)} trained networks lie under a floor by random lines"
+    assert FIGURE.verdict(*given).check.startswith(only)
 
 
 def of_sizes(floors):
