@@ -71,12 +71,16 @@ def test_a_bar_is_drawn_on_a_terminal(ledger):
 
 def test_rows_made_by_other_versions_are_noted(ledger, monkeypatch):
     now = provenance.here()
-    monkeypatch.setattr(provenance, "here", lambda **_: now | {"jax": "0.1.0"})
-    run(grid(seeds=1), ledger)
+    for seeds, kind in ((1, "a"), (2, "b")):
+        monkeypatch.setattr(provenance, "here", lambda kind=kind, **_: now | {"jax": "0.1.0", "kind": kind})
+        run(grid(seeds=seeds), ledger)
+    assert len(ledger.provenances("claim")) == 2
     monkeypatch.setattr(provenance, "here", lambda **_: now)
     said = io.StringIO()
-    run(grid(seeds=2), ledger, progress=Lines(said))
-    assert f"12 older rows of claim were made by jax 0.1.0 (now {now['jax']})" in said.getvalue()
+    run(grid(seeds=3), ledger, progress=Lines(said))
+    # once, for all who differ from here in nothing else
+    assert f"24 older rows of claim were made by jax 0.1.0 (now {now['jax']})" in said.getvalue()
+    assert said.getvalue().count("older rows") == 1
     assert {made_by["jax"] for made_by, _ in ledger.provenances("claim")} == {"0.1.0", now["jax"]}
 
 

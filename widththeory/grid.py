@@ -12,6 +12,7 @@ Calling it again costs nothing; after a crash it goes on where it was; with more
 import contextlib
 import math
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -285,14 +286,17 @@ class _Watch:
         self._estimate = _history(ledger, accelerated)
         self.state.remaining = self._remaining()
         self.out.start(self.state)
+        here, older = provenance.here(device=False), Counter[str]()
         for made_by, rows in ledger.provenances(self.state.experiment):
             changed = [
                 f"{name} {made_by[name]} (now {now})"
-                for name, now in provenance.here(device=False).items()
+                for name, now in here.items()
                 if name not in provenance.VOLATILE and made_by.get(name, now) != now
             ]
-            if changed:
-                self.out.note(f"{rows} older rows of {self.state.experiment} were made by {', '.join(changed)}")
+            older[", ".join(changed)] += rows  # one sum where only the chunk's size differs
+        for changes, rows in older.items():
+            if changes:
+                self.out.note(f"{rows} older rows of {self.state.experiment} were made by {changes}")
 
     def compare_devices(self, ledger: Ledger) -> None:
         """Tell when rows of one table come from different kinds of device, whose last digits differ."""
