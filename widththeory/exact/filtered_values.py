@@ -175,8 +175,9 @@ class FilteredValues:
             if np.any((sign[doubtful] != 0) & (rows[:, :width] == 0)):
                 raise OutOfRangeError
             shifts = self._steepest * _length(bounds[:, width:]) * _SAFE
-            # Coordinates that are rounded anew may leave the lines by that much.
-            self._deviations.array[:] += 4 * _UNIT * float(_length(rows[:, width:]).max())
+            # The exact vertex is on all its lines, so coordinates that are new leave them by their errors at most.
+            moved = float(_length(bounds[:, width:]).max()) * _SAFE
+            np.maximum(self._deviations.array, moved, out=self._deviations.array)
             self._rows.array[which], self._errors.array[which], self._shifts.array[which] = rows, bounds, shifts
             self._residuals.array[which] = (_length(bounds[:, :width]) + shifts) * _SAFE
 
