@@ -112,3 +112,25 @@ def test_distance_to_a_polynomial_that_differs_by_rounding_ends(bend):
     network = Network([([[1 / 3, 0.1]], [0.7])])
     found = distance(network, PlanarPolynomial(((0.7, 0.1, 0.0), (1 / 3, 0.0, bend), (bend, 0.0, 0.0))), box(0.1, 0.9))
     assert max(found) < 1e-14  # some ten roundings of numbers of size 1
+
+
+@pytest.mark.parametrize(
+    ("slope", "side"), [(1e-170, 1.0), (1e200, 1.0), (1e308, 0.5), (1e250, 1e-120), (1e-200, 1e120)]
+)
+def test_distances_where_squares_or_areas_leave_the_floats(slope, side):
+    """relu(c x) and c x against 0 on [-s, s]²: L2 distances were 0, infinite or NaN."""
+    zero, square = rational(([[0, 0]], [0])), box(-side, side)
+    ramp = Network([([[1.0, 0.0]], [0.0]), ([[slope]], [0.0])])
+    l1, sup = slope * side * side * side, slope * side
+    found = distance(ramp, zero, square)
+    np.testing.assert_allclose(found, (l1, np.sqrt(2 / 3) * sup * side, sup), rtol=1e-14)
+    for coefficient in (slope, Fraction(slope)):
+        found = distance(zero, PlanarPolynomial(((0,), (coefficient,))), square)
+        np.testing.assert_allclose(found, (2 * l1, np.sqrt(4 / 3) * sup * side, sup), rtol=1e-9)  # the tolerance
+
+
+def test_distance_too_large_for_floats_gets_one_sentence():
+    zero, ramp = rational(([[0, 0]], [0])), rational(([[10**300, 0]], [0]))
+    for target in (ramp, PlanarPolynomial(((0,), (10**300,)))):
+        with pytest.raises(ValueError, match="distance is too large for float64"):
+            distance(zero, target, box(-(10**6), 10**6))

@@ -4,6 +4,7 @@ The difference of two networks is a network, affine on each face of its complex.
 which |d| and d² have closed integrals (`widththeory.exact.polygons`); its maximum is at a vertex. Nothing is sampled.
 """
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -13,7 +14,7 @@ from widththeory.exact import polynomial_2d
 from widththeory.exact.one_dim_distance import Distance
 from widththeory.exact.polygons import integral_of_modulus, integral_of_square, triangle_areas
 from widththeory.exact.polynomial_2d import PlanarPolynomial
-from widththeory.exact.rationals import to_numbers, total
+from widththeory.exact.rationals import to_fractions, to_numbers, total
 from widththeory.exact.two_dim import Polygon, planar_network, subdivide
 from widththeory.network import Network, linear_combination
 
@@ -49,25 +50,35 @@ def distance(
         degree 6 some 1e-13, for 10 some 1e-11.
 
     Raises:
-        ValueError: input dimension other than 2, several outputs, a bad polygon, or a tolerance out of reach.
+        ValueError: input dimension other than 2, several outputs, a bad polygon, a tolerance out of reach, or a
+            distance too large for float64.
 
     Source: derived for this project.
     """
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance must be between 0 and 1, got {tolerance!r}")
-    areas, corners, values = _difference_on_triangles(network, target, polygon, "filtered")
+    vertices, triangles, values = _difference_on_triangles(network, target, polygon, "filtered")
+    # Lengths and values over powers of two, so that squares and areas are in range; this rounds nothing.
+    far, size = Fraction(float(abs(vertices).max())), Fraction(float(abs(values).max()))
     if isinstance(target, PlanarPolynomial):
-        squared = polynomial_2d.squared_l2(target, corners, values, areas).sum()
+        size = max(size, to_fractions(target.moduli()(to_numbers([[far, far]])))[0])
+    wide, high = (number.numerator.bit_length() - number.denominator.bit_length() for number in (far, size))
+    vertices, values = np.ldexp(vertices, -wide), np.ldexp(values[triangles], -high)
+    areas, corners = triangle_areas(vertices, triangles), vertices[triangles]
+    if isinstance(target, PlanarPolynomial):
+        polynomial = target.scaled(wide, high)
+        l1 = polynomial_2d.l1(polynomial, corners, values, areas, tolerance)
+        squared = polynomial_2d.squared_l2(polynomial, corners, values, areas).sum()
+        supremum = polynomial_2d.sup(polynomial, corners, values, tolerance)
+    else:
+        l1, squared = integral_of_modulus(areas, values).sum(), integral_of_square(areas, values).sum()
+        supremum = abs(values).max()
+    try:
         return Distance(
-            polynomial_2d.l1(target, corners, values, areas, tolerance),
-            float(np.sqrt(squared)),
-            polynomial_2d.sup(target, corners, values, tolerance),
+            math.ldexp(l1, 2 * wide + high), math.ldexp(math.sqrt(squared), wide + high), math.ldexp(supremum, high)
         )
-    return Distance(
-        float(integral_of_modulus(areas, values).sum()),
-        float(np.sqrt(integral_of_square(areas, values).sum())),
-        float(abs(values).max()),
-    )
+    except OverflowError:
+        raise ValueError("distance is too large for float64") from None
 
 
 def exact_distance(first: Network, second: Network, polygon: Polygon) -> tuple[Fraction, Fraction, Fraction]:
@@ -76,23 +87,25 @@ def exact_distance(first: Network, second: Network, polygon: Polygon) -> tuple[F
     Arguments and errors as for `distance`; floats are taken as the dyadic rationals they store.
     """
     first, second = (planar_network(network).rational() for network in (first, second))
-    areas, _, values = _difference_on_triangles(first, second, polygon, "rational")
-    supremum = total(abs(values).max(keepdims=True))
+    vertices, triangles, values = _difference_on_triangles(first, second, polygon, "rational")
+    areas, supremum = triangle_areas(vertices, triangles), total(abs(values).max(keepdims=True))
+    values = values[triangles]
     return total(integral_of_modulus(areas, values)), total(integral_of_square(areas, values)), supremum
 
 
 def exact_squared_l2(network: Network, polynomial: PlanarPolynomial, polygon: Polygon) -> Fraction:
     """∫ (network − polynomial)² over a convex polygon, as an exact rational."""
-    areas, corners, values = _difference_on_triangles(
+    vertices, triangles, values = _difference_on_triangles(
         planar_network(network).rational(), polynomial, polygon, "rational"
     )
-    return total(polynomial_2d.squared_l2(polynomial, corners, values, areas))
+    areas = triangle_areas(vertices, triangles)
+    return total(polynomial_2d.squared_l2(polynomial, vertices[triangles], values[triangles], areas))
 
 
 def _difference_on_triangles(
     network: Network, target: Any, polygon: Polygon, arithmetic: Any
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Areas and corners of triangles, and the values there of a function that is affine on each."""
+    """Vertices, the triangles between them, and the values at them of a function that is affine on each."""
     affine_parts = [network] if isinstance(target, PlanarPolynomial) else [network, target]
     for name, part in zip(("network", "target"), affine_parts, strict=False):
         if planar_network(part).output_dim != 1:
@@ -101,4 +114,4 @@ def _difference_on_triangles(
     vertices, values, triangles = complex_.vertices, complex_.values[:, 0], complex_.triangles[0]
     if arithmetic == "rational":
         vertices, values = to_numbers(vertices), to_numbers(values)
-    return triangle_areas(vertices, triangles), vertices[triangles], values[triangles]
+    return vertices, triangles, values

@@ -21,6 +21,7 @@ from jaxtyping import Shaped
 
 from widththeory.exact.polygons import integral_of_modulus
 from widththeory.exact.rationals import is_finite, signs, to_numbers
+from widththeory.typing import to_fraction
 
 _QUARTERS = np.array([[[2, 0, 0], [1, 1, 0], [1, 0, 1]], [[1, 1, 0], [0, 2, 0], [0, 1, 1]]])
 _QUARTERS = np.concatenate([_QUARTERS, [[[1, 0, 1], [0, 1, 1], [0, 0, 2]], [[0, 1, 1], [1, 0, 1], [1, 1, 0]]]]) / 2
@@ -62,6 +63,19 @@ class PlanarPolynomial:
         )
         return _horner([_horner(row, y) for row in rows], x)
 
+    def moduli(self) -> "PlanarPolynomial":
+        """The polynomial of the moduli of the coefficients: at (r, r) it bounds this one on [-r, r]²."""
+        return PlanarPolynomial(tuple(tuple(abs(entry) for entry in row) for row in self.coefficients))
+
+    def scaled(self, wide: int, high: int) -> "PlanarPolynomial":
+        """2^-high p(2^wide x, 2^wide y), in float64."""
+        return PlanarPolynomial(
+            tuple(
+                tuple(float(to_fraction(entry) * Fraction(2) ** (wide * (i + j) - high)) for j, entry in enumerate(row))
+                for i, row in enumerate(self.coefficients)
+            )
+        )
+
 
 def _horner(coefficients: Any, at: np.ndarray) -> np.ndarray:
     result = 0 * at + coefficients[-1]
@@ -94,8 +108,7 @@ class Bernstein:
 
     def rounding(self, polynomial: PlanarPolynomial, corners: np.ndarray, values: np.ndarray) -> float:
         """What rounding may leave of `coefficients` that are 0."""
-        moduli = PlanarPolynomial(tuple(tuple(abs(entry) for entry in row) for row in polynomial.coefficients))
-        size = float(abs(values).max() + moduli(abs(corners).max(axis=(0, 1))[None])[0])
+        size = float(abs(values).max() + polynomial.moduli()(abs(corners).max(axis=(0, 1))[None])[0])
         return 8 * float(np.finfo(np.float64).eps) * size * (1 + float(abs(self._inverse).sum(axis=1).max()))
 
 
