@@ -113,6 +113,16 @@ def test_what_a_coarse_distribution_function_leaves_out_is_in_its_ball(radius):
         assert coarse.rad() < 1e-4
 
 
+@pytest.mark.parametrize(("dim", "order", "radius"), [(128, 0, Fraction(10, 3)), (8, 2, Fraction(1, 3 * 10**9))])
+def test_a_mass_below_the_rounding_of_its_radius_ends(dim, order, radius):
+    """It is known as a ball about zero, under which no rest of the sum can fall: the sum went on for ever."""
+    law = RadialLaw(dim, order)
+    coarse, fine = rigorous_law.cdf(law, radius), rigorous_law.cdf(law, radius, precision=2000)
+    assert holds(coarse, fine)
+    assert 0 < fine < 1e-40
+    assert coarse.rad() < 1e-40
+
+
 def test_tube_fraction_in_closed_form():
     """In dimension 3 it is 1 - sqrt(1 - 1/rho^2), in dimension 2 it is (2/pi) arcsin(1/rho)."""
     with flint.ctx.workprec(100):
@@ -293,7 +303,9 @@ def test_bad_arguments():
         (lambda: rigorous_wave.neurons_needed(wave, 1.5), "relative_error"),
         (lambda: rigorous_wave.spectral_density(wave, 9.0), "rho"),
         (lambda: rigorous_law.cdf(wave.law, 0.0), "radius"),
+        (lambda: rigorous_law.cdf(wave.law, math.inf), "radius must be positive and finite, got inf"),
         (lambda: rigorous_law.density(wave.law, -1.0), "radius"),
+        (lambda: rigorous_law.density(wave.law, math.inf), "radius must be positive and finite, got inf"),
     ):
         with pytest.raises(ValueError, match=match):
             build()

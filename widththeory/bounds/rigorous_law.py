@@ -1,5 +1,6 @@
 """The radial law and the share of the sphere in a tube as balls: `radial_law` and `log_tube_fraction`, with proof."""
 
+import math
 from fractions import Fraction
 
 from widththeory.bounds.radial_law import RadialLaw
@@ -37,12 +38,12 @@ def density(law: RadialLaw, radius: float | Fraction, *, precision: int = 128) -
     """p(t) = J_{nu+m}(t)^2 t^(-1-2m) / Z as a ball, for t > 0.
 
     Raises:
-        ValueError: radius not positive.
+        ValueError: radius not positive, or not finite.
 
     Source: [eldanshamir2016] Section 2 for m = 0; m > 0 derived for this project.
     """
-    if not radius > 0:
-        raise ValueError(f"radius must be positive, got {radius!r}")
+    if not 0 < radius < math.inf:
+        raise ValueError(f"radius must be positive and finite, got {radius!r}")
     with flint.ctx.workprec(check_positive_int("precision", precision, at_least=2)):
         t = rational(radius)
         return bessel(bessel_order(law), t) ** 2 / (t ** (1 + 2 * law.order) * normaliser(law))
@@ -56,12 +57,12 @@ def cdf(law: RadialLaw, radius: float | Fraction, *, precision: int = 128) -> fl
         4/3 of that bound, squared, at b = a + N: each term is at most 1/4 of the one before.
 
     Raises:
-        ValueError: radius not positive.
+        ValueError: radius not positive, or not finite.
 
     Source: derived for this project, as `RadialLaw.cdf`.
     """
-    if not radius > 0:
-        raise ValueError(f"radius must be positive, got {radius!r}")
+    if not 0 < radius < math.inf:
+        raise ValueError(f"radius must be positive and finite, got {radius!r}")
     with flint.ctx.workprec(check_positive_int("precision", precision, at_least=2) + 32):
         t, a = rational(radius), bessel_order(law)
         shift = max(1, int(radius) + 1)
@@ -71,7 +72,7 @@ def cdf(law: RadialLaw, radius: float | Fraction, *, precision: int = 128) -> fl
         tolerance = flint.arb(2) ** -(precision + 16)
         while True:
             rest = ((t / 2) ** (a + shift) / (a + shift + 1).gamma()) ** 2 * 4 / 3
-            if rest < tolerance * mass:
+            if not rest > tolerance * mass:  # nor where rounding is all that is known of a small mass
                 break
             mass += 2 * bessel(a + shift, t) ** 2
             shift += 1
