@@ -6,7 +6,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+import types
 
 import psutil
 import pytest
@@ -69,14 +71,39 @@ def test_chunks_handed_over_together_are_one_array(tmp_path, monkeypatch):
             self.arrays[-1].append(call)
             return Job(call)
 
-    monkeypatch.setattr(slurm, "_GATHER_SECONDS", 2.0)  # three calls may take 0.2 s on a busy machine
-    recorder = Recorder()
+    all_there, recorder = threading.Event(), Recorder()
+    gathers = types.SimpleNamespace(sleep=lambda seconds: all_there.wait(300))  # three calls may take longer
+    monkeypatch.setattr(slurm, "time", gathers)
     with slurm.Jobs(recorder, 2, 0.01, {}) as jobs:
         futures = [jobs.submit(divmod, 7, two) for two in (2, 3, 4)]
-        assert [future.result(timeout=20) for future in futures] == [(3, 1), (2, 1), (1, 3)]
+        all_there.set()
+        assert [future.result(timeout=300) for future in futures] == [(3, 1), (2, 1), (1, 3)]
     assert [len(array) for array in recorder.arrays] == [3]
 
 
+def test_a_scheduler_that_does_not_answer_is_left(monkeypatch):
+    monkeypatch.setattr(slurm, "_CLOSE_SECONDS", 0.1)
+    asked, answer = threading.Event(), threading.Event()
+
+    def batch():
+        asked.set()
+        answer.wait()
+        raise OSError("no answer")
+
+    jobs = slurm.Jobs(types.SimpleNamespace(batch=batch), 2, 0.01, {})
+    jobs.submit(divmod, 7, 2)
+    assert asked.wait(300)
+    closing = threading.Thread(target=jobs.shutdown, daemon=True)
+    closing.start()
+    closing.join(60)
+    left = not closing.is_alive()
+    answer.set()
+    jobs._thread.join(300)
+    assert left
+    assert not jobs._thread.is_alive()
+
+
+@pytest.mark.usefixtures("signals")
 def test_ctrl_c_on_a_terminal_stops_jobs_without_a_word_of_theirs(tmp_path):
     """It goes to all processes of the group."""
     script = (
@@ -87,14 +114,14 @@ def test_ctrl_c_on_a_terminal_stops_jobs_without_a_word_of_theirs(tmp_path):
     )
     arguments = [sys.executable, "-c", script, str(tmp_path)]
     with subprocess.Popen(arguments, start_new_session=True, stderr=subprocess.PIPE, text=True) as process:
-        for _ in range(1200):
+        for _ in range(6000):
             time.sleep(0.05)
             if list(tmp_path.glob("*_log.err")):  # the controller has started its task
                 break
         (controller,) = (one for one in psutil.Process(process.pid).children() if "submitit" in " ".join(one.cmdline()))
         time.sleep(0.2)
         os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=300)
     assert said == "interrupted; what is finished is kept, and the same command goes on from there\n"
-    assert controller.wait(timeout=30) != 0 or not controller.is_running()
+    assert controller.wait(timeout=300) != 0 or not controller.is_running()
     assert "KeyboardInterrupt" in (tmp_path / "controllers.log").read_text()

@@ -28,6 +28,7 @@ from widththeory.executors import environment
 LIBRARY = "submitit"
 
 _GATHER_SECONDS = 0.2  # chunks handed over within this time go into one array
+_CLOSE_SECONDS = 60.0  # an answer that comes later leaves jobs in the queue
 _LOOK_SECONDS = {"slurm": 2.0, "local": 0.05}
 
 
@@ -66,10 +67,10 @@ class Jobs(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Cancel what is in the queue, and stop looking."""
+        """Cancel what is in the queue, and stop looking; a scheduler that does not answer is left after a minute."""
         self._stop.set()
-        self._thread.join()
-        for job in self._jobs.values():
+        self._thread.join(_CLOSE_SECONDS)
+        for job in list(self._jobs.values()):
             with contextlib.suppress(Exception):  # it may have ended by itself
                 job.cancel(check=False)
 
