@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
@@ -30,6 +31,16 @@ def quick_to_compile(monkeypatch):
     from widththeory import image_programs
 
     monkeypatch.setitem(image_programs._OPTIONS["cpu"], "xla_backend_optimization_level", "0")
+
+
+@pytest.fixture
+def signals():
+    """Processes started meanwhile hear Ctrl-C and the end of their terminal, also under nohup and in the background."""
+    usual = ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL))
+    before = [(number, signal.signal(number, handler)) for number, handler in usual]
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -105,7 +105,7 @@ def root(tmp_path):
 
 def run(root, *arguments, status=0):
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=root, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, *arguments], cwd=root, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == status, done.stderr
     return done
@@ -237,27 +237,19 @@ def test_a_copied_folder_is_not_run_by_the_code_of_the_old_one(root):
     run(root, "experiments/claim.py")
 
 
-@pytest.fixture
-def hang_up():
-    """Processes started meanwhile hear that their terminal is closed, also where the tests run under nohup."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
-
-
-@pytest.mark.usefixtures("hang_up")
+@pytest.mark.usefixtures("signals")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_interrupted(root, number, status):
     arguments = [sys.executable, "experiments/claim.py", "--trouble", "wait"]
     with subprocess.Popen(arguments, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "waiting\n"
         process.send_signal(number)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=300)
     assert process.returncode == status
     assert said == "interrupted; what is finished is kept, and the same command goes on from there\n"
 
 
-@pytest.mark.usefixtures("hang_up")
+@pytest.mark.usefixtures("signals")
 def test_a_process_that_is_told_twice_ends_in_order_nevertheless(root):
     """Shell and kernel both tell that the terminal is closed; make and `kill` of its group both that it is over."""
     arguments = [sys.executable, "experiments/claim.py", "--trouble", "wait"]
@@ -265,7 +257,7 @@ def test_a_process_that_is_told_twice_ends_in_order_nevertheless(root):
         for line, number in (("waiting\n", signal.SIGHUP), ("ending\n", signal.SIGTERM), ("", signal.SIGHUP)):
             assert not line or process.stdout.readline() == line
             process.send_signal(number)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=300)
     assert process.returncode == 129
     assert said == "interrupted; what is finished is kept, and the same command goes on from there\n"
 
@@ -285,7 +277,7 @@ def main(config: command.Path) -> None:
 command.parse = lambda *_, **__: None
 command.run(main, [])
 """
-    assert subprocess.run([sys.executable, "-c", code], timeout=30).returncode == -signal.SIGTERM
+    assert subprocess.run([sys.executable, "-c", code], timeout=300).returncode == -signal.SIGTERM
 
 
 def test_a_table_that_cannot_be_drawn(root):

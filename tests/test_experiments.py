@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -199,13 +198,13 @@ def test_wrong_flags_are_one_sentence(experiment, flags, sentence, capsys, measu
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=[path.stem for path in EXPERIMENTS])
 def test_a_folder_that_cannot_be_written_is_said_before_anything_is_computed(path, tmp_path):
     (tmp_path / "file").touch()
-    began = time.perf_counter()
+    began = os.times().children_user
     arguments = [sys.executable, str(path), "--scale", "paper", "--out", "file/results"]
-    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 2
     assert done.stderr == f"{path.name}: cannot write to the folder file/results: Not a directory\n"
-    # The theory alone takes minutes at paper scale; importing JAX takes seconds.
-    assert time.perf_counter() - began < 30
+    # The theory alone takes minutes at paper scale; importing JAX takes seconds of the processor, busy or not.
+    assert os.times().children_user - began < 30
 
 
 # --- what it says -----------------------------------------------------------------------------------------------------

@@ -4,15 +4,14 @@ import concurrent.futures
 import io
 import time
 import types
-from dataclasses import replace
 
 import pandas as pd
 import pytest
 from fake_fits import fake_measure, grid
 from fake_grid import counts, run
 
+from widththeory import driver, provenance
 from widththeory import grid as engine
-from widththeory import provenance
 from widththeory.grid import Summary
 from widththeory.ledger import Ledger
 from widththeory.progress import Lines
@@ -85,11 +84,26 @@ def test_the_time_of_a_chunk_is_shared_by_its_cells_unless_they_tell_their_own(l
     assert seconds[5] == 16 * 7.0
 
 
-def test_with_hours_the_quickest_come_first_and_a_later_run_goes_on(ledger):
-    settings = [replace(one, millis=20) for one in grid(widths=(8, 3, 5), seeds=4)]
+@pytest.fixture
+def clock(monkeypatch):
+    """Time that passes only where a test has it pass."""
+    clock = types.SimpleNamespace(now=1e5)
+    stopped = types.SimpleNamespace(perf_counter=lambda: clock.now, monotonic=lambda: clock.now)
+    for module in (engine, driver):
+        monkeypatch.setattr(module, "time", stopped)
+    return clock
+
+
+def test_with_hours_the_quickest_come_first_and_a_later_run_goes_on(ledger, clock):
+    def measure(cells, chunk_size):
+        clock.now += 0.02 * len(cells)
+        return fake_measure(cells, chunk_size)
+
+    settings = grid(widths=(8, 3, 5), seeds=4)
     lines = io.StringIO()
-    summary = run(settings, ledger, hours=0.4 / 3600, progress=Lines(lines))
-    assert 0 < summary.done < len(settings)
+    more = {"experiment": "claim", "jobs": 1, "chunk_size": 3, "hours": 0.4 / 3600, "progress": Lines(lines)}
+    summary = engine.run(settings, measure, ledger, **more)
+    assert summary.done == 22  # chunks of 3, 3 and 2 cells: two programs of 8 by 0.32 s, and two chunks by 0.44 s
     widths = ledger.table("claim")["width"]
     in_a_program = len(settings) // len({one.program_key for one in settings})
     # Narrow ones first, and a program whole before the next is begun: at most one is there in part.

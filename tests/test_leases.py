@@ -63,7 +63,7 @@ def test_a_lease_is_renewed(tmp_path):
     with Ledger.open(tmp_path / "l.sqlite") as ledger, Lease(ledger, "claim", seconds=0.06) as lease:
         query = "SELECT expires FROM drivers WHERE id = ?"
         (before,) = ledger.connection.execute(query, (lease.driver,)).fetchone()
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while ledger.connection.execute(query, (lease.driver,)).fetchone() == (before,):
             assert time.monotonic() < end
             time.sleep(0.01)
@@ -74,16 +74,13 @@ def test_a_lease_that_was_taken_for_dead_is_signed_again(tmp_path):
     with (
         Ledger.open(path) as one,
         Ledger.open(path) as two,
-        Lease(one, "claim", seconds=6.0) as first,
+        Lease(one, "claim") as first,
         Lease(two, "claim") as second,
     ):
         first.claim(["a"])
         two.connection.execute("UPDATE drivers SET expires = 0 WHERE id = ?", (first.driver,))
         assert second.claim(["a"]) == "claimed"
-        end = time.monotonic() + 10
-        while not two.connection.execute("SELECT 1 FROM drivers WHERE id = ?", (first.driver,)).fetchone():
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        first._sign(one.connection)  # as its thread does, which on a busy machine could be early
         assert first.claim(["b"]) == "claimed"
         assert second.claim(["b"]) == "busy"
 

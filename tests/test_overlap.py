@@ -97,6 +97,6 @@ def test_who_waits_for_the_device_when_the_run_is_called_off_does_not_get_it():
             overlap.call_off()
         try:
             with pytest.raises(concurrent.futures.CancelledError):
-                waiting.result(60)
+                waiting.result(300)
         finally:
             overlap.call_on()

@@ -84,10 +84,10 @@ def test_on_gpus_ray_keeps_its_processes_and_replaces_those_that_die(with_gpus, 
         assert first in two
         assert sorted(gpu for _, gpu in two) == ["0", "1"]
         with pytest.raises(ZeroDivisionError):
-            executor.submit(divmod, 7, 0).result(60)
+            executor.submit(divmod, 7, 0).result(300)
         assert set(places("whole", 1, 1)) == set(two)
         with pytest.raises(LostChunkError, match="actor died"):
-            executor.submit(signal.raise_signal, signal.SIGKILL).result(60)
+            executor.submit(signal.raise_signal, signal.SIGKILL).result(300)
         three = places("three", 1, 1)
         assert len(set(three) & set(two)) == 1
         assert sorted(gpu for _, gpu in three) == ["0", "1"]
@@ -134,7 +134,7 @@ def test_chunks_wait_for_no_actor_that_does_not_come():
 
     made = iter((Actor(False), Actor(True)))
     actors = ray.Actors(lambda: next(made), 2)
-    assert [one.result(60) for one in [actors.send(pow, 2, five) for five in (1, 5)]] == [2, 32]
+    assert [one.result(300) for one in [actors.send(pow, 2, five) for five in (1, 5)]] == [2, 32]
 
 
 def test_a_ray_that_is_gone_breaks_the_run_and_blames_no_cell(tmp_path):

@@ -211,14 +211,15 @@ def test_the_journal_suits_the_file_system(tmp_path, monkeypatch):
 
 def test_a_copy_of_a_ledger_in_use_is_whole_chunks(tmp_path, ledger, monkeypatch):
     monkeypatch.setattr(storage.shutil, "copyfile", lambda *paths: pytest.fail("files that may be of two moments"))
-    chunks = [rows([FakeFit("lu.Wide", (), 8, 16 * chunk + seed, 1e-3) for seed in range(16)]) for chunk in range(150)]
+    counted = []
 
     def write():
         with Ledger.open(ledger.path) as other:
-            for chunk in chunks:
-                other.record("claim", chunk)
+            for chunk in range(10_000):
+                if chunk > 150 and len(set(counted)) > 1:
+                    break
+                other.record("claim", rows([FakeFit("lu.Wide", (), 8, 16 * chunk + seed, 1e-3) for seed in range(16)]))
 
-    counted = []
     with concurrent.futures.ThreadPoolExecutor(1) as threads:
         written = threads.submit(write)
         while not written.done():

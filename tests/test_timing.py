@@ -138,7 +138,8 @@ def test_another_run_compiles_nothing(measured, monkeypatch):
     monkeypatch.setattr(timing, "products", None)  # what a compilation would call
     (again,) = measure([one("infer", run=5, **NETWORK)], 1)
     assert again.settings.run == 5
-    assert again.metrics["round_1"] != measured[1].metrics["round_1"]
+    rounds = [[one.metrics[f"round_{turn}"] for turn in (1, 2, 3)] for one in (again, measured[1])]
+    assert rounds[0] != rounds[1]  # of single ones, in billionths of a second, two may be equal
 
 
 def test_what_is_timed_in_turn():

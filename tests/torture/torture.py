@@ -76,7 +76,7 @@ def finished(process: subprocess.Popen) -> int:
     return int(out.splitlines()[-1])
 
 
-def group_ends(group: int, within: float = 20.0) -> bool:
+def group_ends(group: int, within: float = 60.0) -> bool:
     """Whether every process of a session has ended."""
     end = time.monotonic() + within
     while time.monotonic() < end:
