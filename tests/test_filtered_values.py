@@ -5,6 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from widththeory.exact import filtered_values, two_dim, vertex_ancestry
 from widththeory.exact.polygons import box
 from widththeory.exact.two_dim import PolygonalComplex, subdivide
 from widththeory.network import Network
@@ -45,3 +46,58 @@ def test_vertices_that_balls_know_badly_move_the_ends_of_edges(bits):
         [Fraction(1, 2**60) - 2, Fraction(-21, 10), -3 + HALF],
     )
     check_against_rationals(rational((lines, offsets), second, ([[1, 1, 1]], [0])))
+
+
+UNIT = 2.0**-20
+
+
+class RoughValues(filtered_values.FilteredValues):
+    """As if floats had twenty bits: corners, weights, values and vertices are off by about that, up or down."""
+
+    rng = np.random.default_rng(0)
+
+    def __init__(self, network, corners):
+        super().__init__(network, corners)
+        self.rough(self._points)
+        self._layers = [layer._replace(weight=layer.weight.copy(), bias=layer.bias.copy()) for layer in self._layers]
+        for layer in self._layers:
+            self.rough(layer.weight)
+            self.rough(layer.bias)
+
+    @classmethod
+    def rough(cls, numbers):
+        if numbers.flags.writeable and numbers.dtype == np.float64:  # what is computed, not what was given
+            numbers *= 1 + 0.95 * UNIT * cls.rng.choice([-1, 1], numbers.shape)
+
+
+def uneven_network(widths, rng):
+    """Weights and biases of very different sizes, some of them 0."""
+    layers = []
+    for fan_in, fan_out in zip(widths, widths[1:], strict=False):
+        sizes = [2.0 ** rng.integers(-6, 7, shape) for shape in ((fan_out, 1), (1, fan_in), fan_out)]
+        weight = sizes[0] * sizes[1] * rng.normal(size=(fan_out, fan_in)) * (rng.random((fan_out, fan_in)) < 0.9)
+        layers.append((weight, sizes[2] * rng.normal(size=fan_out) * (rng.random(fan_out) < 0.8)))
+    return Network(layers)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_bounds_hold_for_whatever_rounding_allows(monkeypatch, seed):
+    """Errors in float64 are far below bounds for the worst case: here they are made nearly as large."""
+    check_range = filtered_values._check_range
+
+    def rough(numbers):  # all numbers that are computed are seen here
+        check_range(numbers)
+        RoughValues.rough(numbers)
+
+    monkeypatch.setattr(two_dim, "FilteredValues", RoughValues)
+    monkeypatch.setattr(RoughValues, "rng", np.random.default_rng(seed))
+    monkeypatch.setattr(filtered_values, "_check_range", rough)
+    monkeypatch.setattr(filtered_values, "_UNIT", UNIT)
+    monkeypatch.setattr(filtered_values, "_SAFE", 1 + 2.0**-16)  # weights are off by 2^-20, and so are norms
+    monkeypatch.setattr(vertex_ancestry, "_UNIT", UNIT)
+    rng = np.random.default_rng(seed)
+    for _ in range(12):
+        widths = (2, *rng.integers(1, 6, size=rng.integers(1, 4)).tolist(), 2)
+        corner = 2.0 ** rng.integers(-6, 7) * rng.normal(size=2)
+        polygon = [corner + 2.0 ** rng.integers(-3, 4) * np.array(p) for p in ((0, 0), (1, 0.1), (0.2, 1))]
+        check_against_rationals(uneven_network(widths, rng), polygon)
