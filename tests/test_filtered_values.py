@@ -52,9 +52,10 @@ UNIT = 2.0**-20
 
 
 class RoughValues(filtered_values.FilteredValues):
-    """As if floats had twenty bits: corners, weights, values and vertices are off by about that, up or down."""
+    """As if floats had twenty bits, and each operation erred by as much as it may, up or down."""
 
     rng = np.random.default_rng(0)
+    allowed = None  # what the sums that are computed next may be off by
 
     def __init__(self, network, corners):
         super().__init__(network, corners)
@@ -64,10 +65,25 @@ class RoughValues(filtered_values.FilteredValues):
             self.rough(layer.weight)
             self.rough(layer.bias)
 
+    def enter(self, layer, decide=True):
+        weight, bias = self._layers[layer][:2]
+        # products and sums, n of each where n weights and a bias are added
+        type(self).allowed = UNIT * ((1 + len(weight.T)) * abs(self._hidden) @ abs(weight.T) + abs(bias))
+        return super().enter(layer, decide)
+
+    def insert(self, layer, neuron, edges, tails, heads, below):
+        first, second = self._rows.array[tails], self._rows.array[heads]
+        # a + t (b - a): a difference, a product, a sum
+        type(self).allowed = UNIT * (2 * abs(second - first) + np.maximum(abs(first), abs(second)))
+        return super().insert(layer, neuron, edges, tails, heads, below)
+
     @classmethod
     def rough(cls, numbers):
         if numbers.flags.writeable and numbers.dtype == np.float64:  # what is computed, not what was given
-            numbers *= 1 + 0.95 * UNIT * cls.rng.choice([-1, 1], numbers.shape)
+            allowed = UNIT * abs(numbers)
+            if cls.allowed is not None and cls.allowed.shape == numbers.shape:
+                allowed, cls.allowed = cls.allowed, None
+            numbers += 0.95 * allowed * cls.rng.choice([-1, 1], numbers.shape)
 
 
 def uneven_network(widths, rng):
