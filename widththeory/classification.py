@@ -117,7 +117,7 @@ class Classification:
         return load_images(self.images, self.images_args)
 
     def check_there(self) -> None:
-        """Raises DataError where the images are known not to be there; does not read them."""
+        """Raises DataError where the images are known not to be there, or to be damaged."""
         source = _make("images", self.images, self.images_args, "load")
         if hasattr(source, "check_there"):
             source.check_there()

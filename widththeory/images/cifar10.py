@@ -66,7 +66,7 @@ class CIFAR10:
         return "CIFAR-10" if self.subset == "all" else f"CIFAR-10, {self.subset}"
 
     def check_there(self) -> None:
-        """Raises DataError if the images are not there; does not read them."""
+        """Raises DataError if the images are not there, or damaged; they are read once for it."""
         OFFICIAL.check_there()
 
     def load(self) -> Images:

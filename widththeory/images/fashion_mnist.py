@@ -52,7 +52,7 @@ class FashionMNIST:
         return Outline(num_train, num_test, self.image_size, 1, len(CLASS_NAMES), "Fashion-MNIST")
 
     def check_there(self) -> None:
-        """Raises DataError if the images are not there; does not read them."""
+        """Raises DataError if the images are not there, or damaged; they are read once for it."""
         OFFICIAL.check_there()
 
     def load(self) -> Images:

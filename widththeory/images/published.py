@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 from widththeory.images.files import DataError, check, data_folder, place, read, read_checked
 from widththeory.images.packages import Package
@@ -37,7 +39,13 @@ class Published:
         return [name for name in self.files if not (data_folder() / name).is_file()]
 
     def check_there(self) -> None:
-        """Raises: DataError: a file is not there, and no official archive to make it from."""
+        """Raises DataError as `contents` does; a file is read once, and again when it has changed."""
+        self._demand()
+        for name, sha256 in self.files.items():
+            path = data_folder() / name
+            _check_once(path, sha256, path.stat().st_size, path.stat().st_mtime_ns)
+
+    def _demand(self) -> None:
         self._take_official(self.missing)
         if self.missing():
             raise DataError(
@@ -50,7 +58,7 @@ class Published:
 
         Raises: DataError: one is not there, and no official archive to make it from; or one is damaged.
         """
-        self.check_there()
+        self._demand()
         return {name: read_checked(data_folder() / name, sha256) for name, sha256 in self.files.items()}
 
     def fetch(self) -> str:
@@ -100,3 +108,9 @@ class Published:
         for name, content in made.items():
             place(data_folder() / name, content)
         return len(made)
+
+
+@lru_cache(maxsize=256)
+def _check_once(path: Path, sha256: str, size: int, changed: int) -> None:
+    """Raise DataError unless a file of this size and date of change has this SHA-256."""
+    read_checked(path, sha256)
