@@ -90,7 +90,7 @@ def lattice_points(input_dim: int, squared_radius: int) -> int:
 
 def _counts(input_dim: int, last: int) -> list[int]:
     """Lattice points in balls of squared radius 0, 1, ..., last: the series as digits of one long integer."""
-    bits = _digits(input_dim, last)
+    bits = _fewer_digits(input_dim, last)
     mask = (1 << bits * (last + 1)) - 1
     base = 1 + sum(2 << bits * j * j for j in range(1, math.isqrt(last) + 1))
     power = 1
@@ -108,6 +108,11 @@ def _counts(input_dim: int, last: int) -> list[int]:
 def _digits(input_dim: int, last: int) -> int:
     """Bits that hold the number of lattice points of the cube around the ball, in whole bytes."""
     return 8 * math.ceil((input_dim * math.log2(2 * math.isqrt(last) + 1) + 1) / 8)
+
+
+def _fewer_digits(input_dim: int, last: int) -> int:
+    """The same, or those that hold (2 d + 1)^last: a point of the ball is reached by that many unit steps or rests."""
+    return min(_digits(input_dim, last), 8 * math.ceil((last * math.log2(2 * input_dim + 1) + 1) / 8))
 
 
 @functools.lru_cache(maxsize=32)
@@ -153,7 +158,8 @@ def random_feature_floor(input_dim: int, lipschitz: float, num_features: int) ->
             break
         if count > num_features:
             best = max(best, size * math.sqrt((count - num_features) / count))
-    return Certified(best, 1e-15 * 8 * best)
+    tiny = 1e-320 if lipschitz < 1e-290 else 0.0  # rounding among the least floats, whose digits are few
+    return Certified(*at_least_zero(best, 1e-15 * 8 * best + tiny))
 
 
 def random_features_needed(input_dim: int, lipschitz: float, l2_error: float, failure: float = 0.0) -> Certified:
@@ -182,12 +188,12 @@ def random_features_needed(input_dim: int, lipschitz: float, l2_error: float, fa
     scaled = 2 * math.pi**2 / _ratio(input_dim, lipschitz, l2_error)
     if not 0 <= failure < 1:
         raise ValueError(f"failure must lie in [0, 1), got {failure!r}")
-    best, doubt = 0.0, 0.0
+    best = least = most = 0.0
     for m, count in enumerate(_table(input_dim)[1:], start=1):
         share = 1 - m * scaled
-        if share <= 0:
+        if share <= -1e-14:  # a share that vanishes by rounding alone still counts at the upper end
             break
         value = float(count) * share * (1 - failure)  # counts of the table stay far below 1e308
-        if value > best:
-            best, doubt = value, 1e-14 * float(count)  # the share is a difference of numbers up to 1
-    return Certified(*at_least_zero(best, doubt))
+        doubt = 1e-14 * float(count)  # the share is a difference of numbers up to 1
+        best, least, most = max(best, value), max(least, value - doubt), max(most, value + doubt)
+    return Certified(*at_least_zero(best, max(best - least, most - best)))
