@@ -10,6 +10,7 @@ from widththeory.network import Network
 from widththeory.typing import Certified, Points, Values
 
 _SHARE_ERROR = 1e-11  # of `RadialLaw.cdf`
+_EPS = float(np.finfo(np.float64).eps)
 
 
 def truncated_floor(floor: Certified, outside: Certified) -> Certified:
@@ -23,18 +24,22 @@ def truncated_floor(floor: Certified, outside: Certified) -> Certified:
         floor: E_k, from `spectral.floor`.
         outside: E [(f~ - g)^2; |x| > R], from `outside_error`.
 
+    Error: those of both, and rounding.
+
     Source:
         derived for this project, from the floor of [eldanshamir2016] Proposition 13.
     """
-    return Certified(floor.value - outside.value, floor.error + outside.error)
+    value, error = floor.value - outside.value, floor.error + outside.error
+    return Certified(value, error + 2 * _EPS * (abs(value) + error))
 
 
 def truncated_values(network: Network, radius: int | float, points: Points) -> Values:
     """Values of f~: each neuron v relu(<w, x> + b) is 0 where |<w, x>| > radius |w|; the output bias stays.
 
     Raises:
-        ValueError: the network does not have one hidden layer and one output.
+        ValueError: the network does not have one hidden layer and one output, or the radius is not positive.
     """
+    _check_radius(radius)
     (weight, bias), (outer, constant) = _one_hidden_layer(network)
     inner = weight @ points.T
     kept = np.abs(inner) <= radius * np.linalg.norm(weight, axis=1)[:, None]
@@ -42,10 +47,17 @@ def truncated_values(network: Network, radius: int | float, points: Points) -> V
 
 
 def truncated_supremum(network: Network, radius: int | float) -> float:
-    """A bound on |f~| over all of space: |c| + sum |v| max over |s| <= radius of relu(|w| s + b)."""
+    """A bound on |f~| over all of space: |c| + sum |v| max over |s| <= radius of relu(|w| s + b), rounded up.
+
+    Raises:
+        ValueError: as `truncated_values`.
+    """
+    _check_radius(radius)
     (weight, bias), (outer, constant) = _one_hidden_layer(network)
-    peaks = np.maximum(np.linalg.norm(weight, axis=1) * radius + bias, 0.0)
-    return float(np.abs(constant[0]) + np.abs(outer[0]) @ peaks)
+    reach = np.linalg.norm(weight, axis=1) * radius
+    rounding = (weight.size + 8) * _EPS  # of sums of that length; reach and bias may cancel
+    peaks = np.maximum(reach + bias, 0.0) + rounding * (reach + np.abs(bias))
+    return float(np.abs(constant[0]) + np.abs(outer[0]) @ peaks) * (1 + rounding)
 
 
 def outside_error(
@@ -70,15 +82,17 @@ def outside_error(
         and 1e-11 of mean and spread for the roundoff of P.
 
     Raises:
-        ValueError: fewer than 2 values, values outside [0, supremum], or a probability outside (0, 1).
+        ValueError: a radius not positive, fewer than 2 values, values outside [0, supremum], a supremum that is not
+            finite, or a probability outside (0, 1).
 
     Source:
         [maurerpontil2009] Theorem 4, as recalled; two-sided by halving the probability.
     """
+    _check_radius(radius)
     number = len(squared_errors)
     if number < 2:
         raise ValueError(f"squared_errors must hold at least 2 values, got {number}")
-    if not (np.all(squared_errors >= 0) and np.all(squared_errors <= supremum)):
+    if not (np.all(squared_errors >= 0) and np.all(squared_errors <= supremum) and math.isfinite(supremum)):
         raise ValueError(f"squared_errors must lie between 0 and supremum={supremum!r}")
     if not 0 < failure_probability < 1:
         raise ValueError(f"failure_probability must be in (0, 1), got {failure_probability!r}")
@@ -88,6 +102,11 @@ def outside_error(
     spread += 7 * supremum * log_term / (3 * (number - 1))
     mean = float(np.mean(squared_errors))
     return Certified(share * mean, share * spread + _SHARE_ERROR * (mean + spread))
+
+
+def _check_radius(radius: int | float) -> None:
+    if not 0 < radius < math.inf:
+        raise ValueError(f"radius must be positive and finite, got {radius!r}")
 
 
 def _one_hidden_layer(network: Network) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
