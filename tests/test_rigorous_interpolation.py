@@ -1,4 +1,4 @@
-"""What Gauss-Legendre rules tell of analytic functions, against the functions that are worst and points of the ellipse."""
+"""What Gauss-Legendre rules tell of analytic functions, against functions that are worst and points of ellipses."""
 
 import math
 
@@ -44,7 +44,7 @@ def test_polynomials_on_the_ellipse_are_as_large_and_as_small_as_said(rule):
         sizes = [abs(point(angle).legendre_p(acb(k))) for angle in ANGLES]
         assert all(not size > rule.tops[k] for size in sizes)
         assert meets(sizes[0], rule.tops[k])  # in the right end
-    assert 0 < rule.smallest
+    assert rule.smallest > 0
     least = min(float(size.lower()) for size in sizes)
     assert 0.7 * least < float(rule.smallest.lower()) <= least * (1 + 1e-12)
 
@@ -71,7 +71,7 @@ def test_interpolants_of_polynomials_are_they(rule):
 
 
 def test_least_value_by_hand(rule):
-    """Constants v, of functions at most s on the ellipse: v - (s + |v|) / min |P_N|; lines, whose least is in an end."""
+    """Constants v, for functions at most s on the ellipse: v - (s + |v|) / min |P_N|; lines are least in an end."""
     number = len(rule.nodes)
     for value in (2, -2, 1000):
         least = rule.least([arb(value)] * number, arb(3))
