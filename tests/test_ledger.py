@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_fits import grid
-from fake_ledger import FIT, METRICS, rows, same
+from fake_ledger import FIT, METRICS, later, rows, same
 
 from widththeory.leases import Lease
 from widththeory.ledger import Ledger, LedgerError, Row
@@ -166,20 +166,8 @@ def test_a_changed_default_is_refused(ledger):
 
 
 def test_rows_older_than_a_field_show_its_default(ledger):
-    @dataclass(frozen=True)
-    class FakeFit:
-        target: str
-        target_args: tuple
-        width: int
-        seed: int
-        learning_rate: float
-        optimizer: str = "adam"
-        millis: float = 0.0
-        trouble: str = ""
-        momentum: float = 0.5
-
     ledger.record("claim", rows([FIT]))
-    ledger.record("claim", rows([FakeFit("lu.Wide", (("k", 3), ("seed", 1)), 8, 3, 1e-3, momentum=0.9)]))
+    ledger.record("claim", rows([later(0.5)("lu.Wide", (("k", 3), ("seed", 1)), 8, 3, 1e-3, momentum=0.9)]))
     assert ledger.table("claim")["momentum"].tolist() == [0.5, 0.9]
     with Ledger.open(ledger.path) as older:  # of a version that does not know the field
         older.record("claim", rows([replace(FIT, seed=7)]))
