@@ -96,12 +96,17 @@ class RoughValues(filtered_values.FilteredValues):
 
 
 def uneven_network(widths, rng):
-    """Weights and biases of very different sizes, some of them 0."""
+    """Weights and biases of very different sizes, some of them 0; every second neuron is nearly the one before."""
     layers = []
     for fan_in, fan_out in zip(widths, widths[1:], strict=False):
         sizes = [2.0 ** rng.integers(-6, 7, shape) for shape in ((fan_out, 1), (1, fan_in), fan_out)]
         weight = sizes[0] * sizes[1] * rng.normal(size=(fan_out, fan_in)) * (rng.random((fan_out, fan_in)) < 0.9)
-        layers.append((weight, sizes[2] * rng.normal(size=fan_out) * (rng.random(fan_out) < 0.8)))
+        bias = sizes[2] * rng.normal(size=fan_out) * (rng.random(fan_out) < 0.8)
+        for row in range(1, fan_out, 2):  # nearly the neuron before it: small errors move far where their lines cross
+            near = 2.0 ** -rng.integers(2, 11)
+            weight[row] = weight[row - 1] * (1 + near * rng.normal(size=fan_in))
+            bias[row] = bias[row - 1] + near * weight[row] @ rng.normal(size=fan_in)
+        layers.append((weight, bias))
     return Network(layers)
 
 

@@ -5,6 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from widththeory.exact import two_dim
 from widththeory.exact.distance_2d import distance
 from widththeory.exact.linear_regions import count_activation_regions
 from widththeory.exact.polygons import box, convex_corners
@@ -39,10 +40,11 @@ def rational(*layers):
 def test_level_sets():
     diamond = rational(([[1, 0], [-1, 0], [0, 1], [0, -1]], [0] * 4), ([[1] * 4], [0]))
     for arithmetic in ARITHMETICS:
-        segments = level_set(diamond, SQUARE, HALF, arithmetic).segments.astype(float)
-        lengths = np.linalg.norm(segments[:, 0] - segments[:, 1], axis=1)
-        np.testing.assert_allclose(lengths, np.sqrt(0.5), rtol=1e-15)
-        assert len(segments) == 4
+        for level in (HALF, 1):
+            segments = level_set(diamond, SQUARE, level, arithmetic).segments.astype(float)
+            lengths = np.linalg.norm(segments[:, 0] - segments[:, 1], axis=1)
+            np.testing.assert_allclose(lengths, float(level) * np.sqrt(2), rtol=1e-15)
+            assert len(segments) == 4
     ramp = rational(([[1, 0]], [0]), ([[1]], [0]))
     flat = level_set(ramp, SQUARE)
     assert len(flat.flat) == 1
@@ -75,6 +77,18 @@ def test_lipschitz_constant_is_attained():
     points, steps = rng.uniform(-1, 1, (20_000, 2)), 1e-6 * rng.normal(size=(20_000, 2))
     ratios = np.linalg.norm(network(points + steps) - network(points), axis=1) / np.linalg.norm(steps, axis=1)
     assert 0.9 * constant.value < ratios.max() <= constant.upper * (1 + 1e-8)  # values rounded at 1e-16, steps 1e-6
+
+
+def test_lipschitz_constant_holds_for_whatever_the_errors_of_slopes_allow(monkeypatch):
+    """Four outputs (s, s) · x on one face, (t, t) · x on the other: norms √8 s and √8 t; the first is found larger."""
+    complex_ = subdivide(rational(([[1, 0]], [0]), ([[1]] * 4, [0] * 4)), SQUARE)
+    for found, off in (((1.1, 0.9), (-0.1, 0.0)), ((0.9, 0.8), (0.1, 0.0)), ((0.9, 0.8), (0.0, 0.2))):
+        maps, errors = (np.zeros((2, 4, 3)) + np.reshape(np.abs(part), (2, 1, 1)) for part in (found, off))
+        monkeypatch.setattr(two_dim, "affine_maps", lambda *_, both=(maps, errors): both)
+        constant = lipschitz_constant(complex_)
+        exact = np.sqrt(8) * max(np.add(found, off))
+        assert constant.lower <= exact * (1 + 1e-15)  # as long as an error of its own is not larger
+        assert exact * (1 - 1e-15) <= constant.upper <= 1.3 * exact
 
 
 def test_slice_of_a_network():
