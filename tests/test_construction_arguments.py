@@ -1,7 +1,9 @@
-"""Arguments of constructions: numbers of NumPy give what equal Python numbers give, grids beyond memory are refused."""
+"""Arguments of constructions: numbers of NumPy give what equal Python numbers give; others are refused."""
 
 import dataclasses
+import functools
 import importlib
+import math
 import pkgutil
 import subprocess
 import sys
@@ -14,16 +16,27 @@ import pytest
 
 import widththeory.constructions
 from widththeory.constructions import (
+    all_space_exchange,
+    ball_under_law,
     convex_lipschitz,
+    crelu,
+    daniely,
+    folded_square,
     hanin,
     interpolation,
     lipschitz_bits,
     lipschitz_narrow,
     minimum_width_network,
+    montufar,
     packed_layers,
     pyramid,
+    radial_control,
+    relu_product,
+    safran_shamir,
     serialise,
+    telgarsky,
     trapezoid_approximation,
+    wide_random,
     yarotsky,
 )
 from widththeory.network import Network
@@ -134,3 +147,122 @@ def test_grids_beyond_memory_are_refused(make):
         make(12).network()
     with pytest.raises(ValueError, match=r"axes has more than 2\^24 places"):
         make(16).size()
+
+
+def examples():
+    """One of each class, with its fields."""
+    found = {}
+    for info in pkgutil.iter_modules(widththeory.constructions.__path__):
+        module = importlib.import_module(f"widththeory.constructions.{info.name}")
+        found |= {type(example): example for example in getattr(module, "EXAMPLES", ())}
+    return list(found.values())
+
+
+# A size, a number, a tuple of either; then what no field may be. Seeds may be any integer.
+HOSTILE = [10**18, 10**5000, -(10**400), Fraction(10**400, 3), 1e200, 1e308, math.nan, math.inf, -1, 0, 5e-324, 1e-200]
+HOSTILE += [None, True, "3", b"3", 1j, object(), (), [], {}, {3}, (None,), ("a",), (math.nan,), (10**400,), ((),)]
+HOSTILE += [np.array(3.0), np.zeros(2), np.zeros(0), np.longdouble(3), np.float32(np.inf), np.complex128(1)]
+
+
+def unclear(call, names):
+    """What a call raises if it is no ValueError that names an argument and what is allowed; None if all is well."""
+    try:
+        call()
+    except ValueError as error:
+        return None if any(name in str(error) for name in names) and len(str(error)) < 500 else repr(error)
+    except Exception as error:
+        return repr(error)
+    return None
+
+
+def refused_without_a_sentence():
+    warnings.simplefilter("error")
+    found = []
+    if montufar.FoldingNetwork(1, [3, 4]) != montufar.FoldingNetwork(1, (3, 4)):
+        found.append("lists are no tuples")
+    for example in examples():
+        fields = {field.name: getattr(example, field.name) for field in dataclasses.fields(example)}
+        for name, old in fields.items():
+            for value in HOSTILE:
+                changed = fields | {name: value}
+                said = unclear(functools.partial(type(example), **changed), [name, *fields])
+                found += [f"{type(example).__name__}({name}={value!r:.30}): {said:.100}"] if said else []
+                # a truth value, text or array in the place of a number is refused, whatever it would compute
+                wrong = isinstance(value, (bool, str, bytes, np.ndarray)) and not isinstance(old, type(value))
+                if wrong and not said:
+                    try:
+                        type(example)(**changed)
+                    except ValueError:
+                        continue
+                    found.append(f"{type(example).__name__}({name}={value!r:.30}) is taken")
+    return found
+
+
+def test_what_is_no_argument_is_refused_in_one_sentence():
+    """In a process of its own, as under test annotations are checked."""
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import {Path(__file__).stem} as me; "
+    command = [sys.executable, "-c", code + "print(*me.refused_without_a_sentence(), sep='\\n')"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("value", [2**24 + 1, 10**18, 10**400])
+def test_sizes_beyond_counting_are_refused(value):
+    for example in examples():
+        for field in dataclasses.fields(example):
+            if field.type in (int, int | None) and not field.name.endswith("seed"):
+                with pytest.raises(ValueError, match=rf"{field.name} must be at most 2\^24, got "):
+                    dataclasses.replace(example, **{field.name: value})
+
+
+LARGER = [
+    (lambda: telgarsky.Sawtooth(2**20), "1048576 hidden layers"),
+    (lambda: daniely.InnerProductSine(10**5), "640211200131 numbers"),
+    (lambda: folded_square.FoldedSquare(2**20, 2), "2 hidden layers"),
+    (lambda: interpolation.SineInterpolation(2**20, width=3), "hidden layers"),
+    (lambda: montufar.FoldingNetwork(1, (2**20, 2**20)), "numbers"),
+    (lambda: relu_product.ProductByDirections(100), r"some 2\^1"),
+    (lambda: safran_shamir.BallIndicator(2**14, 2**14), "numbers"),
+    (lambda: ball_under_law.BallUnderLaw(64, 2, 2**20), "numbers"),
+    (lambda: serialise.SerialisedWideNetwork(1, 9, 0, 2**20), "numbers"),
+    (lambda: wide_random.RandomWideNetwork(1, 10**5, 0), "numbers"),
+    (lambda: crelu.ReconstructedCoordinate(2**14, 2**14), "numbers"),
+    (lambda: packed_layers.PackedNetwork(1, (3,), 2**17, 12), "hidden layers"),
+    (lambda: lipschitz_bits.PackedDistance(2**19, 1), "hidden layers"),
+    (lambda: lipschitz_bits.PackedDistance(2**12, 2**12), "product of at most"),
+    (lambda: yarotsky.Square(10**5), "order must be at most"),
+    (lambda: relu_product.ProductByGates(2**12, 1), "errors overflow"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), LARGER)
+def test_networks_beyond_memory_are_counted_and_not_built(make, message):
+    example = make()
+    assert example.size().num_params > 0
+    assert example.error().bound >= 0
+    with pytest.raises(ValueError, match=message):
+        example.network()
+
+
+def test_directions_beyond_memory_are_refused():
+    for call in (
+        radial_control.Norm(2, num_directions=10**5).error,
+        radial_control.Norm(2, num_directions=10**5).network,
+    ):
+        with pytest.raises(ValueError, match=r"num_directions must be at most 2\^13"):
+            call()
+
+
+def test_narrow_networks_that_are_too_deep_are_not_counted():
+    for call in (
+        lambda: serialise.exchange_size(2, (10**9, 10**9), 5),
+        lambda: all_space_exchange.all_space_size(2, (10**9, 10**9)),
+        lambda: all_space_exchange.theorem_size(2, 3, 10**18),
+        lambda: minimum_width_network.memorising_size(1, 2**20, 2, 2**20),
+    ):
+        with pytest.raises(ValueError, match=r"more than 2\^24 hidden layers"):
+            call()
+    for dim in (257, 100_000):
+        with pytest.raises(ValueError, match="input_dim must be at most 256"):
+            all_space_exchange.ExchangedEverywhere(dim, (3,))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from widththeory.constructions.arguments import COUNTED, check_built, equal_widths, keep_python_numbers
 from widththeory.network import Affine, Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
 
@@ -38,7 +39,7 @@ def all_space_size(input_dim: int, widths: Sequence[int], num_groups: int | None
         raise ValueError("widths must hold at least one hidden width, got none")
     first, *rest = (check_positive_int("widths", units) for units in widths)
     groups = math.ceil(first / dim) if num_groups is None else check_positive_int("num_groups", num_groups)
-    return Size(dim, (2 * (dim + len(widths)),) * (groups * math.prod(rest) + len(rest)))
+    return Size(dim, equal_widths(2 * (dim + len(widths)), groups * math.prod(rest) + len(rest)))
 
 
 def theorem_size(input_dim: int, width: int, depth: int) -> Size:
@@ -55,9 +56,12 @@ def theorem_size(input_dim: int, width: int, depth: int) -> Size:
     Source:
         [vardi2022] Theorem 7. Differs: L = H + 1 and their depth (2 n)^(L - 1) + 2 count the linear output.
     """
-    for name, number in (("input_dim", input_dim), ("width", width), ("depth", depth)):
+    input_dim, width, depth = (
         check_positive_int(name, number)
-    return Size(input_dim, (2 * (input_dim + depth),) * ((2 * width) ** depth + 1))
+        for name, number in (("input_dim", input_dim), ("width", width), ("depth", depth))
+    )
+    power = (2 * width) ** min(depth, COUNTED)  # no higher one is counted
+    return Size(input_dim, equal_widths(2 * (input_dim + depth), power + 1))
 
 
 def independent_groups(weight: Any) -> list[list[int]]:
@@ -110,6 +114,11 @@ def _fractions(array: Any) -> np.ndarray:
     return np.array([Fraction(int(entry)) for entry in array.ravel()], dtype=object).reshape(array.shape)
 
 
+def _check_dim(input_dim: int) -> None:
+    if input_dim > 256:
+        raise ValueError(f"input_dim must be at most 256, as d x d matrices of Fractions are inverted, got {input_dim}")
+
+
 def exchange_everywhere(network: Network) -> Network:
     """The network of width 2 (d + H) that equals a network with H hidden layers at every point of R^d.
 
@@ -128,7 +137,7 @@ def exchange_everywhere(network: Network) -> Network:
         but width d + H + 1 only, with n_1, or n_2 (n_1 + 1), hidden layers.
 
     Raises:
-        ValueError: more than one output, or no hidden layer.
+        ValueError: more than one output, no hidden layer, more than 256 inputs, or a result beyond memory.
 
     Source:
         Derived for this project, after [vardi2022] Theorem 7: width 2 (d + L - 1), depth (2 n)^(L - 1) + 2, both
@@ -139,6 +148,8 @@ def exchange_everywhere(network: Network) -> Network:
         raise ValueError(f"network must have one output, got {network.output_dim}")
     if not network.size.depth:
         raise ValueError("network must have at least one hidden layer, got none")
+    _check_dim(network.input_dim)
+    check_built(all_space_size(network.input_dim, network.size.widths))
     original = network.rational().layers
     dim, height = network.input_dim, network.size.depth
     weight, bias = original[0]
@@ -197,7 +208,7 @@ class ExchangedEverywhere:
     """A random network on all of R^d, computed by a network of width 2 (d + H).
 
     Args:
-        input_dim: d, at least 1.
+        input_dim: d, at least 1 and at most 256.
         widths: hidden widths n_1, ..., n_H of the target, at least one.
         seed: draws weights and biases, uniform multiples of 1/4 in [-2, 2].
 
@@ -217,12 +228,15 @@ class ExchangedEverywhere:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        keep_python_numbers(self)
         all_space_size(self.input_dim, self.widths)
+        _check_dim(self.input_dim)
         check_positive_int("seed", self.seed, at_least=0)
 
     @cached_property
     def wide(self) -> Network:
         """The target as a network."""
+        check_built(Size(self.input_dim, self.widths))
         rng, layers = np.random.default_rng(self.seed), []
         for fan_in, fan_out in itertools.pairwise((self.input_dim, *self.widths, 1)):
             layers.append((rng.integers(-8, 9, (fan_out, fan_in)) / 4, rng.integers(-8, 9, fan_out) / 4))

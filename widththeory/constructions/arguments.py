@@ -1,40 +1,103 @@
-"""Arguments of constructions: Python's numbers, whatever a table gave them as, and grids that memory holds."""
+"""Arguments of constructions: Python's numbers, whatever a table gave them as, in a range; what memory holds."""
 
 import dataclasses
 import math
+import reprlib
+import sys
+import types
+import typing
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from widththeory.typing import Size
+
 BUILT = 18
+COUNTED = 24
+LARGEST = 1e150  # of lengths and frequencies: their squares are floats
 
 
 def keep_python_numbers(construction: Any) -> None:
     """Replace NumPy's numbers in the fields of a frozen dataclass, and in tuples there, by the equal ones of Python.
 
     NumPy's integers overflow in silence, lack methods that Python's have, and stay inside Fractions; a float32 rounds
-    what is computed from it.
+    what is computed from it. Lists become tuples.
+
+    Raises:
+        ValueError: no number, tuple, name or truth value where the annotation has one; a number beyond float64, or
+            beyond 1e150 for a field of floats; a size, as all integers but seeds are, of more than 2^24.
     """
     for field in dataclasses.fields(construction):
-        object.__setattr__(construction, field.name, _plain(getattr(construction, field.name)))
+        value = _plain(getattr(construction, field.name))
+        _check(field.name, value, field.type)
+        object.__setattr__(construction, field.name, value)
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, list)):
         return tuple(map(_plain, value))
     return value.item() if isinstance(value, np.generic) else value
 
 
-def grid_size(per_axis: int, dim: int, log2_most: int = 24) -> int:
+def _check(name: str, value: Any, annotation: Any) -> None:
+    kinds = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    if typing.get_origin(annotation) is tuple:
+        if not isinstance(value, tuple):
+            raise ValueError(f"{name} must be a tuple, got {shown(value)}")
+        for index, entry in enumerate(value):
+            _check(f"{name}[{index}]", entry, typing.get_args(annotation)[0])
+    elif float in kinds:
+        largest = sys.float_info.max if Fraction in kinds else LARGEST
+        # NaN and infinity have their sentence where the range of the field is
+        if (not isinstance(value, float | Fraction) and type(value) is not int) or largest < abs(value) != math.inf:
+            raise ValueError(f"{name} must be a real number of at most {largest:.4g} in size, got {shown(value)}")
+    elif annotation in (str, bool):
+        if type(value) is not annotation:
+            raise ValueError(f"{name} must be a {annotation.__name__}, got {shown(value)}")
+    elif type(value) is int and value > 2**COUNTED and not name.endswith("seed"):
+        raise ValueError(f"{name} must be at most 2^{COUNTED}, got {shown(value)}")
+
+
+def shown(value: Any) -> str:
+    """For a message: integers of hundreds of digits by their size."""
+    if isinstance(value, (int, Fraction)) and not isinstance(value, bool) and abs(value) >= 2**64:
+        return f"some {'-' if value < 0 else ''}2^{int(abs(value)).bit_length() - 1}"
+    return reprlib.repr(value)
+
+
+def grid_size(per_axis: int, dim: int, log2_most: int = COUNTED) -> int:
     """per_axis^dim.
 
     Args:
-        log2_most: of the largest size. To count 2^24 places takes a second and a few hundred MB, to build layers of
-            2^18 = 2^`BUILT` some ten seconds.
+        log2_most: of the largest size. To count 2^24 = 2^`COUNTED` places takes a second and a few hundred MB, to build
+            layers of 2^18 = 2^`BUILT` some ten seconds.
 
     Raises:
         ValueError: it is more than 2^log2_most.
     """
-    if dim * math.log2(per_axis) > log2_most:
-        raise ValueError(f"a grid of {per_axis} along each of {dim} axes has more than 2^{log2_most} places")
+    if per_axis > 1 and (dim > log2_most or dim * math.log2(per_axis) > log2_most):
+        raise ValueError(
+            f"a grid of {shown(per_axis)} along each of {shown(dim)} axes has more than 2^{log2_most} places"
+        )
     return per_axis**dim
+
+
+def equal_widths(width: int, depth: int) -> tuple[int, ...]:
+    """Widths of `depth` hidden layers.
+
+    Raises:
+        ValueError: more than 2^24 layers.
+    """
+    if depth > 2**COUNTED:
+        raise ValueError(f"the network has more than 2^{COUNTED} hidden layers, the most that are counted")
+    return (width,) * depth
+
+
+def check_built(size: Size) -> None:
+    """Raise ValueError for a network of more than 2^18 hidden layers or 2^27 numbers, 1 GiB: it can be counted only."""
+    if size.depth > 2**BUILT or size.num_params > 2**27:
+        raise ValueError(
+            f"a network of {size.depth} hidden layers and {shown(size.num_params)} numbers is not built: "
+            f"at most 2^{BUILT} layers and 2^27 numbers are; size() counts without building"
+        )

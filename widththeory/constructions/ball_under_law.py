@@ -9,7 +9,7 @@ import numpy as np
 from widththeory.bounds.radial_law import RadialLaw, Radii
 from widththeory.bounds.radial_projection import radial_projection_floor
 from widththeory.bounds.spectral import Spectrum, spectrum
-from widththeory.constructions.arguments import keep_python_numbers
+from widththeory.constructions.arguments import check_built, keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Certified, Guarantee, Points, Size, Values, check_positive_int
 
@@ -107,6 +107,7 @@ class BallUnderLaw:
 
     def network(self) -> Network:
         """Squares, ramp."""
+        check_built(self.size())
         dim, pieces, slack = self.input_dim, self.num_pieces, self._slack
         inside = (self.threshold / self.law.scale) ** 2
         reach = math.sqrt(inside + 3 * slack)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from widththeory.constructions.arguments import keep_python_numbers
+from widththeory.constructions.arguments import check_built, keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
 
@@ -139,6 +139,7 @@ class ReconstructedCoordinate:
 
     def network(self) -> Network:
         """Both signs of the filters, then the first row of the pseudo-inverse."""
+        check_built(self.size())
         filters = self.filters()
         head = np.linalg.pinv(filters)[:1]
         both = np.vstack([filters, -filters])

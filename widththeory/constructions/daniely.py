@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from widththeory.constructions.arguments import keep_python_numbers
+from widththeory.constructions.arguments import check_built, keep_python_numbers
 from widththeory.constructions.interpolation import shallow_interpolation
 from widththeory.network import Network, compose
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
@@ -93,6 +93,7 @@ class InnerProductSine:
 
     def inner_product_network(self) -> Network:
         """One hidden layer for <x, x'>, within d / square_pieces^2 of it on the spheres, in exact rationals."""
+        check_built(self.size())
         dim, pieces, zero, one = self.sphere_dim, self.square_pieces, Fraction(0), Fraction(1)
         (inner, bias), (head, start) = self._square().layers
         weight: Any = np.full((dim * pieces, 2 * dim), zero)
@@ -102,6 +103,7 @@ class InnerProductSine:
 
     def network(self) -> Network:
         """The interpolated sine of the interpolated inner product; constant where the latter leaves [-1, 1]."""
+        check_built(self.size())
         return compose(self._sine(), self.inner_product_network())
 
     def path_norm(self) -> float:

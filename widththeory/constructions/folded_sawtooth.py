@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from widththeory.constructions.arguments import keep_python_numbers
+from widththeory.constructions.arguments import check_built, keep_python_numbers
 from widththeory.constructions.interpolation import shallow_interpolation
 from widththeory.constructions.telgarsky import Sawtooth
 from widththeory.network import Network, compose
@@ -82,6 +82,7 @@ class FoldedSawtooth:
 
     def network(self) -> Network:
         """Zigzags composed, in exact rationals."""
+        check_built(self.size())
         *inner, last = self._folds
         made = _zigzag(last) if self.missed == 0 else _last_edges(last, self.width)
         for folds in reversed(inner):

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from widththeory.constructions.arguments import keep_python_numbers
+from widththeory.constructions.arguments import check_built, keep_python_numbers
 from widththeory.exact.one_dim import Polynomial
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
@@ -87,6 +87,7 @@ class FoldedSquare:
 
     def network(self) -> Network:
         """In exact rationals."""
+        check_built(self.size())
         return self._shallow() if self.depth == 1 else self._deep()
 
     def _shallow(self) -> Network:

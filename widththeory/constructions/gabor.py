@@ -49,6 +49,11 @@ class GaborBank:
         check_positive_int("size", self.size)
         check_positive_int("num_orientations", self.num_orientations)
         check_positive_int("num_scales", self.num_scales)
+        if self.size**2 * self.num_orientations * self.num_scales > 2**24:
+            raise ValueError(
+                "size, num_orientations and num_scales must give at most 2^24 pixels in all filters, "
+                f"got {self.size}, {self.num_orientations} and {self.num_scales}"
+            )
         if self.size % 2 == 0:
             raise ValueError(f"size must be odd, got {self.size}")
         if not 0 < self.max_frequency <= math.pi:

@@ -11,7 +11,7 @@ from widththeory.constructions.arguments import keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, to_fraction
 
-Row = tuple[float | int, ...]
+Row = tuple[float | int | Fraction, ...]
 Rows = tuple[Row, ...]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from widththeory.constructions.arguments import keep_python_numbers
+from widththeory.constructions.arguments import check_built, keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int, to_fraction
 
@@ -131,6 +131,7 @@ class SineInterpolation:
 
     def network(self) -> Network:
         """The interpolant at num_pieces + 1 equal knots, which are kept as exact rationals."""
+        check_built(self.size())
         knots = [Fraction(i, self.num_pieces) for i in range(self.num_pieces + 1)]
         values = self.target(np.array(knots, dtype=float)[:, None])
         if self.width is None:

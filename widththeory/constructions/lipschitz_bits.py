@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from widththeory.constructions.arguments import keep_python_numbers
+from widththeory.constructions.arguments import COUNTED, check_built, keep_python_numbers
 from widththeory.network import Network, compose, stack
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int, to_fraction
 
@@ -192,6 +192,12 @@ class PackedDistance:
 
     def network(self) -> Network:
         """The digit network of the values at the fine grid, in exact rationals."""
+        check_built(self.size())
+        if self.num_cells * self.num_digits * self.num_centres > 2**COUNTED:
+            raise ValueError(
+                f"num_cells, num_digits and num_centres must have a product of at most 2^{COUNTED} for a network, "
+                f"got {self.num_cells}, {self.num_digits} and {self.num_centres}"
+            )
         count, centres = self.num_cells * self.num_digits, [Fraction(c) for c in self.centres()]
         values = [min(abs(Fraction(i, count) - c) for c in centres) for i in range(count + 1)]
         return digits_network(values, self.num_cells, self.num_digits)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from widththeory.constructions.arguments import BUILT, grid_size, keep_python_numbers
+from widththeory.constructions.arguments import BUILT, check_built, equal_widths, grid_size, keep_python_numbers
 from widththeory.exact.one_dim import PiecewiseLinear
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int, to_fraction
@@ -146,6 +146,7 @@ class DistanceToPoints:
     def network(self) -> Network:
         """The interpolant of the target on the grid, in exact rationals."""
         grid_size(self.num_cells + 1, self.input_dim, BUILT)
+        check_built(self.size())
         centres = [[Fraction(entry) for entry in row] for row in self.centres()]
         values = np.empty((self.num_cells + 1,) * self.input_dim, dtype=object)
         for index in np.ndindex(values.shape):
@@ -160,7 +161,7 @@ class DistanceToPoints:
     def size(self) -> Size:
         """Width d + 3, d + 1 hidden layers a grid point."""
         depth = (self.input_dim + 1) * grid_size(self.num_cells + 1, self.input_dim)
-        return Size(self.input_dim, (self.input_dim + 3,) * depth)
+        return Size(self.input_dim, equal_widths(self.input_dim + 3, depth))
 
 
 EXAMPLES = (DistanceToPoints(1, 6), DistanceToPoints(2, 3), DistanceToPoints(2, 5, num_centres=4, seed=1))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from widththeory.constructions.arguments import BUILT, grid_size, keep_python_numbers
+from widththeory.constructions.arguments import BUILT, check_built, equal_widths, grid_size, keep_python_numbers
 from widththeory.constructions.named_layers import ONE, NamedLayers, Terms, combine, constant
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Outputs, Points, Size, Values, check_positive_int, to_fraction
@@ -180,9 +180,10 @@ def memorising_size(input_dim: int, output_dim: int, num_cells: int, num_levels:
     input_dim, output_dim = check_positive_int("input_dim", input_dim), check_positive_int("output_dim", output_dim)
     num_cells = check_positive_int("num_cells", num_cells, at_least=2)
     num_levels = check_positive_int("num_levels", num_levels, at_least=2)
-    encoder = (input_dim + 1,) * (2 * input_dim * (num_cells - 1))
+    encoder = equal_widths(input_dim + 1, 2 * input_dim * (num_cells - 1))
     if narrowest and input_dim > 1:
-        encoder = (input_dim,) * (2 * (input_dim - 1) * (num_cells - 1) + 2 * (num_cells**2 - 1))
+        encoder = equal_widths(input_dim, 2 * (input_dim - 1) * (num_cells - 1) + 2 * (num_cells**2 - 1))
+    equal_widths(2, 2 * (num_levels - 1) * (output_dim - 1))  # as many as the decoder has
     decoder = [width for width in range(2, output_dim + 1) for _ in range(2 * (num_levels - 1))]
     return Size(input_dim, (*encoder, *(2,) * (grid_size(num_cells, input_dim) - 1), *decoder), output_dim)
 
@@ -266,6 +267,7 @@ class DistanceMap:
     def network(self) -> Network:
         """The network that memorises the map at the centres of the cells, in exact rationals."""
         grid_size(self.num_cells, self.input_dim, BUILT)
+        check_built(self.size())
         centres = [[[Fraction(entry) for entry in row] for row in group] for group in self.centres()]
         values = np.empty((self.num_cells,) * self.input_dim + (self.output_dim,), dtype=object)
         for cell in itertools.product(range(self.num_cells), repeat=self.input_dim):

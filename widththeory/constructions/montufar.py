@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from widththeory.constructions.arguments import keep_python_numbers
+from widththeory.constructions.arguments import check_built, keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
 
@@ -103,6 +103,7 @@ class FoldingNetwork:
 
     def network(self) -> Network:
         """Folds, hyperplanes and a weighted sum, in exact rationals."""
+        check_built(self.size())
         dim, zero = self.input_dim, Fraction(0)
         fold: Any = np.full((dim, dim), zero)  # affine map from the layer below to the folded coordinates
         fold[range(dim), range(dim)] = Fraction(1)

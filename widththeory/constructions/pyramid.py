@@ -30,7 +30,7 @@ class Pyramid:
     Size: one hidden layer of width n and 2^n of width n + 1.
 
     Raises:
-        ValueError: n below 1, or R below 1 or not finite.
+        ValueError: n below 1 or above 24, or R below 1 or not finite.
 
     Source:
         [haninsellke2017], max-min strings, as recalled; [lu2017] Theorem 2, as recalled: on R^n networks of width n are
@@ -42,7 +42,7 @@ class Pyramid:
 
     def __post_init__(self) -> None:
         keep_python_numbers(self)
-        check_positive_int("input_dim", self.input_dim)
+        grid_size(2, check_positive_int("input_dim", self.input_dim))
         if not (math.isfinite(self.box_radius) and self.box_radius >= 1):
             raise ValueError(f"box_radius must be a finite number of at least 1, got {self.box_radius!r}")
 

@@ -98,6 +98,10 @@ class Norm:
     def _directions(self) -> tuple[Directions, Weights, float]:
         """Directions, the best weights of |<u, x>|, and the relative squared error they leave, rounded up."""
         d = self.input_dim
+        if self.num_directions > 2**13:  # a system of so many equations, 0.5 GiB
+            raise ValueError(
+                f"num_directions must be at most 2^13 for a network and its error, got {self.num_directions}"
+            )
         units = np.random.default_rng(self.direction_seed).standard_normal((self.num_directions, d))
         units /= np.linalg.norm(units, axis=1, keepdims=True)
         cosines = np.clip(units @ units.T, -1.0, 1.0)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from widththeory.constructions.arguments import keep_python_numbers
+from widththeory.constructions.arguments import check_built, keep_python_numbers
 from widththeory.constructions.interpolation import shallow_interpolation
 from widththeory.constructions.yarotsky import Product
 from widththeory.network import Network, compose, linear_combination, stack
@@ -75,11 +75,14 @@ class ProductByDirections:
 
     def network(self) -> Network:
         """All directions side by side, in exact rationals."""
+        check_built(self.size())
         return _directions(self.num_factors, self.pieces, 1)
 
     def error(self) -> Guarantee:
         """By h^2 / 8 times the second derivative of each power, h = 2 n / p."""
         n = self.num_factors
+        if n > 1000:  # grows like e^n: no float from some 700 on
+            return Guarantee("sup", math.inf)
         bound = (n - 1) * n ** (n + 1) / (2 * math.factorial(n) * self.pieces**2)
         return Guarantee("sup", bound if n % 2 else bound / 2)
 
@@ -105,12 +108,16 @@ def _gate_errors(num_factors: int, relative: float) -> tuple[list[float], float]
     radii, error = [], 0.0
     for _ in _levels(num_factors):
         radii.append((1 + error) * _ROUNDING if error else 1.0)
-        error = radii[-1] ** 2 * relative + (radii[-1] + 1) * error
+        error = radii[-1] * radii[-1] * relative + (radii[-1] + 1) * error
     return radii, error
 
 
 def _tree(num_factors: int, radii: list[float], gate_of: Callable[[float], Network]) -> Network:
     zero, one = Fraction(0), Fraction(1)
+    if not all(map(math.isfinite, radii)):
+        raise ValueError(
+            f"num_factors must be small enough for gates so rough, whose errors overflow, got {num_factors}"
+        )
     network: Network | None = None
     for (gates, passed), radius in zip(_levels(num_factors), radii, strict=True):
         gate, count = gate_of(radius), 2 * gates + passed
@@ -171,6 +178,7 @@ class ProductByGates:
 
     def network(self) -> Network:
         """The tree, in exact rationals."""
+        check_built(self.size())
         radii, _ = _gate_errors(self.num_factors, self.pieces**-2)
         return _tree(self.num_factors, radii, lambda radius: _directions(2, self.pieces, radius))
 
@@ -226,6 +234,7 @@ class ProductBySquares:
 
     def network(self) -> Network:
         """The tree, in exact rationals."""
+        check_built(self.size())
         radii, _ = _gate_errors(self.num_factors, 4.0 ** (-self.order - 1))
         return _tree(self.num_factors, radii, lambda radius: Product(self.order, radius).network())
 

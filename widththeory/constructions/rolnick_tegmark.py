@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from widththeory.constructions.arguments import keep_python_numbers
+from widththeory.constructions.arguments import COUNTED, keep_python_numbers, shown
 from widththeory.typing import Guarantee, Points, Values, check_positive_int
 
 
 def _gate(factors: Any, exponents: tuple[int, ...], scale: Any, coefficient: Any, activation: Callable) -> Any:
     """Product of powers of the columns of `factors`, by prod(r_i + 1) units in one layer."""
     degree = sum(exponents)
+    if (count := math.prod(r + 1 for r in exponents)) > 2**COUNTED:
+        raise ValueError(f"a gate has {shown(count)} units, more than the 2^{COUNTED} that are evaluated")
     total = 0
     for counts in itertools.product(*(range(r + 1) for r in exponents)):
         weight = math.prod((-1) ** j * math.comb(r, j) for r, j in zip(exponents, counts, strict=True))

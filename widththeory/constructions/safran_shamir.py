@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from widththeory.constructions.arguments import keep_python_numbers
+from widththeory.constructions.arguments import check_built, keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
 
@@ -78,6 +78,7 @@ class BallIndicator:
 
     def network(self) -> Network:
         """Squares, ramp, in exact rationals."""
+        check_built(self.size())
         dim, pieces, zero = self.input_dim, self.num_pieces, Fraction(0)
         step = Fraction(4, pieces)
         knots = [-2 + j * step for j in range(pieces)]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from widththeory.constructions.arguments import keep_python_numbers
+from widththeory.constructions.arguments import check_built, equal_widths, keep_python_numbers
 from widththeory.constructions.wide_random import RandomWideNetwork, wide_size
 from widththeory.network import Affine, Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int, to_fraction
@@ -39,7 +39,7 @@ def exchange_size(input_dim: int, widths: Sequence[int], width: int) -> Size:
     first, *rest = (check_positive_int("widths", units) for units in widths)
     group = _group(dim, len(widths), width)
     depth = rest[0] * (math.ceil(first / group) + 1) if rest else math.ceil(first / group)
-    return Size(dim, (int(width),) * depth)
+    return Size(dim, equal_widths(int(width), depth))
 
 
 def _group(input_dim: int, depth: int, width: int) -> int:
@@ -70,11 +70,12 @@ def serialise(network: Network, width: int, low: Number = -1, high: Number = 1) 
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(f"low must be less than high, both finite, got {low} and {high}")
     low, high = to_fraction(low), to_fraction(high)
-    width = exchange_size(network.input_dim, network.size.widths, width).width  # checks depth and width
+    size = exchange_size(network.input_dim, network.size.widths, width)  # checks depth and width
+    check_built(size)
     exact = any(part.dtype == object for layer in network.layers for part in layer)
     original = (network.rational() if exact else network).layers
     number: Any = Fraction if exact else float
-    tape = _Tape(network.input_dim, network.size.depth, width, number)
+    tape = _Tape(network.input_dim, network.size.depth, size.width, number)
     weight, bias = original[0]
     bias = bias + weight.sum(axis=1) * number(low)  # the first layer as a function of y = x - low
     highest = np.maximum(bias + _positive(weight).sum(axis=1) * (number(high) - number(low)), number(0))
@@ -94,7 +95,7 @@ def serialise(network: Network, width: int, low: Number = -1, high: Number = 1) 
             tape.layers[begin].weight[tape.outer, tape.inner] = last_row[unit - 1]
         finish = tape.append()
         finish.weight[tape.inner], finish.bias[tape.inner] = reading, middle_bias[unit] - start
-    reading = tape.zeros(width)
+    reading = tape.zeros(size.width)
     reading[tape.outer], reading[tape.inner] = number(1), last_row[-1]
     return tape.network(number(low), reading, last_bias - outer_start)
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from widththeory.constructions.arguments import keep_python_numbers
+from widththeory.constructions.arguments import check_built, keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
 
@@ -73,6 +73,7 @@ class Sawtooth:
 
     def network(self) -> Network:
         """The composition of num_folds tents, in exact rationals."""
+        check_built(self.size())
         half, two, four, zero = Fraction(1, 2), Fraction(2), Fraction(4), Fraction(0)
         first = [[Fraction(1)] + [zero] * (self.input_dim - 1)] * 2
         fold = ([[two, -four]] * 2, [zero, -half])

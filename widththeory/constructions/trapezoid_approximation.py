@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from widththeory.constructions.arguments import BUILT, grid_size, keep_python_numbers
+from widththeory.constructions.arguments import BUILT, equal_widths, grid_size, keep_python_numbers
 from widththeory.constructions.narrow_targets import NarrowTarget
 from widththeory.constructions.trapezoid_blocks import (
     LARGEST_MARGIN,
@@ -179,7 +179,7 @@ class TrapezoidApproximation:
 
     def size(self) -> Size:
         num_layers = num_layers_per_box(self.input_dim) * grid_size(self.cells_per_side, self.input_dim)
-        return Size(self.input_dim, (self.input_dim + 4,) * num_layers)
+        return Size(self.input_dim, equal_widths(self.input_dim + 4, num_layers))
 
 
 def _check_margin_ratio(margin_ratio: Number, variant: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from widththeory.constructions.arguments import keep_python_numbers
+from widththeory.constructions.arguments import check_built, keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Certified, Guarantee, Points, Size, Values, check_positive_int, to_fraction
 
@@ -114,6 +114,7 @@ class TrapezoidBlocks:
 
     def network(self, exact: bool = False) -> Network:
         """The network, with float64 entries, or with Fractions of the numbers as they are stored."""
+        check_built(self.size())
         number: Any = Fraction if exact else float
         dim, dtype = self.input_dim, object if exact else np.float64
         positive, negative, level, ramp = range(dim, dim + 4)

@@ -6,7 +6,7 @@ from math import isqrt
 
 import numpy as np
 
-from widththeory.constructions.arguments import keep_python_numbers
+from widththeory.constructions.arguments import check_built, keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
 
@@ -44,6 +44,7 @@ class RandomWideNetwork:
 
     @cached_property
     def _network(self) -> Network:
+        check_built(self.size())
         rng = np.random.default_rng(self.seed)
         fans = (self.input_dim, *self.size().widths, 1)
         layers = []

@@ -69,6 +69,8 @@ class Square:
 
     def network(self) -> Network:
         """Two units fold, the third carries x - sum g_s / 4^s, which is never negative."""
+        if self.order > 2**13:  # weights of 2 m bits in each of m layers
+            raise ValueError(f"order must be at most 2^13 to build the network, got {self.order}")
         zero, one = Fraction(0), Fraction(1)
         fold, bias = [Fraction(2), Fraction(-4), zero], [zero, -Fraction(1, 2), zero]
         layers = [([[one], [one], [one]], bias)]
