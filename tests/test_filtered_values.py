@@ -95,18 +95,20 @@ class RoughValues(filtered_values.FilteredValues):
             numbers += 0.95 * allowed * cls.rng.choice([-1, 1], numbers.shape)
 
 
-def uneven_network(widths, rng):
-    """Weights and biases of very different sizes, some of them 0; every second neuron is nearly the one before."""
-    layers = []
+def uneven_network(widths, corners, rng):
+    """Weights, some of very different sizes, some 0, neurons nearly alike, most lines in the polygon."""
+    layers, hidden = [], rng.dirichlet(np.ones(len(corners)), 50) @ corners
     for fan_in, fan_out in zip(widths, widths[1:], strict=False):
-        sizes = [2.0 ** rng.integers(-6, 7, shape) for shape in ((fan_out, 1), (1, fan_in), fan_out)]
-        weight = sizes[0] * sizes[1] * rng.normal(size=(fan_out, fan_in)) * (rng.random((fan_out, fan_in)) < 0.9)
-        bias = sizes[2] * rng.normal(size=fan_out) * (rng.random(fan_out) < 0.8)
-        for row in range(1, fan_out, 2):  # nearly the neuron before it: small errors move far where their lines cross
-            near = 2.0 ** -rng.integers(2, 11)
-            weight[row] = weight[row - 1] * (1 + near * rng.normal(size=fan_in))
-            bias[row] = bias[row - 1] + near * weight[row] @ rng.normal(size=fan_in)
+        spread = rng.integers(0, 7) * (rng.random() < 0.5)
+        weight = 2.0 ** rng.integers(-spread, spread + 1, (fan_out, 1)) * 2.0 ** rng.integers(
+            -spread, spread + 1, fan_in
+        )
+        weight = weight * rng.normal(size=(fan_out, fan_in)) * (rng.random((fan_out, fan_in)) < 0.9)
+        for row in range(1, fan_out, 2):  # small errors move far where their lines cross
+            weight[row] = weight[row - 1] * (1 + 2.0 ** -rng.integers(0, 9) * rng.normal(size=fan_in))
+        bias = -(weight * hidden[rng.integers(len(hidden), size=fan_out)]).sum(axis=1) * (rng.random(fan_out) < 0.9)
         layers.append((weight, bias))
+        hidden = np.maximum(hidden @ weight.T + bias, 0)
     return Network(layers)
 
 
@@ -132,6 +134,6 @@ def test_bounds_hold_for_whatever_rounding_allows(monkeypatch, seed, bounds):
     rng = np.random.default_rng(seed)
     for _ in range(12):
         widths = (2, *rng.integers(1, 6, size=rng.integers(1, 4)).tolist(), 2)
-        corner = 2.0 ** rng.integers(-6, 7) * rng.normal(size=2)
-        polygon = [corner + 2.0 ** rng.integers(-3, 4) * np.array(p) for p in ((0, 0), (1, 0.1), (0.2, 1))]
-        check_against_rationals(uneven_network(widths, rng), polygon)
+        corner, size = 2.0 ** rng.integers(-6, 7) * rng.normal(size=2), 2.0 ** rng.integers(-3, 4)
+        corners = corner + size * np.array([(0, 0), (1, 0.1), (0.2, 1)])
+        check_against_rationals(uneven_network(widths, corners, rng), corners)
