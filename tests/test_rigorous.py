@@ -123,6 +123,16 @@ def test_a_mass_below_the_rounding_of_its_radius_ends(dim, order, radius):
     assert coarse.rad() < 1e-40
 
 
+@pytest.mark.parametrize(("dim", "order", "radius", "precision"), [(128, 0, 100.0, 128), (256, 2, 160.0, 64)])
+def test_bessel_functions_whose_order_is_near_the_radius_are_known(dim, order, radius, precision):
+    """FLINT loses a bit and more for each unit of the radius: the sum was no number, and never ended."""
+    law = RadialLaw(dim, order)
+    ball = rigorous_law.cdf(law, radius, precision=precision)
+    assert meets(ball, arb(float(law.cdf(np.array([radius]))[0]), 1e-11))
+    assert ball.rad() < 1e-17
+    assert meets(rigorous_law.density(law, 1.0), arb(0, 1e-40))
+
+
 def test_tube_fraction_in_closed_form():
     """In dimension 3 it is 1 - sqrt(1 - 1/rho^2), in dimension 2 it is (2/pi) arcsin(1/rho)."""
     with flint.ctx.workprec(100):

@@ -7,6 +7,8 @@ from widththeory.bounds.radial_law import RadialLaw
 from widththeory.bounds.rigorous import flint, rational
 from widththeory.typing import check_positive_int
 
+_MOST_BITS = 2**17  # for Bessel functions of arguments up to about 1e5
+
 
 def normaliser(law: RadialLaw) -> flint.arb:
     """Z = Gamma(1+2m) Gamma(nu) / (2^(1+2m) Gamma(1+m)^2 Gamma(nu+2m+1)), at the working precision.
@@ -26,12 +28,23 @@ def bessel_order(law: RadialLaw) -> flint.arb:
 def bessel(order: flint.arb, argument: flint.arb) -> flint.arb:
     """J_order on a ball of positive real numbers: the value in the middle, and |J'| = |a J_a / z - J_{a+1}| <= a/z + 1.
 
-    FLINT's own enclosure for half-integer orders widens a ball of radius r by far more.
+    FLINT's own enclosure for half-integer orders widens a ball of radius r by far more; and where the order is about
+    the argument it loses bits, all of 100 at J_200(160), so that the value in the middle takes as many as it needs.
     """
     low = argument.lower()
     if not low > 0:
         return argument.bessel_j(order)
-    return argument.mid().bessel_j(order) + (1 + order / low) * argument.rad() * flint.arb(0, 1)
+    bits, middle = flint.ctx.prec, argument.mid().bessel_j(order)
+    wanted = flint.arb(2) ** (16 - bits)  # some digits are lost anyway
+    while not (middle.is_finite() and middle.rad() < wanted) and bits < _MOST_BITS:
+        bits *= 2
+        with flint.ctx.workprec(bits):
+            middle = argument.mid().bessel_j(order)
+    return middle + (1 + order / low) * argument.rad() * flint.arb(0, 1)
+
+
+def _squared(ball: flint.arb) -> flint.arb:
+    return ball * ball  # ** 2 of a ball about zero itself is not a number
 
 
 def density(law: RadialLaw, radius: float | Fraction, *, precision: int = 128) -> flint.arb:
@@ -46,7 +59,7 @@ def density(law: RadialLaw, radius: float | Fraction, *, precision: int = 128) -
         raise ValueError(f"radius must be positive and finite, got {radius!r}")
     with flint.ctx.workprec(check_positive_int("precision", precision, at_least=2)):
         t = rational(radius)
-        return bessel(bessel_order(law), t) ** 2 / (t ** (1 + 2 * law.order) * normaliser(law))
+        return _squared(bessel(bessel_order(law), t)) / (t ** (1 + 2 * law.order) * normaliser(law))
 
 
 def cdf(law: RadialLaw, radius: float | Fraction, *, precision: int = 128) -> flint.arb:
@@ -66,20 +79,20 @@ def cdf(law: RadialLaw, radius: float | Fraction, *, precision: int = 128) -> fl
     with flint.ctx.workprec(check_positive_int("precision", precision, at_least=2) + 32):
         t, a = rational(radius), bessel_order(law)
         shift = max(1, int(radius) + 1)
-        mass = bessel(a, t) ** 2
+        mass = _squared(bessel(a, t))
         for k in range(1, shift):
-            mass += 2 * bessel(a + k, t) ** 2
+            mass += 2 * _squared(bessel(a + k, t))
         tolerance = flint.arb(2) ** -(precision + 16)
         while True:
             rest = ((t / 2) ** (a + shift) / (a + shift + 1).gamma()) ** 2 * 4 / 3
             if not rest > tolerance * mass:  # nor where rounding is all that is known of a small mass
                 break
-            mass += 2 * bessel(a + shift, t) ** 2
+            mass += 2 * _squared(bessel(a + shift, t))
             shift += 1
         mass = (mass + 2 * rest * flint.arb(0.5, 0.5)) / (2 * a)
         value, slope = bessel(a, t), (bessel(a - 1, t) - bessel(a + 1, t)) / 2
         for j in range(1, law.order + 1):
-            edge = (t * slope) ** 2 + (t * value) ** 2 + 2 * j * t * value * slope + (2 * j**2 - a**2) * value**2
+            edge = _squared(t * slope) + 2 * j * t * value * slope + (t**2 + 2 * j**2 - a**2) * _squared(value)
             mass = ((4 * j - 2) * mass + edge / t ** (2 * j)) / (4 * j * (a**2 - j**2))
         return mass / normaliser(law)
 
