@@ -91,7 +91,19 @@ def test_total_variation_by_hand():
     np.testing.assert_array_equal(gradient.left, [[0, 0, 0, 1], [0.5, 1, 0, 1]])
     np.testing.assert_array_equal(gradient.right, [[0, 0, 0, 1], [1, 1, 0.5, 1]])
     # the jump (1/2, 1) and then a change of (1/2, 0, 1/2)
+    assert gradient.num_cells == 2
     assert gradient.total_variation == pytest.approx(np.sqrt(1.25) + np.sqrt(0.5), rel=1e-15)
+
+
+def test_total_variation_is_that_of_differences():
+    """Of the gradient by JAX just inside both ends of each cell: all cells change and jump here."""
+    network = drawn_network((4, 4), 3)
+    gradient = parameter_gradient(network, 0.0, 1.0)
+    steps = np.diff(gradient.knots)
+    points = np.stack([gradient.knots[:-1] + 1e-9 * steps, gradient.knots[1:] - 1e-9 * steps], axis=1).ravel()
+    variation = np.linalg.norm(np.diff(by_jax(network, points), axis=0), axis=1).sum()
+    assert gradient.num_cells > 2
+    assert gradient.total_variation == pytest.approx(variation, rel=1e-7)
 
 
 @pytest.mark.parametrize("num_folds", [1, 2, 5])
@@ -113,7 +125,10 @@ def test_wave_integrals_by_quadrature(num_folds):
     ("call", "message"),
     [
         (lambda: parameter_gradient(Network([(np.ones((1, 2)), [0.0])]), 0.0, 1.0), "one input and one output"),
+        (lambda: parameter_gradient(Network([(np.ones((2, 1)), [0.0] * 2)]), 0.0, 1.0), "one input and one output"),
         (lambda: parameter_gradient(Sawtooth(1).network(), 1.0, 1.0), "low < high"),
+        (lambda: parameter_gradient(Sawtooth(1).network(), -np.inf, 1.0), "finite"),
+        (lambda: parameter_gradient(Sawtooth(1).network(), 0.0, np.inf), "finite"),
     ],
 )
 def test_bad_input_gets_one_sentence(call, message):

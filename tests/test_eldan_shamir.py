@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.special as sp
@@ -291,7 +292,22 @@ def test_mollified_shells(dim):
     )
 
 
+def test_shells_are_counted_up_and_begin_with_a_plus():
+    shells = AlternatingShells(3, gamma=0.5)
+    assert shells.num_shells == 5  # of 4.5
+    assert shells.signs().tolist() == [1, -1, 1, -1, 1]
+    assert RandomShells(8, seed=3).signs().tolist() != RandomShells(8, seed=4).signs().tolist()
+
+
 def test_bad_input_of_shells():
+    for arguments, name in (
+        ({"input_dim": 1}, "input_dim"),
+        ({"alpha": math.inf}, "alpha"),
+        ({"gamma": math.inf}, "gamma"),
+    ):
+        for kind in (AlternatingShells, RandomShells):
+            with pytest.raises(ValueError, match=f"{name} must be"):
+                kind(**{"input_dim": 4} | arguments)
     with pytest.raises(ValueError, match=r"alpha must be a number of at least 1, got 0\.5"):
         AlternatingShells(4, alpha=0.5)
     with pytest.raises(ValueError, match="gamma must be a positive number"):
@@ -314,6 +330,34 @@ def test_radial_control(dim, num_directions):
     assert relative < 2 * (math.pi / 2 - 1) / num_directions  # twice the average over directions
 
 
+@pytest.mark.parametrize("dim", [2, 3, 5, 8])
+def test_moments_of_the_control(dim):
+    """E t^p = int J^2 t^(p - 5) / int J^2 t^-5 by Weber and Schafheitlin, in 30 digits; the rest of |x| that is cut."""
+    control, order = Norm(dim), mpmath.mpf(dim) / 2 + 2
+
+    def integral(q):  # of J_order(t)^2 t^-q
+        gamma = mpmath.gamma
+        lower = 2**q * gamma((1 + q) / 2) ** 2 * gamma(order + (1 + q) / 2)
+        return gamma(q) * gamma(order + (1 - q) / 2) / lower
+
+    with mpmath.workdps(30):
+        mean, square = (integral(mpmath.mpf(5 - power)) / integral(mpmath.mpf(5)) for power in (1, 2))
+        for known, exact in ((control.second_moment(), square), (control.variance(), square - mean**2)):
+            assert abs(known.value - exact) <= known.error <= 1e-12 * square
+            assert known.error > 0
+    found, law = control.spectrum(), control.law
+    start, end = 20 * law.bessel_order, 25 * law.bessel_order
+
+    def windowed(t):
+        return t * (0.5 + 0.5 * np.cos(np.pi * np.clip((t - start) / (end - start), 0, 1)))
+
+    kept = law.expectation(lambda t: windowed(t) ** 2, end, breaks=(start,)).value
+    both = law.expectation(lambda t: windowed(t) * t, end, breaks=(start,)).value
+    assert found.second_moment.value == pytest.approx(kept, rel=1e-9)
+    cut = float(square) - 2 * both + kept
+    assert cut <= found.leftover**2 <= 2 * cut
+
+
 def test_error_of_the_control_is_not_below_the_truth_by_rounding():
     """In the plane, 200 directions leave 5e-9: a difference of terms of order 1, against an integral over the angle."""
     control = Norm(2, num_directions=200, direction_seed=1)
@@ -333,6 +377,12 @@ def test_average_error_of_the_control():
             assert np.mean(errors) / RadialLaw(dim, 2).moment(2) <= (math.pi / 2 - 1) / num_directions
     with pytest.raises(ValueError, match="order must be an integer of at least 1, got 0"):
         Norm(4, order=0)
+    bad = {"input_dim": 1, "num_directions": 0, "direction_seed": -1, "order": 500}
+    for name, value in bad.items():
+        with pytest.raises(ValueError, match=rf"{name}.* must"):
+            Norm(**{"input_dim": 4, name: value})
+    first, second = (Norm(3, direction_seed=seed).network().layers[0].weight for seed in (0, 1))
+    assert not np.array_equal(first, second)
 
 
 def test_a_network_beyond_memory_is_refused_and_still_counted():

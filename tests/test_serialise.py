@@ -200,22 +200,58 @@ def test_path_equals_interpolation_exactly(width, low):
     np.testing.assert_allclose(path.target(floats), [float(formula(p)) for p in points], rtol=0, atol=1e-14)
 
 
+def test_one_fraction_makes_the_narrow_network_exact():
+    third = Fraction(1, 3)
+    wide = Network([([[third], [-third]], [0.25, 0.5]), ([[1.5, -2.0]], [0.125])])
+    assert not wide.is_rational
+    narrow = serialise(wide, 3)
+    assert narrow.is_rational
+    points = [[Fraction(number, 7)] for number in range(-7, 8)]
+    assert narrow.exact(points).tolist() == wide.exact(points).tolist()
+
+
+def test_paths_are_rational_where_that_is_asked_for_only():
+    tied = Network([([[1.0], [1.0]], [0.0, 0.0]), ([[1.0, -0.5]], [0.0])])  # two equal kinks: decided in rationals
+    assert all(isinstance(knot, float) for knot in path_of_network(tied, 3).knots)
+    assert all(isinstance(knot, Fraction) for knot in path_of_network(tied, 3, exact=True).knots)
+
+
+def test_law_and_guarantee():
+    path = SerialisedPath((0.0,), (0.0,), -1.0, 1.0, 3, 2, 5)
+    points = path.sample(2000, np.random.default_rng(0))
+    # of 2000 uniform points of [2, 5] the ends are within 0.02 but with a chance of 2e-6
+    assert 2 <= points.min() < 2.02
+    assert 4.98 < points.max() <= 5
+    assert path.error().bound == SerialisedWideNetwork(1, 3, 0, 5).error().bound == 0
+
+
 @pytest.mark.parametrize(
     ("call", "word"),
     [
         (lambda: exchange_size(2, (5,), 3), "width must be an integer of at least 4"),
         (lambda: exchange_size(2, (5, 5), 4), "width must be an integer of at least 5"),
         (lambda: exchange_size(2, (5, 5, 5), 9), "one or two hidden layers"),
+        (lambda: exchange_size(2, (), 9), "one or two hidden layers"),
         (lambda: exchange_size(2, (5, 0), 9), "widths"),
         (lambda: path_size(3, 2), "width"),
         (lambda: path_size(-1, 3), "num_breaks"),
         (lambda: serialise(Network([([[1.0]], [0.0]), ([[1.0], [1.0]], [0.0, 0.0])]), 3), "one output"),
         (lambda: serialise(Network([([[1.0]], [0.0]), ([[1.0]], [0.0])]), 3, 1, 1), "low"),
+        (lambda: serialise(Network([([[1.0]], [0.0]), ([[1.0]], [0.0])]), 3, -math.inf, 1), "both finite"),
+        (lambda: serialise(Network([([[1.0]], [0.0]), ([[1.0]], [0.0])]), 3, -1, math.inf), "both finite"),
         (lambda: SerialisedWideNetwork(1, 3, 0, 3), "width"),
+        (lambda: SerialisedWideNetwork(1, 3, -1, 5), "seed"),
         (lambda: SerialisedPath((), (), 0.0, 0.0, 3), "at least 1"),
         (lambda: SerialisedPath((0.0, 0.0), (1.0, 2.0), 0.0, 0.0, 3), "increasing"),
         (lambda: SerialisedPath((0.0,), (math.nan,), 0.0, 0.0, 3), "finite"),
+        (lambda: SerialisedPath((math.nan,), (0.0,), 0.0, 0.0, 3), "finite"),
+        (lambda: SerialisedPath((0.0,), (0.0,), math.nan, 0.0, 3), "finite"),
+        (lambda: SerialisedPath((0.0,), (0.0,), 0.0, math.nan, 3), "finite"),
+        (lambda: SerialisedPath((0.0, 1.0), (0.0,), 0.0, 0.0, 3), "same length"),
+        (lambda: SerialisedPath((0.0,), (0.0,), 0.0, 0.0, 2), "width"),
         (lambda: SerialisedPath((0.0,), (0.0,), 0.0, 0.0, 3, 1.0, -1.0), "low"),
+        (lambda: SerialisedPath((0.0,), (0.0,), 0.0, 0.0, 3, 1.0, 1.0), "low"),
+        (lambda: SerialisedPath((0.0,), (0.0,), 0.0, 0.0, 3, -math.inf, 1.0), "low"),
     ],
 )
 def test_bad_arguments_are_refused(call, word):
