@@ -50,7 +50,8 @@ def _check(name: str, value: Any, annotation: Any) -> None:
     elif float in kinds:
         largest = sys.float_info.max if Fraction in kinds else LARGEST
         # NaN and infinity have their sentence where the range of the field is
-        if (not isinstance(value, float | Fraction) and type(value) is not int) or largest < abs(value) != math.inf:
+        size: Any = abs(value) if isinstance(value, float | Fraction) or type(value) is int else None
+        if size is None or largest < size != math.inf:
             raise ValueError(f"{name} must be a real number of at most {largest:.4g} in size, got {shown(value)}")
     elif annotation in (str, bool):
         if type(value) is not annotation:
@@ -61,8 +62,9 @@ def _check(name: str, value: Any, annotation: Any) -> None:
 
 def shown(value: Any) -> str:
     """For a message: integers of hundreds of digits by their size."""
-    if isinstance(value, (int, Fraction)) and not isinstance(value, bool) and abs(value) >= 2**64:
-        return f"some {'-' if value < 0 else ''}2^{int(abs(value)).bit_length() - 1}"
+    size: Any = abs(value) if isinstance(value, int | Fraction) and not isinstance(value, bool) else 0
+    if size >= 2**64:
+        return f"some {'-' if value < 0 else ''}2^{int(size).bit_length() - 1}"
     return reprlib.repr(value)
 
 
