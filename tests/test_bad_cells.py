@@ -1,6 +1,7 @@
 """A cell that fails, kills its worker or is short of memory is found and the others are kept; so is what is done."""
 
 import concurrent.futures
+import contextlib
 import io
 import json
 import multiprocessing
@@ -14,10 +15,11 @@ from fake_fits import fake_measure, grid
 from fake_grid import counts, run
 from fake_targets import wave
 
-from widththeory import engines, fit
+from widththeory import engines, fit, identity
 from widththeory import grid as engine
 from widththeory.executors import InProcess, SpawnPool, check_flags, work
 from widththeory.grid import GridError
+from widththeory.leases import Lease
 from widththeory.ledger import Ledger, Row
 from widththeory.progress import JsonLines, Lines
 
@@ -99,6 +101,24 @@ def test_cells_that_another_driver_found_bad_are_told(ledger):
     assert counts(engine.run(settings, measure, ledger, **more)) == (4, 0, 4)
     last = json.loads(lines.getvalue().splitlines()[-1])
     assert (last["settled"], last["failed"]) == (8, 4)
+
+
+def test_cells_of_a_driver_that_ends_without_them_are_measured(ledger, monkeypatch):
+    """What it has claimed is waited for, also when there is nothing else to do."""
+    settings, answers, claim = grid(widths=(3,), seeds=2), [], Lease.claim
+    with Ledger.open(ledger.path) as its_own, contextlib.ExitStack() as there:
+        other = there.enter_context(Lease(its_own, "claim"))
+        assert other.claim([identity.key(one) for one in settings[4:]]) == "claimed"
+
+        def claiming(lease, keys, **how):
+            answers.append(claim(lease, keys, **how))
+            if answers.count("busy") == 3:
+                there.close()
+            return answers[-1]
+
+        monkeypatch.setattr(Lease, "claim", claiming)
+        assert counts(run(settings, ledger, chunk_size=4)) == (8, 0, 0)
+    assert answers == ["busy", "claimed", "busy", "busy", "claimed"]
 
 
 def test_workers_that_always_die_end_the_run(ledger, monkeypatch):
@@ -187,7 +207,10 @@ def test_a_cell_that_is_short_of_memory_beside_others_is_tried_alone(ledger):
         more = {"jobs": 4, "executor": executor, "chunk_size": 1, "progress": "none"}
         summary = engine.run(grid(widths=(3,)), measure, ledger, experiment="claim", **more)
     assert counts(summary) == (12, 4, 0)  # one of four seeds is too large for the memory by itself
-    assert set(ledger.table("claim").query("status == 'failed'")["seed"]) == {2}
+    failed = ledger.table("claim").query("status == 'failed'")
+    assert set(zip(failed["seed"], failed["error"], failed["made.chunk_size"], strict=True)) == {
+        (2, "RuntimeError: RESOURCE_EXHAUSTED: Out of memory", 1)
+    }
 
 
 def test_a_measure_that_returns_nonsense_is_a_failure(ledger):
@@ -259,6 +282,40 @@ def test_a_terminal_that_is_gone_hides_no_interrupt(ledger):
     assert ledger.counts("claim")["done"] == sum(len(written.chunk.keys) for written in gone.told[:3])
     with pytest.raises(OSError, match="Input/output error"):
         run(grid(seeds=1, widths=(3,)), ledger, chunk_size=4, progress=Gone())
+
+
+def test_an_interrupt_keeps_what_has_come_back_and_judges_no_cell(ledger):
+    class Impatient(Lines):
+        def advance(self, state, written):
+            raise KeyboardInterrupt
+
+    class Behind(InProcess):
+        in_flight = 3
+
+    settings = grid(widths=(3,), seeds=3)[:6]
+    settings[2] = replace(settings[2], trouble="raise")  # of the second of three chunks
+    with pytest.raises(KeyboardInterrupt):
+        run(settings, ledger, executor=Behind(), chunk_size=2, progress=Impatient(None))
+    assert ledger.counts("claim") == {"done": 4, "failed": 0}
+
+
+def test_an_interrupt_calls_off_what_a_cluster_was_given(ledger):
+    given = []
+
+    class Impatient(Lines):
+        def advance(self, state, written):
+            raise KeyboardInterrupt
+
+    class Cluster(InProcess):
+        in_flight = 3
+
+        def submit(self, *call):
+            given.append(concurrent.futures.Future() if given else super().submit(*call))
+            return given[-1]
+
+    with pytest.raises(KeyboardInterrupt):
+        run(grid(), ledger, executor=Cluster(), progress=Impatient(None))
+    assert [one.cancelled() for one in given] == [False, True, True]
 
 
 def test_an_interrupt_keeps_what_is_done_and_stops_the_workers(ledger):

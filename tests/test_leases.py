@@ -112,6 +112,8 @@ def test_one_living_holder_of_several_is_enough(drivers):
     third.ledger.connection.execute("UPDATE drivers SET expires = 0 WHERE id = ?", (dead.driver,))
     assert third.claim(["a", "b"]) == "busy"
     assert third.claim(["a"]) == "claimed"
+    there = {one for (one,) in third.ledger.connection.execute("SELECT id FROM drivers")}
+    assert there == {living.driver, third.driver}
 
 
 def test_nobody_writes_between_the_look_and_the_claim(drivers, monkeypatch):
