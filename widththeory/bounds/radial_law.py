@@ -1,7 +1,9 @@
 """The rotation-invariant input law under which one hidden layer provably needs exponentially many neurons."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
@@ -87,6 +89,12 @@ class RadialLaw:
         """Z, which makes the density integrate to one."""
         return float(np.exp(self._log_normaliser()))
 
+    @property
+    def normaliser_error(self) -> float:
+        """Relative error of the float `normaliser`, exactly: Z = binomial(2m, m) / (d (d+2) ... (d+4m)) is rational."""
+        factors = (Fraction(self.dim + 2 * i) for i in range(1 + 2 * self.order))
+        return float(abs(Fraction(self.normaliser) * math.prod(factors) / math.comb(2 * self.order, self.order) - 1))
+
     def moment(self, power: int | float) -> float:
         """E t^power in closed form, for 0 <= power < 1 + 2 m, beyond which it is infinite.
 
@@ -152,7 +160,7 @@ class RadialLaw:
         return mass / self.normaliser * np.minimum(radii / _TINY, 1.0) ** self.dim
 
     def quantile(self, probability: float) -> float:
-        """The radius T with P(t <= T) = probability, to 1e-10 relative.
+        """The radius T with P(t <= T) = probability, to 1e-10 relative and what the roundoff of `cdf` moves it by.
 
         Raises:
             ValueError: probability outside (0, 1), or its radius beyond 1e5, where the sum in `cdf` is too long.
@@ -175,7 +183,8 @@ class RadialLaw:
     def expectation(self, profile: Callable[[Radii], Radii], end: float, *, breaks: Sequence[float] = ()) -> Certified:
         """E [profile(t); t <= end], for a profile that is smooth between `breaks` at the scale of one unit of t.
 
-        Error: the difference of two Gauss-Legendre rules with 8 and 10 nodes in panels of at most 1, plus roundoff.
+        Error: the difference of two Gauss-Legendre rules with 8 and 10 nodes in panels of at most 1, plus roundoff, to
+        which the floats of Z and of large radii add.
         """
 
         def rule(num_nodes: int) -> float:
@@ -183,7 +192,8 @@ class RadialLaw:
             return float(np.sum(weight * profile(t) * self.density(t)))
 
         value = rule(10)
-        return Certified(value, abs(value - rule(8)) + 1e-13 * abs(value))
+        roundoff = 1e-13 + self.normaliser_error + 2.0**-52 * end
+        return Certified(value, abs(value - rule(8)) + roundoff * abs(value))
 
     def sample_radii(self, num_points: int, rng: np.random.Generator, *, above: float = 0.0) -> Radii:
         """Independent draws of t, given that t >= above.

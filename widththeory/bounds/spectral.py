@@ -182,7 +182,8 @@ def spectrum(
     slip = np.abs(fine - coarse) + roundoff * total
     _, weights = panel_nodes(edges, _NUM_NODES)
     density_error = float(np.sum(weights * rho * (2 * np.abs(fine) + slip) * slip) / law.normaliser)
-    certified_moment = Certified(moment, abs(moment - coarse_moment) + roundoff * moment)
+    density_error += law.normaliser_error * moment  # the float of Z is in S and in the moment
+    certified_moment = Certified(moment, abs(moment - coarse_moment) + (roundoff + law.normaliser_error) * moment)
     return Spectrum(law.dim, edges, rho * fine**2 / law.normaliser, certified_moment, density_error, leftover)
 
 
