@@ -7,12 +7,13 @@ from math import comb
 import numpy as np
 import pytest
 
+from widththeory.exact.affine_maps import affine_maps, exact_affine_map
 from widththeory.exact.any_dim import activation_regions, count_regions, local_map
 from widththeory.exact.linear_programming import Polyhedron, point_below
 from widththeory.exact.linear_regions import count_activation_regions
 from widththeory.exact.lipschitz import path_lipschitz_bound, product_lipschitz_bound, spectral_norm
 from widththeory.exact.polygons import box
-from widththeory.exact.rationals import to_numbers
+from widththeory.exact.rationals import to_fractions, to_numbers
 from widththeory.exact.two_dim import lipschitz_constant, subdivide
 from widththeory.network import Network
 
@@ -110,6 +111,31 @@ def test_local_map_is_the_network_nearby():
     kink = local_map(rational(([[1]], [0]), ([[1]], [0])), [0])
     assert (kink.value[0], kink.gradient[0, 0], kink.on_break) == (0, 0, True)
     assert local_map(rational(([[1]], [0]), ([[1]], [1]), ([[1]], [0])), [0]).on_break  # in the first of two layers
+
+
+def test_errors_of_affine_maps_hold():
+    sevenths = [random_sevenths((2, 3, 4, 2, 1), seed) for seed in range(10)]
+    tenths = ([[Fraction(k, 10), 0] for k in (1, 2, 3)], [0, 0, 0])  # in floats 1/10 + 2/10 - 3/10 is not 0
+    cancelled = rational(tenths, ([[1, 1, -1]], [0]), ([[10**10]], [0]))
+    for network in (
+        *sevenths,
+        random_sevenths((2, 3), 0),
+        rational(([[1, 0]], [0]), ([[0]], [Fraction(1, 3)])),
+        cancelled,
+    ):
+        patterns = np.random.default_rng(0).random((20, sum(network.size.widths))) < 0.7
+        patterns[0] = True
+        maps, errors = affine_maps(network, patterns)
+        for found, error, pattern in zip(maps, errors, patterns, strict=True):
+            apart = abs(to_fractions(exact_affine_map(network, pattern)) - np.vectorize(Fraction)(found))
+            assert np.all(apart <= np.vectorize(Fraction)(error))
+
+
+def random_sevenths(widths, seed):
+    rng = np.random.default_rng(seed)
+    pairs = zip(widths, widths[1:], strict=False)
+    parts = [(rng.integers(-9, 10, (o, i)), rng.integers(-9, 10, o)) for i, o in pairs]
+    return Network([tuple(part.astype(object) * Fraction(1, 7) for part in layer) for layer in parts])
 
 
 def test_spectral_norms_are_enclosed():

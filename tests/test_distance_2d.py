@@ -56,6 +56,9 @@ def test_distances_with_known_values():
     )
     parabola = PlanarPolynomial(((0,), (0,), (1,)))
     assert exact_squared_l2(ramp, parabola, SQUARE) == 2 * Fraction(1, 5) + 2 * Fraction(1, 30)
+    for power in (1, 2):  # the integral of (x y)^2p is that of x^2p squared; the degree is the sum of both
+        product = PlanarPolynomial(((0, 0, 0), (0, 2 - power, 0), (0, 0, power - 1)))
+        assert exact_squared_l2(zero, product, SQUARE) == Fraction(2, 2 * power + 1) ** 2
     against = distance(ramp, parabola, SQUARE)
     np.testing.assert_allclose(against, (2 / 3 + 1 / 3, np.sqrt(2 / 5 + 2 / 30), 1), rtol=1e-9)  # the tolerance
     # |x² + y² − 1/2|, a circle inside the square: ∫ = 4(2/3 − 1/2) + 2 ∫_disc (1/2 − r²) = 2/3 + π/4.
@@ -72,6 +75,10 @@ def test_distance_vanishes_only_between_equal_functions():
     np.testing.assert_allclose(distance(network, shifted, SQUARE), (2, 1, 0.5), rtol=1e-14)
     assert exact_distance(network, deeper, SQUARE) == (0, 0, 0)
     assert difference(network, network).size.depth == 2
+    # relu(x) - 1/2, carried through a second layer, breaks where relu(relu(x)) does: not at 1/2, where it is 0
+    shallow = rational(([[1, 0]], [0]), ([[1]], [-HALF]))
+    deep = rational(([[1, 0]], [0]), ([[1]], [0]), ([[1]], [0]))
+    assert subdivide(difference(shallow, deep), SQUARE).num_faces == 2
 
 
 @pytest.mark.parametrize("block", range(4))

@@ -28,6 +28,7 @@ def check_against_rationals(network, polygon=SQUARE) -> PolygonalComplex:
         (filtered.values, exact.values, filtered.value_errors),
     ):
         assert np.all(abs(wanted - np.vectorize(Fraction)(found)) <= np.vectorize(Fraction)(errors))
+    assert exact.vertex_errors.max() == exact.value_errors.max() == 0
     return filtered
 
 
@@ -36,6 +37,7 @@ def test_vertices_that_balls_know_badly_move_the_ends_of_edges(bits):
     """Two lines that nearly coincide meet in P, and a third line goes through P: balls know P up to 2^(bits - 256).
 
     The layer after asks balls for a sign at P, and takes the middle of the ball of P, which is not on the third line.
+    Another sign, of x - P_x + 2^-25, is known from floats and unknown to balls.
     """
     across, along = (Fraction(-4, 5), Fraction(3, 5)), (Fraction(3, 5), Fraction(4, 5))
     tilted = [v + u / 2**bits for v, u in zip(across, along, strict=True)]
@@ -43,7 +45,7 @@ def test_vertices_that_balls_know_badly_move_the_ends_of_edges(bits):
     offsets = [0, Fraction(-1, 3 * 2**bits), -along[1] / 3, 2, 2]  # P is `along` / 3; the last two only carry
     second = (
         [[0, 0, 0, 0, 1], [0, 0, 0, 1, 0], [0, 0, 0, 1, 0]],
-        [Fraction(1, 2**60) - 2, Fraction(-21, 10), -3 + HALF],
+        [Fraction(1, 2**60) - 2, Fraction(1, 2**25) - 2 - along[0] / 3, -3 + HALF],
     )
     check_against_rationals(rational((lines, offsets), second, ([[1, 1, 1]], [0])))
 
@@ -122,6 +124,8 @@ def test_bounds_hold_for_whatever_rounding_allows(monkeypatch, seed, bounds):
         check_range(numbers)
         RoughValues.rough(numbers)
 
+    if seed == 0:
+        monkeypatch.setattr(vertex_ancestry, "flint", None)  # what is open goes to rationals, without balls
     if "intervals" not in bounds:
         monkeypatch.setattr(filtered_values, "_crossing", lambda *values: (crossing(*values)[0], np.full(1, 1e30)))
     monkeypatch.setattr(two_dim, "FilteredValues", RoughValues)

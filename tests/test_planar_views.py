@@ -121,6 +121,38 @@ def test_pictures_show_every_region():
     assert len(decision_boundary(network, SQUARE).axes[0].collections) == 2
 
 
+def test_pictures_of_a_ramp():
+    """relu(3 x + 4 y) on a rectangle: slopes 0 and (3, 4), two classes, and the line between them."""
+    ramp, rectangle = rational(([[3, 4]], [0]), ([[1]], [0])), ((-1, -2), (1, -2), (1, 2), (-1, 2))
+    for by, wanted in (("steepness", [0, 5]), ("direction", [0, np.arctan2(4, 3)])):
+        figure = slopes(ramp, rectangle, by)
+        np.testing.assert_allclose(sorted(figure.axes[0].collections[0].get_array()), wanted, rtol=1e-15)
+        assert len(figure.axes) == 2  # a colour bar
+        assert (figure.axes[0].get_xlim(), figure.axes[0].get_ylim()) == ((-1, 1), (-2, 2))
+    figure = slopes(ramp, rectangle, "region")
+    assert len(figure.axes) == 1
+    faces, border = decision_boundary(ramp, rectangle).axes[0].collections
+    for artist in (figure.axes[0].collections[0], faces):
+        assert len(np.unique(artist.get_facecolor(), axis=0)) == 2
+    assert [sorted(map(tuple, ends)) for ends in border.get_segments()] == [[(-1, 0.75), (1, -0.75)]]
+    with pytest.raises(ValueError, match="at least one hidden layer"):
+        folds(rational(([[1, 0]], [0])), rectangle)
+
+
+def test_pictures_of_folds_show_new_lines_and_the_widest_direction():
+    # relu(x) and ten times relu(-x), then a line on each side of 0
+    network = rational(([[1, 0], [-10, 0]], [0, 0]), ([[10, 1]], [-5]), ([[1]], [0]))
+    first, second = (axes.collections for axes in folds(network, SQUARE).axes)
+    assert [len(part.get_segments()) for part in (*first[1:], *second[1:])] == [0, 1, 1, 2]
+    # centred at the vertices, along the direction in which they vary most, its largest part positive
+    shade = np.array(first[0].get_array())
+    points = subdivide(network, SQUARE).vertices
+    hidden = np.maximum(points[:, :1] * [1, -10], 0)
+    directions = np.linalg.eigh(np.cov(hidden.T))[1]
+    widest = directions[:, 1] * np.sign(directions[1, 1])
+    np.testing.assert_allclose(shade, (hidden - hidden.mean(axis=0)) @ widest, atol=1e-13)
+
+
 def test_polygons_are_taken_in_either_sense_and_without_middles():
     corners = [(0, 0), (HALF, 0), (1, 0), (1, 1), (0, 1)]
     forwards, backwards = convex_corners(corners), convex_corners(corners[::-1])
@@ -167,8 +199,9 @@ def test_bad_arguments():
         Network([([[np.nan, 1.0]], [0.0])])
     with pytest.raises(ValueError, match="low must be less than high"):
         box(1, 1)
-    with pytest.raises(ValueError, match="tolerance must be between 0 and 1, got 0"):
-        distance(random_network((2, 3, 1), 0), PlanarPolynomial(((1,),)), SQUARE, tolerance=0.0)
+    for tolerance in (0.0, 1.0):
+        with pytest.raises(ValueError, match=f"tolerance must be between 0 and 1, got {tolerance}"):
+            distance(random_network((2, 3, 1), 0), PlanarPolynomial(((1,),)), SQUARE, tolerance=tolerance)
     with pytest.raises(ValueError, match="rows of one length"):
         PlanarPolynomial(((1,), (1, 2)))
     with pytest.raises(ValueError, match="finite numbers"):
