@@ -71,7 +71,9 @@ def test_floor_is_monotone(norm, more, radius, box_radius, outside, input_dim):
         (lambda: growing_box_floor(CONE, 1.0, np.inf, 2), "box_radius must be"),
         (lambda: growing_box_floor(CONE, 1.0, 1.0, 1), "input_dim must be"),
         (lambda: growing_box_floor(CONE, 1.0, 1.0, 2, outside=-1.0), "outside must be"),
+        (lambda: growing_box_floor(CONE, 1.0, 1.0, 2, outside=np.inf), "outside must be"),
         (lambda: growing_box_floor(Certified(-1.0, 0.0), 1.0, 1.0, 2), "l1_norm must be"),
+        (lambda: growing_box_floor(Certified(1.0, np.inf), 1.0, 1.0, 2), "l1_norm must be"),
     ],
 )
 def test_bad_input_gets_one_sentence(call, message):

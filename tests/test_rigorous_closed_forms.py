@@ -231,6 +231,14 @@ def test_random_features_by_hand():
     assert needed.rad() < 1e-30
 
 
+def test_the_last_radius_counts():
+    """d = 1: three points up to m = 1, so that two features miss a third of the family, and three of it all."""
+    floor = rigorous_features.random_feature_floor(1, 2.0, 2, max_squared_radius=1)
+    assert meets((arb.pi() * floor) ** 2, 4 * arb(1) / 6)
+    assert rigorous_features.random_feature_floor(1, 2.0, 3, max_squared_radius=3) == 0
+    assert rigorous_features.random_features_needed(1, 100.0, 1.0, max_squared_radius=1) > 2.99
+
+
 # --- spheres ----------------------------------------------------------------------------------------------------------
 
 
@@ -341,7 +349,11 @@ def test_supremum_by_hand_and_by_points():
         (lambda: rigorous_gradient.spectral_norm(np.array([[math.nan]])), "weight must be finite"),
         (lambda: rigorous_gradient.largest_gradient([]), "layers must be"),
         (lambda: rigorous_features.law_exponent(2, 0.0, 1.0), "lipschitz must be"),
+        (lambda: rigorous_features.law_exponent(2, 1.0, math.inf), "l2_error must be"),
+        (lambda: rigorous_features.law_exponent(0, 1.0, 1.0), "input_dim must be"),
+        (lambda: rigorous_features.random_feature_floor(2, 1.0, 1, max_squared_radius=0), "max_squared_radius must"),
         (lambda: rigorous_features.random_features_needed(2, 1.0, 1.0, 1.0), "failure must"),
+        (lambda: rigorous_features.random_features_needed(2, 1.0, 1.0, -0.1), "failure must"),
         (lambda: rigorous_daniely.error_floor(2, 1.0, 1.0), "dim must be"),
         (lambda: rigorous_daniely.error_floor(3, arb(0, 1), 1.0), "frequency must be"),
         (lambda: rigorous_daniely.neuron_norm_needed(3, 1.0, 2.0), "relative_error must be"),

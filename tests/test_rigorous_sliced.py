@@ -9,6 +9,7 @@ import pytest
 from balls import holds, meets
 
 from widththeory.bounds import rigorous, sliced_floor
+from widththeory.bounds.rigorous_free_knot import free_knot_enclosure
 from widththeory.bounds.rigorous_sliced import sliced_floor as ball_floor
 
 arb, fmpq = flint.arb, flint.fmpq
@@ -150,6 +151,46 @@ def test_axes_of_a_transposed_function():
     by_x = ball_floor(product, (2,), 3, **options)
     by_y = ball_floor(lambda x, y: product(y, x), (2,), 3, axis=1, **options)
     assert (by_x.mid(), by_x.rad()) == (by_y.mid(), by_y.rad())  # the same numbers in the same order
+
+
+def test_a_line_between_smaller_ones_is_not_taken_for_all():
+    """x^2 (1 - |y|) has F(y) = (1 - |y|) F(0), seen at y = 0 alone, with int (1 - |y|)^2 = 2/3."""
+
+    def bent(x, y):
+        return x * x * (1 - abs(y))
+
+    ball = ball_floor(bent, (1,), 3, curvature=2, across=of_square(1), num_lines=1)
+    assert 0 < ball.lower() < (arb(2) / 3).sqrt() * of_square(2)
+    wide = ball_floor(bent, (1,), 3, curvature=2, across=arb(1, 0.5), num_lines=1)
+    given = ball_floor(bent, (1,), 3, curvature=2, across=1.5, num_lines=1)
+    assert abs(wide.upper() - given.upper()) < 1e-6  # radii have 30 bits
+    assert abs(wide.lower() - given.lower()) < 1e-6
+
+
+def test_ends_are_those_of_the_line():
+    """A function with knots has no error beside them: few cells leave the ends of its floor apart; both are kept."""
+    heights = [Fraction(n) for n in (0, 3, -1, 2, 5, 1, 4, -2, 0)]
+    knots = [Fraction(n, 4) - 1 for n in range(9)]
+    ends = free_knot_enclosure(knots, heights, 2, "l2", num_cells=2)
+    assert ends.lower < ends.upper
+    options = {"across": 0, "num_lines": 1, "num_knots": 9, "num_cells": 2}
+    ball = ball_floor(lambda x, y: heights[knots.index(x)], (1,), 28, curvature=0, **options)
+    assert meets(ball.lower(), (2 * rigorous.rational(ends.lower)).sqrt() + arb(0, 1e-6))  # radii have 30 bits
+    assert meets(ball.upper(), (2 * rigorous.rational(ends.upper)).sqrt() + arb(0, 1e-6))
+    # and of two bounds on what is beside the knots the better one counts
+    slopes, both = (
+        ball_floor(lambda x, y: heights[knots.index(x)], (1,), 28, curvature=bend, **options) for bend in (None, 10**9)
+    )
+    assert (slopes.lower(), slopes.upper()) == (both.lower(), both.upper())
+
+
+def test_the_least_known_value_counts_wherever_it_is():
+    def known_at_the_end(x, y):
+        return arb(rigorous.rational(x * x), 0 if x == 1 else 0.01)
+
+    options = {"curvature": 2, "across": 0, "num_lines": 1, "num_knots": 9}
+    wide, exact = (ball_floor(f, (1,), 3, **options) for f in (known_at_the_end, lambda x, y: x * x))
+    assert float(wide.rad() - exact.rad()) == pytest.approx(0.02, rel=1e-6)  # as above
 
 
 @pytest.mark.parametrize(
