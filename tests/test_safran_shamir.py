@@ -41,13 +41,20 @@ def test_error_is_the_integral_and_bounds_the_sample(dim, pieces):
         2,
         points=[np.sqrt(1 - 3 * e), 1, np.sqrt(1 + 3 * e)],
     )
-    assert example.error().bound ** 2 == pytest.approx(worst, rel=1e-9)  # cancellation of order (3 e)^-3 eps
+    assert example.error().bound ** 2 == pytest.approx(worst, rel=1e-9)  # of the quadrature
     points = example.sample(20_000, np.random.default_rng(1))
     gaps = np.abs(example.network()(points)[:, 0] - example.target(points))
     radii = (points**2).sum(axis=1)
     # point by point; a distance within roundoff of the sphere may fall on either side, hence the 1e-9
     assert np.all(gaps <= np.maximum(0, 3 * e - np.abs(radii - 1)) / (4 * e) + 1e-9)
     assert 0 < np.mean(gaps**2) < example.error().bound ** 2
+
+
+@pytest.mark.parametrize("pieces", [10**3, 10**4, 10**6])
+def test_error_of_many_pieces_has_all_its_digits(pieces):
+    """9/32 e (1 + O(e^2)): integrals of powers of r would be differences of numbers e^-3 times as large."""
+    example = BallIndicator(1, pieces)
+    assert example.error().bound ** 2 == pytest.approx(9 / 32 * float(example.slack), rel=1e-11)
 
 
 def test_square_of_the_error_falls_with_the_square_of_the_pieces():
