@@ -161,6 +161,9 @@ def test_a_line_between_smaller_ones_is_not_taken_for_all():
 
     ball = ball_floor(bent, (1,), 3, curvature=2, across=of_square(1), num_lines=1)
     assert 0 < ball.lower() < (arb(2) / 3).sqrt() * of_square(2)
+    # a quarter of F(1) falls to 0 within a quarter, on both sides, or rises to five; lines are known to some 2 per cent
+    assert float(ball.lower()) == pytest.approx(math.sqrt(2 / 3 / 4) * float(of_square(2)), rel=0.1)
+    assert float(ball.upper()) == pytest.approx(math.sqrt(2 * (1 + 4 + 16 / 3)) * float(of_square(2)), rel=0.1)
     wide = ball_floor(bent, (1,), 3, curvature=2, across=arb(1, 0.5), num_lines=1)
     given = ball_floor(bent, (1,), 3, curvature=2, across=1.5, num_lines=1)
     assert abs(wide.upper() - given.upper()) < 1e-6  # radii have 30 bits
