@@ -50,6 +50,7 @@ def test_hyperplanes_that_coincide_or_touch():
     assert count_regions(corners, -1, 1) == 1
     assert count_regions(corners, -1, Fraction(101, 100)) == 2
     assert count_regions(corners) == 3
+    assert count_regions(rational(([[2, 0]], [-5]), ([[1]], [0])), 2, 3) == 2  # cut at 5/2, away from 0
 
 
 def test_cube_folded_twice_has_64_to_the_power_of_a_third_pieces_a_side():
@@ -265,8 +266,9 @@ def test_numbers_may_be_numpy_scalars_or_beyond_floats():
 
 def test_bad_arguments():
     network = random_network((3, 4, 1), 0)
-    with pytest.raises(ValueError, match="low and high must be finite numbers with low < high, got 1 and 0"):
-        count_regions(network, 1, 0)
+    for low in (1, 0):
+        with pytest.raises(ValueError, match=f"low and high must be finite numbers with low < high, got {low} and 0"):
+            count_regions(network, low, 0)
     for high in (None, float("inf")):
         with pytest.raises(ValueError, match="low and high"):
             count_regions(network, 0, high)

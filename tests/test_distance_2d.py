@@ -136,6 +136,13 @@ def test_distances_where_squares_or_areas_leave_the_floats(slope, side):
         np.testing.assert_allclose(found, (2 * l1, np.sqrt(4 / 3) * sup * side, sup), rtol=1e-9)  # the tolerance
 
 
+def test_large_coefficients_that_cancel():
+    # 1e200 (1 - x), which is 0 in the upper right corner
+    falling = PlanarPolynomial(((1e200,), (-1e200,)))
+    found = distance(rational(([[0, 0]], [0])), falling, SQUARE)
+    np.testing.assert_allclose(found, (4e200, np.sqrt(16 / 3) * 1e200, 2e200), rtol=1e-9)  # the tolerance
+
+
 def test_distance_too_large_for_floats_gets_one_sentence():
     zero, ramp = rational(([[0, 0]], [0])), rational(([[10**300, 0]], [0]))
     for target in (ramp, PlanarPolynomial(((0,), (10**300,)))):
