@@ -50,7 +50,9 @@ def test_hyperplanes_that_coincide_or_touch():
     assert count_regions(corners, -1, 1) == 1
     assert count_regions(corners, -1, Fraction(101, 100)) == 2
     assert count_regions(corners) == 3
-    assert count_regions(rational(([[2, 0]], [-5]), ([[1]], [0])), 2, 3) == 2  # cut at 5/2, away from 0
+    away = rational(([[2, 0]], [-5]), ([[1]], [0]))  # cut at 5/2
+    low, high = sorted(region.inside[0] for region in activation_regions(away, 2, 3))
+    assert 2 < low < Fraction(5, 2) < high < 3
 
 
 def test_cube_folded_twice_has_64_to_the_power_of_a_third_pieces_a_side():
@@ -99,6 +101,11 @@ def test_linear_program_finds_points_only_where_there_are():
     half_plane = Polyhedron(to_numbers([[1, 0]]), to_numbers([1]), to_numbers([0, 0]))
     assert point_below(half_plane, to_numbers([0, 1]), to_numbers([5])[0]) is not None
     assert point_below(half_plane, to_numbers([1, 0]), to_numbers([1])[0]) is None
+    slanted = Polyhedron(to_numbers([[1, 1]]), to_numbers([1]), to_numbers([0, 0]))
+    point = point_below(slanted, to_numbers([1, 0]), to_numbers([5])[0])  # x < -5, so y > 4
+    assert point is not None
+    assert point[0] < -5 < 4 < point[1]
+    assert point[0] + point[1] > -1
 
 
 def test_local_map_is_the_network_nearby():
