@@ -62,6 +62,15 @@ def test_error_of_bessel_functions_far_out_is_in_that_of_expectations():
     assert abs(found.value - exact) <= found.error < 1e-11
 
 
+def test_density_at_nothing_is_nothing_and_units_are_those_said():
+    for law in (RadialLaw(2), RadialLaw(4, 2), RadialLaw(8, 3)):
+        assert law.density(np.array([0.0, 1e-200])).tolist() == [0.0, pytest.approx(0.0, abs=1e-190)]
+    # in the plane J_1(t)^2 = t^2 / 4 at first, so that P(t <= T) = T^2 / 4
+    assert RadialLaw(2).cdf(np.array([1e-5]))[0] == pytest.approx(2.5e-11, rel=2e-6)
+    assert [RadialLaw(4, order).scale for order in (1, 2)] == [1.0, 1.0]
+    assert RadialLaw(4).scale == pytest.approx(2 * math.pi * (2 / math.pi**2) ** 0.25, rel=1e-14)  # pi^2 / 2 r^4 = 1
+
+
 def test_known_quantiles():
     for dim, printed in ((3, (2.97, 6.02, 9.7)), (4, (3.66, 7.02, 12.4)), (6, (4.99, 10.22, 14.9))):
         for share, value in zip((0.5, 0.99, 0.999), printed, strict=True):
