@@ -71,7 +71,7 @@ def serialise(network: Network, width: int, low: Number = -1, high: Number = 1) 
         raise ValueError(f"low must be less than high, both finite, got {low} and {high}")
     low, high = to_fraction(low), to_fraction(high)
     size = exchange_size(network.input_dim, network.size.widths, width)  # checks depth and width
-    check_built(size)
+    check_built(Size(size.width, size.widths))  # the first layer, too, is square in the making
     exact = any(part.dtype == object for layer in network.layers for part in layer)
     original = (network.rational() if exact else network).layers
     number: Any = Fraction if exact else float
