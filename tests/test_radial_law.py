@@ -1,6 +1,8 @@
 """The radial law: its distribution function against quadrature, its moments, quantiles and samples."""
 
 import math
+import subprocess
+import sys
 
 import mpmath
 import numpy as np
@@ -69,6 +71,60 @@ def test_density_at_nothing_is_nothing_and_units_are_those_said():
     assert RadialLaw(2).cdf(np.array([1e-5]))[0] == pytest.approx(2.5e-11, rel=2e-6)
     assert [RadialLaw(4, order).scale for order in (1, 2)] == [1.0, 1.0]
     assert RadialLaw(4).scale == pytest.approx(2 * math.pi * (2 / math.pi**2) ** 0.25, rel=1e-14)  # pi^2 / 2 r^4 = 1
+
+
+@pytest.mark.parametrize(("dim", "order"), [(2, 80), (3, 70)])
+def test_density_of_high_orders_near_the_centre(dim, order):
+    """In the plane with order 80 it was 0 below 0.8, where a quarter of a per cent of the law is."""
+    law = RadialLaw(dim, order)
+    radii = np.array([1e-3, 0.01, 0.1, 0.5, 0.79, 1.0, 1.9, 2.1])
+    for radius, found in zip(radii, law.density(radii), strict=True):
+        assert found == pytest.approx(float(rigorous_law.density(law, radius, precision=200)), rel=1e-12)
+    assert law.density(np.array([0.0])).tolist() == [0.0]
+    whole = law.expectation(np.ones_like, 50.0)
+    assert whole.lower <= rigorous_law.cdf(law, 50.0, precision=200) <= whole.upper
+    assert whole.error < 1e-12
+
+
+def test_error_of_an_expectation_that_cancels():
+    """t^2 less its mean: what is rounded are the terms, of 10^2 each, and not their sum."""
+    law = RadialLaw(16, 2)
+    below, square = (law.expectation(lambda t, p=p: t**p, 100.0).value for p in (0, 2))
+    found = law.expectation(lambda t: t**2 - square / below, 100.0)
+    with mpmath.workdps(30):
+        exact = mpmath.quad(
+            lambda t: (t**2 - mpmath.mpf(square / below)) * mpmath.besselj(10, t) ** 2 / t**5,
+            mpmath.linspace(0, 100, 21),
+        )
+        exact *= mpmath.fprod(range(16, 25, 2)) / 6
+    assert abs(found.value - exact) <= found.error < 1e-11
+
+
+NUMPY = """
+import numpy as np
+from widththeory.bounds.radial_law import RadialLaw
+from widththeory.bounds.random_features import law_exponent, random_feature_floor, random_features_needed
+from widththeory.bounds.truncation import outside_error, truncated_supremum
+from widththeory.network import Network
+
+def numbers(real, whole):
+    law, unit = RadialLaw(whole(500), whole(5)), Network([([[3.0, 4.0]], [0.1]), ([[0.7]], [0.2])])
+    ball = RadialLaw(4)
+    return [
+        law.normaliser_error, law.moment(real(0.1)), ball.expectation(np.ones_like, real(7.1)),
+        outside_error(ball, real(1.1), np.full(3, 0.3), real(0.7)), truncated_supremum(unit, real(1.1)),
+        random_feature_floor(whole(3), real(0.1), whole(4)), random_features_needed(3, real(9.1), real(0.3), real(0.1)),
+        law_exponent(whole(3), real(9.1), real(0.3)),
+    ]
+
+assert numbers(lambda x: float(np.float32(x)), int) == numbers(np.float32, np.int64)
+"""
+
+
+def test_numbers_of_numpy_give_what_python_numbers_give():
+    """In a process of its own, as under test annotations are checked; products overflowed, and float32 has 7 digits."""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", NUMPY], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_known_quantiles():

@@ -17,6 +17,7 @@ from widththeory.bounds.random_features import (
     random_feature_floor,
     random_features_needed,
 )
+from widththeory.typing import Certified
 
 dims, positive = st.sampled_from([1, 2, 3, 5, 9, 17, 40]), st.floats(0.05, 50)
 
@@ -159,6 +160,17 @@ def test_rounding_of_the_floor_is_in_its_error(lipschitz):
     for input_dim, num_features in itertools.product((2, 3, 100), (0, 1, 4, 7, 50)):
         found = random_feature_floor(input_dim, lipschitz, num_features)
         assert found.lower <= exact_floor(input_dim, lipschitz, num_features) <= found.upper
+
+
+def test_a_floor_below_the_least_float_is_in_its_error():
+    """All but one of N(512) = 5e162 features: no tiny slope, and the floor is 1e-334 all the same."""
+    input_dim, last = 200, 512
+    num_features = lattice_points(input_dim, last) - 1
+    found = random_feature_floor(input_dim, 1e-250, num_features)
+    with mpmath.workdps(40):
+        exact = mpmath.mpf(1e-250) / (mpmath.pi * mpmath.sqrt(2 * last * mpmath.mpf(num_features + 1)))
+    assert found.lower <= exact <= found.upper
+    assert random_feature_floor(input_dim, 1e-250, lattice_points(input_dim, 600)) == Certified(0.0, 0.0)
 
 
 def test_rounding_of_the_count_is_in_its_error():

@@ -59,8 +59,9 @@ class RadialLaw:
     order: int = 0
 
     def __post_init__(self) -> None:
-        check_positive_int("dim", self.dim, at_least=2)
-        check_positive_int("order", self.order, at_least=0)
+        # integers of NumPy would overflow in the product of `normaliser_error`
+        object.__setattr__(self, "dim", check_positive_int("dim", self.dim, at_least=2))
+        object.__setattr__(self, "order", check_positive_int("order", self.order, at_least=0))
         if self._log_normaliser() < -700:
             raise ValueError(
                 f"dim and order must keep the normaliser Z of the radial law above 1e-304, where float64 underflows, "
@@ -92,8 +93,8 @@ class RadialLaw:
     @property
     def normaliser_error(self) -> float:
         """Relative error of the float `normaliser`, exactly: Z = binomial(2m, m) / (d (d+2) ... (d+4m)) is rational."""
-        factors = (Fraction(self.dim + 2 * i) for i in range(1 + 2 * self.order))
-        return float(abs(Fraction(self.normaliser) * math.prod(factors) / math.comb(2 * self.order, self.order) - 1))
+        factors = math.prod(range(self.dim, self.dim + 4 * self.order + 1, 2))
+        return float(abs(Fraction(self.normaliser) * factors / math.comb(2 * self.order, self.order) - 1))
 
     def moment(self, power: int | float) -> float:
         """E t^power in closed form, for 0 <= power < 1 + 2 m, beyond which it is infinite.
@@ -108,17 +109,24 @@ class RadialLaw:
             raise ValueError(
                 f"power must be at least 0 and below {1 + 2 * self.order} for order {self.order}, got {power!r}"
             )
-        a, q = self.bessel_order, 1 + 2 * self.order - power
+        a, q = self.bessel_order, 1 + 2 * self.order - float(power)
         log_integral = sp.gammaln(q) + sp.gammaln(a + (1 - q) / 2) - 2 * sp.gammaln((1 + q) / 2)
         log_integral -= q * np.log(2) + sp.gammaln(a + (1 + q) / 2)
         return float(np.exp(log_integral - self._log_normaliser()))
 
     def density(self, radii: Radii) -> Radii:
         """p(t), zero at t = 0 (dimension 2 and order 0 included: J_1(t)^2 / t vanishes there)."""
-        positive = np.maximum(radii, 1e-300)
-        with np.errstate(over="ignore", invalid="ignore"):
-            values = sp.jv(self.bessel_order, positive) ** 2 * positive ** (-1.0 - 2 * self.order) / self.normaliser
-        # where J underflows to 0 and the power overflows, the density is far below the smallest float
+        a, positive = self.bessel_order, np.maximum(radii, 1e-300)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            bessel = sp.jv(a, positive)
+            values = np.asarray(bessel**2 * positive ** (-1.0 - 2 * self.order) / self.normaliser)
+            # J^2 underflows where, in high order, the power is as large: t^(dim-1) and the series of J instead
+            small = (bessel < 1e-140) & (positive < 2)
+            t, k = np.asarray(radii)[small, None], np.arange(1, 9)
+            series = 1 + np.sum(np.cumprod(-((t / 2) ** 2) / (k * (a + k)), axis=1), axis=1)
+            log_leading = -2 * a * math.log(2) - 2 * sp.gammaln(a + 1) - self._log_normaliser()
+            values[small] = np.exp(log_leading + (self.dim - 1) * np.log(t[:, 0])) * series**2
+        # where J^2 underflows elsewhere, the density is below 1e-40
         return np.where(np.isfinite(values), values, 0.0)
 
     def cdf(self, radii: Radii) -> Radii:
@@ -183,17 +191,19 @@ class RadialLaw:
     def expectation(self, profile: Callable[[Radii], Radii], end: float, *, breaks: Sequence[float] = ()) -> Certified:
         """E [profile(t); t <= end], for a profile that is smooth between `breaks` at the scale of one unit of t.
 
-        Error: the difference of two Gauss-Legendre rules with 8 and 10 nodes in panels of at most 1, plus roundoff, to
-        which the floats of Z and of large radii add.
+        Error: the difference of two Gauss-Legendre rules with 8 and 10 nodes in panels of at most 1, plus roundoff of
+        E |profile(t)|, to which the floats of Z and of large radii add.
         """
+        end = float(end)
 
-        def rule(num_nodes: int) -> float:
+        def terms(num_nodes: int) -> Radii:
             t, weight = (part.ravel() for part in panel_nodes(panel_edges(end, 1.0, breaks), num_nodes))
-            return float(np.sum(weight * profile(t) * self.density(t)))
+            return weight * profile(t) * self.density(t)
 
-        value = rule(10)
-        roundoff = 1e-13 + self.normaliser_error + 2.0**-52 * end
-        return Certified(value, abs(value - rule(8)) + roundoff * abs(value))
+        fine = terms(10)
+        value = float(np.sum(fine))
+        roundoff = (1e-13 + self.normaliser_error + 2.0**-52 * end) * float(np.sum(np.abs(fine)))
+        return Certified(value, abs(value - float(np.sum(terms(8)))) + roundoff)
 
     def sample_radii(self, num_points: int, rng: np.random.Generator, *, above: float = 0.0) -> Radii:
         """Independent draws of t, given that t >= above.

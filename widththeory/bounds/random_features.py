@@ -9,23 +9,15 @@ import math
 from typing import Literal
 
 from widththeory.bounds.enclosure import at_least_zero
-from widththeory.typing import Certified, check_positive_int
+from widththeory.typing import Certified, check_positive, check_positive_int
 
 _BITS = 10**6  # of the integers in which lattice points are counted; more radii cost seconds and add little
 
 
-def _check(input_dim: int, lipschitz: float) -> None:
-    check_positive_int("input_dim", input_dim)
-    if not (math.isfinite(lipschitz) and lipschitz > 0):
-        raise ValueError(f"lipschitz must be a positive finite number, got {lipschitz!r}")
-
-
 def _ratio(input_dim: int, lipschitz: float, l2_error: float) -> float:
     """(L / eps)^2."""
-    _check(input_dim, lipschitz)
-    if not (math.isfinite(l2_error) and l2_error > 0):
-        raise ValueError(f"l2_error must be a positive finite number, got {l2_error!r}")
-    ratio = lipschitz / l2_error
+    check_positive_int("input_dim", input_dim)
+    ratio = check_positive("lipschitz", lipschitz) / check_positive("l2_error", l2_error)
     if not 1e-150 < ratio < 1e150:  # its square and the inverse of that stay floats
         raise ValueError(f"lipschitz / l2_error must lie between 1e-150 and 1e150, got {lipschitz!r} / {l2_error!r}")
     return ratio**2
@@ -149,16 +141,17 @@ def random_feature_floor(input_dim: int, lipschitz: float, num_features: int) ->
 
     Source: derived for this project, after the lower bound of [hsu2021].
     """
-    _check(input_dim, lipschitz)
+    input_dim, lipschitz = check_positive_int("input_dim", input_dim), check_positive("lipschitz", lipschitz)
     num_features = check_positive_int("num_features", num_features, at_least=0)
-    best = 0.0
-    for m, count in enumerate(_table(input_dim)[1:], start=1):
+    best, table = 0.0, _table(input_dim)
+    for m, count in enumerate(table[1:], start=1):
         size = lipschitz / (math.pi * math.sqrt(2 * m))
         if size <= best:
             break
         if count > num_features:
             best = max(best, size * math.sqrt((count - num_features) / count))
-    tiny = 1e-320 if lipschitz < 1e-290 else 0.0  # rounding among the least floats, whose digits are few
+    # rounding among the least floats, whose digits are few
+    tiny = 1e-320 if best < 1e-290 and table[-1] > num_features else 0.0
     return Certified(*at_least_zero(best, 1e-15 * 8 * best + tiny))
 
 
@@ -193,7 +186,7 @@ def random_features_needed(input_dim: int, lipschitz: float, l2_error: float, fa
         share = 1 - m * scaled
         if share <= -1e-14:  # a share that vanishes by rounding alone still counts at the upper end
             break
-        value = float(count) * share * (1 - failure)  # counts of the table stay far below 1e308
+        value = float(count) * share * (1 - float(failure))  # counts of the table stay far below 1e308
         doubt = 1e-14 * float(count)  # the share is a difference of numbers up to 1
         best, least, most = max(best, value), max(least, value - doubt), max(most, value + doubt)
     return Certified(*at_least_zero(best, max(best - least, most - best)))

@@ -124,7 +124,8 @@ def outside_error(
         empirical Bernstein inequality, V the sample variance, M the supremum.
 
     Raises:
-        ValueError: fewer than 2 values, values outside [0, supremum], or a probability outside (0, 1).
+        ValueError: a radius not positive, fewer than 2 values, values outside [0, supremum], a supremum that is not
+            finite, or a probability outside (0, 1).
 
     Source: [maurerpontil2009] Theorem 4, as recalled; two-sided by halving the probability.
     """

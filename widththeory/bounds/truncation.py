@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from widththeory.bounds.radial_law import RadialLaw
 from widththeory.network import Network
-from widththeory.typing import Certified, Points, Values
+from widththeory.typing import Certified, Points, Values, check_positive
 
 _SHARE_ERROR = 1e-11  # of `RadialLaw.cdf`
 _EPS = float(np.finfo(np.float64).eps)
@@ -39,7 +39,7 @@ def truncated_values(network: Network, radius: int | float, points: Points) -> V
     Raises:
         ValueError: the network does not have one hidden layer and one output, or the radius is not positive.
     """
-    _check_radius(radius)
+    radius = check_positive("radius", radius)
     (weight, bias), (outer, constant) = _one_hidden_layer(network)
     inner = weight @ points.T
     kept = np.abs(inner) <= radius * np.linalg.norm(weight, axis=1)[:, None]
@@ -52,7 +52,7 @@ def truncated_supremum(network: Network, radius: int | float) -> float:
     Raises:
         ValueError: as `truncated_values`.
     """
-    _check_radius(radius)
+    radius = check_positive("radius", radius)
     (weight, bias), (outer, constant) = _one_hidden_layer(network)
     reach = np.linalg.norm(weight, axis=1) * radius
     rounding = (weight.size + 8) * _EPS  # of sums of that length; reach and bias may cancel
@@ -88,7 +88,7 @@ def outside_error(
     Source:
         [maurerpontil2009] Theorem 4, as recalled; two-sided by halving the probability.
     """
-    _check_radius(radius)
+    radius = check_positive("radius", radius)
     number = len(squared_errors)
     if number < 2:
         raise ValueError(f"squared_errors must hold at least 2 values, got {number}")
@@ -99,14 +99,9 @@ def outside_error(
     share = float(1 - law.cdf(np.array([law.scale * radius]))[0])
     log_term = math.log(4 / failure_probability)
     spread = math.sqrt(2 * float(np.var(squared_errors, ddof=1)) * log_term / number)
-    spread += 7 * supremum * log_term / (3 * (number - 1))
+    spread += 7 * float(supremum) * log_term / (3 * (number - 1))
     mean = float(np.mean(squared_errors))
     return Certified(share * mean, share * spread + _SHARE_ERROR * (mean + spread))
-
-
-def _check_radius(radius: int | float) -> None:
-    if not 0 < radius < math.inf:
-        raise ValueError(f"radius must be positive and finite, got {radius!r}")
 
 
 def _one_hidden_layer(network: Network) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
