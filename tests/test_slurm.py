@@ -103,6 +103,33 @@ def test_a_scheduler_that_does_not_answer_is_left(monkeypatch):
     assert not jobs._thread.is_alive()
 
 
+@pytest.mark.parametrize(("waits", "seconds", "number"), [(False, 60.0, 3), (True, 0.1, 1)])
+def test_a_scheduler_that_cancels_nothing_is_left_and_one_that_does_is_told_all(waits, seconds, number, monkeypatch):
+    """`scancel` waits for its scheduler without end, once for each job."""
+    monkeypatch.setattr(slurm, "_CLOSE_SECONDS", seconds)
+    answer, told = threading.Event(), []
+
+    class Job:
+        def done(self):
+            return False
+
+        def cancel(self, check):
+            told.append(self)
+            if waits:
+                answer.wait()
+            raise ProcessLookupError
+
+    jobs = slurm.Jobs(None, 2, 300.0, {})
+    jobs._jobs = {name: Job() for name in range(3)}
+    closing = threading.Thread(target=jobs.shutdown, daemon=True)
+    closing.start()
+    closing.join(60)
+    left = not closing.is_alive()
+    answer.set()
+    assert left
+    assert len(told) == number
+
+
 @pytest.mark.usefixtures("signals")
 def test_ctrl_c_on_a_terminal_stops_jobs_without_a_word_of_theirs(tmp_path):
     """It goes to all processes of the group."""

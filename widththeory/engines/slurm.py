@@ -67,12 +67,15 @@ class Jobs(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Cancel what is in the queue, and stop looking; a scheduler that does not answer is left after a minute."""
+        """Stop looking, and cancel what is in the queue; a minute without an answer of the scheduler ends either."""
         self._stop.set()
         self._thread.join(_CLOSE_SECONDS)
         for job in list(self._jobs.values()):
-            with contextlib.suppress(Exception):  # it may have ended by itself
-                job.cancel(check=False)
+            asked = threading.Thread(target=_cancel, args=(job,), daemon=True)  # scancel has no time limit of its own
+            asked.start()
+            asked.join(_CLOSE_SECONDS)
+            if asked.is_alive():
+                break
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -115,6 +118,11 @@ class Jobs(Executor):
                 future.set_exception(LostChunkError(str(error).strip().splitlines()[0]))
             except Exception as error:
                 future.set_exception(error)
+
+
+def _cancel(job: Any) -> None:
+    with contextlib.suppress(Exception):  # it may have ended by itself
+        job.cancel(check=False)
 
 
 def job_parameters(options: Options) -> dict[str, Any]:
