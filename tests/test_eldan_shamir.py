@@ -331,7 +331,7 @@ def test_radial_control(dim, num_directions):
     assert relative < 2 * (math.pi / 2 - 1) / num_directions  # twice the average over directions
 
 
-@pytest.mark.parametrize("dim", [2, 3, 5, 8])
+@pytest.mark.parametrize("dim", [2, 3, 5, 8, 256, 2000, 10**5])
 def test_moments_of_the_control(dim):
     """E t^p = int J^2 t^(p - 5) / int J^2 t^-5 by Weber and Schafheitlin, in 30 digits; the rest of |x| that is cut."""
     control, order = Norm(dim), mpmath.mpf(dim) / 2 + 2
@@ -344,8 +344,9 @@ def test_moments_of_the_control(dim):
     with mpmath.workdps(30):
         mean, square = (integral(mpmath.mpf(5 - power)) / integral(mpmath.mpf(5)) for power in (1, 2))
         for known, exact in ((control.second_moment(), square), (control.variance(), square - mean**2)):
-            assert abs(known.value - exact) <= known.error <= 1e-12 * square
-            assert known.error > 0
+            assert abs(known.value - exact) <= known.error <= 3e-14 * max(dim, 33) * square
+    if dim > 8:
+        return  # what is cut takes long
     found, law = control.spectrum(), control.law
     start, end = 20 * law.bessel_order, 25 * law.bessel_order
 
@@ -388,7 +389,7 @@ def test_average_error_of_the_control():
 def test_a_network_beyond_memory_is_refused_and_still_counted():
     huge = Cosine(2000, 3.0)
     assert huge.size().num_params > 2**27
-    with pytest.raises(ValueError, match=r"input_dim = 2000 needs a network of .* numbers"):
+    with pytest.raises(ValueError, match=r"a network of 2 hidden layers and .* numbers is not built"):
         huge.network()
 
 

@@ -102,6 +102,8 @@ class RadialLaw:
         With a = nu + m and q = 1 + 2m - power it is Gamma(q) Gamma(a + (1-q)/2) / (2^q Gamma((1+q)/2)^2
         Gamma(a + (1+q)/2)) / Z.
 
+        Error: rounding, up to `moment_error`.
+
         Raises:
             ValueError: power out of range.
         """
@@ -113,6 +115,11 @@ class RadialLaw:
         log_integral = sp.gammaln(q) + sp.gammaln(a + (1 - q) / 2) - 2 * sp.gammaln((1 + q) / 2)
         log_integral -= q * np.log(2) + sp.gammaln(a + (1 + q) / 2)
         return float(np.exp(log_integral - self._log_normaliser()))
+
+    @property
+    def moment_error(self) -> float:
+        """Bound on the relative rounding of `moment`: logarithms of Gamma functions, the largest at nu + 2m + 1."""
+        return 1e-13 + 2.0**-50 * float(sp.gammaln(self.dim / 2 + 2 * self.order + 1))
 
     def density(self, radii: Radii) -> Radii:
         """p(t), zero at t = 0 (dimension 2 and order 0 included: J_1(t)^2 / t vanishes there)."""

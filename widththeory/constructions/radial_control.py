@@ -81,12 +81,12 @@ class Norm:
     def second_moment(self) -> Certified:
         """E|x|^2, in closed form up to roundoff."""
         value = self.law.moment(2)
-        return Certified(value, 1e-13 * value)
+        return Certified(value, self.law.moment_error * value)
 
     def variance(self) -> Certified:
         """Variance of |x|: what is left to fit after the best constant."""
-        mean = self.law.moment(1)
-        return Certified(self.law.moment(2) - mean**2, 2e-13 * self.law.moment(2))
+        square, mean = self.law.moment(2), self.law.moment(1)
+        return Certified(square - mean**2, 3 * self.law.moment_error * square)  # twice for the square of the mean
 
     def spectrum(self) -> Spectrum:
         """Spectral density of |x|, cut between radii 20 and 25 times nu + m; what is cut off enters the errors. Kept.
@@ -122,7 +122,7 @@ class Norm:
 
     def error(self) -> Guarantee:
         """The L2 norm of network - target, not below it by rounding."""
-        return Guarantee("l2", math.sqrt(self.law.moment(2) * self._directions()[2]))
+        return Guarantee("l2", math.sqrt(self.second_moment().upper * self._directions()[2]))
 
     def size(self) -> Size:
         """Widths by formula."""
@@ -136,7 +136,7 @@ def _spectrum(law: RadialLaw) -> Spectrum:
     def windowed(radii: Radii) -> Radii:
         return radii * (0.5 + 0.5 * np.cos(np.pi * np.clip((radii - start) / (end - start), 0.0, 1.0)))
 
-    left = law.moment(2) - law.expectation(lambda t: t**2, start).lower
+    left = law.moment(2) * (1 + law.moment_error) - law.expectation(lambda t: t**2, start).lower
     return spectrum(windowed, law, end, 3.0, breaks=(start,), leftover=math.sqrt(max(left, 0.0)))
 
 
