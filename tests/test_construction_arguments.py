@@ -1,6 +1,7 @@
 """Arguments of constructions: numbers of NumPy give what equal Python numbers give; others are refused."""
 
 import dataclasses
+import enum
 import functools
 import importlib
 import math
@@ -245,6 +246,29 @@ def test_networks_beyond_memory_are_counted_and_not_built(make, message):
     assert example.error().bound >= 0
     with pytest.raises(ValueError, match=message):
         example.network()
+
+
+def test_errors_beyond_floats_are_infinite():
+    """(n - 1) n^(n + 1) / (2 n! p^2), some n^1.5 e^n / (5 p^2), leaves the floats later for more pieces."""
+    for pieces in (1, 2**24):
+        errors = [relu_product.ProductByDirections(n, pieces).error().bound for n in (700, 720, 760, 1000, 1001)]
+        assert errors == sorted(errors)
+        assert math.isfinite(errors[0])
+        assert math.isinf(errors[1]) == (pieces == 1)
+        assert errors[2:] == [math.inf] * 3
+
+
+def test_subclasses_of_numbers_and_names_are_taken():
+    class Norm(enum.StrEnum):
+        L2 = "l2"
+
+    class Factor(enum.IntEnum):
+        TWO, HUGE = 2, 2**24 + 1
+
+    assert folded_square.FoldedSquare(3, 1, Norm.L2) == folded_square.FoldedSquare(3, 1, "l2")
+    assert pyramid.Pyramid(2, Factor.TWO).error() == pyramid.Pyramid(2, 2).error()
+    with pytest.raises(ValueError, match=r"order must be at most 2\^24"):
+        yarotsky.Square(Factor.HUGE)
 
 
 def test_directions_beyond_memory_are_refused():

@@ -87,6 +87,10 @@ class Construction(Protocol):
 
     A construction whose theorem gives an explicit network also has `network() -> Network`, `error() -> Guarantee` and
     `size() -> Size`; `size` counts by formula, so that it does not need the network.
+
+    Those of this package raise ValueError for sizes above 2^24, for real numbers above 1e150 (beyond float64 where
+    Fractions are taken), for networks of more than 2^24 hidden layers in `size`, and of more than 2^18 layers or 2^27
+    numbers in `network`; see `constructions.arguments`.
     """
 
     @property

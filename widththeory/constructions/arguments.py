@@ -50,13 +50,13 @@ def _check(name: str, value: Any, annotation: Any) -> None:
     elif float in kinds:
         largest = sys.float_info.max if Fraction in kinds else LARGEST
         # NaN and infinity have their sentence where the range of the field is
-        size: Any = abs(value) if isinstance(value, float | Fraction) or type(value) is int else None
+        size: Any = abs(value) if isinstance(value, int | float | Fraction) and not isinstance(value, bool) else None
         if size is None or largest < size != math.inf:
             raise ValueError(f"{name} must be a real number of at most {largest:.4g} in size, got {shown(value)}")
     elif annotation in (str, bool):
-        if type(value) is not annotation:
+        if not isinstance(value, annotation):
             raise ValueError(f"{name} must be a {annotation.__name__}, got {shown(value)}")
-    elif type(value) is int and value > 2**COUNTED and not name.endswith("seed"):
+    elif isinstance(value, int) and value > 2**COUNTED and not name.endswith("seed"):
         raise ValueError(f"{name} must be at most 2^{COUNTED}, got {shown(value)}")
 
 

@@ -81,9 +81,12 @@ class ProductByDirections:
     def error(self) -> Guarantee:
         """By h^2 / 8 times the second derivative of each power, h = 2 n / p."""
         n = self.num_factors
-        if n > 1000:  # grows like e^n: no float from some 700 on
+        if n > 1000:  # e^n, roughly: no float, however many the pieces
             return Guarantee("sup", math.inf)
-        bound = (n - 1) * n ** (n + 1) / (2 * math.factorial(n) * self.pieces**2)
+        try:
+            bound = (n - 1) * n ** (n + 1) / (2 * math.factorial(n) * self.pieces**2)
+        except OverflowError:
+            bound = math.inf
         return Guarantee("sup", bound if n % 2 else bound / 2)
 
     def size(self) -> Size:
