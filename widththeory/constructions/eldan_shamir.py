@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from widththeory.bounds.quadrature import panel_edges, panel_nodes
 from widththeory.bounds.radial_law import RadialLaw, Radii
 from widththeory.bounds.spectral import Spectrum, spectrum
-from widththeory.constructions.arguments import keep_python_numbers
+from widththeory.constructions.arguments import check_built, keep_python_numbers
 from widththeory.network import Network
 from widththeory.typing import Certified, Guarantee, Points, Size, Values, check_positive_int
 
@@ -183,11 +183,7 @@ class Cosine:
         Raises:
             ValueError: more than 2^27 numbers, 1 GiB.
         """
-        if (count := self.size().num_params) > 2**27:
-            raise ValueError(
-                f"input_dim = {self.input_dim} needs a network of {count:.1e} numbers, more than the {2**27:.1e} "
-                "that are built; size() counts without building"
-            )
+        check_built(self.size())
         d, n, scale = self.input_dim, self.pieces, self.law.scale
         reach = self.window[1] / scale
         step = 2 * reach / n
