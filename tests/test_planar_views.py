@@ -171,6 +171,9 @@ def test_polygons_are_taken_in_either_sense_and_without_middles():
         ([(0, 0), (2, 0), (1, HALF), (1, 2)], "convex"),
         ([(0, 0), (1, 1), (1, 0), (0, 1)], "positive area"),
         ([(0, 3), (2, -3), (-3, 1), (3, 1), (-2, -3)], "convex"),
+        ([(0, 0), (3, 0), (2, 0), (2, 2), (0, 2)], "convex"),  # straight back
+        ([(0, 0), (2, 0), (2, 3), (2, 2), (0, 2)], "convex"),
+        ([(0, 0), (2, 0), (2, 2), (0, 2), (0, -1)], "convex"),
         ([(0, 0), (1, 0), (0, float("nan"))], "finite"),
         ([(0, 0, 0), (1, 0, 0), (0, 1, 0)], "pairs of numbers"),
     ],

@@ -4,11 +4,12 @@ from fractions import Fraction
 
 import hypothesis.strategies as st
 import numpy as np
+import pytest
 from hypothesis import given, settings
 
 from widththeory.exact.any_dim import count_regions
 from widththeory.exact.distance_2d import exact_distance
-from widththeory.exact.linear_regions import linear_regions
+from widththeory.exact.linear_regions import count_linear_regions, linear_regions
 from widththeory.exact.polygons import box
 from widththeory.exact.two_dim import subdivide
 from widththeory.network import Network
@@ -100,3 +101,11 @@ def test_splitting_a_neuron_in_two_changes_nothing(network, choice, share):
     layers[index] = (np.concatenate([weight, weight[neuron : neuron + 1]]), np.append(bias, bias[neuron]))
     layers[index + 1] = (twins, last)
     same_function_and_regions(network, Network(layers))
+
+
+def test_slopes_beyond_floats_are_left_to_rationals():
+    steep = Network([([[Fraction(10**160), 0]], [Fraction(0)]), ([[Fraction(10**160)]], [Fraction(0)])])
+    small = box(Fraction(-1, 10**200), Fraction(1, 10**200))  # where values are floats
+    with pytest.raises(ValueError, match="slopes or intercepts too large for float64"):
+        count_linear_regions(steep, small)
+    assert count_linear_regions(steep, small, "rational") == 2

@@ -47,7 +47,9 @@ def distance(
 
     Error: against a network, closed forms in float64 on a complex whose combinatorics are exact: some 1e-14 of the size
         of the functions. Against a polynomial the same for L2, and relative `tolerance` besides for L1 and sup; for
-        degree 6 some 1e-13, for 10 some 1e-11.
+        degree 6 some 1e-13, for 10 some 1e-11. All of the sum of moduli of the polynomial's terms, which is more than
+        the polynomial where they cancel: (x - c)^2 on [c - 1, c + 1]^2 has four digits for c = 10^6, none for c = 10^8,
+        and `exact_squared_l2` has all.
 
     Raises:
         ValueError: input dimension other than 2, several outputs, a bad polygon, a tolerance out of reach, or a
@@ -58,7 +60,7 @@ def distance(
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance must be between 0 and 1, got {tolerance!r}")
     vertices, triangles, values = _difference_on_triangles(network, target, polygon, "filtered")
-    # Lengths and values over powers of two, so that squares and areas are in range; this rounds nothing.
+    # Lengths and values over powers of two, so that squares and areas are in range; this rounds only negligible ones.
     far, size = Fraction(float(abs(vertices).max())), Fraction(float(abs(values).max()))
     if isinstance(target, PlanarPolynomial):
         size = max(size, to_fractions(target.moduli()(to_numbers([[far, far]])))[0])

@@ -20,6 +20,9 @@ def linear_regions(complex_: PolygonalComplex) -> Int[np.ndarray, "num_faces"]:
     Whether two neighbours have the same map is decided exactly, also for a complex in float64: by error bounds where
     the maps differ visibly, by the graph of the network where the neurons that change reach no output, and otherwise
     in rational arithmetic.
+
+    Raises:
+        ValueError: slopes or intercepts of a complex in float64 that are beyond float64; a rational one may have them.
     """
     inner = complex_.edge_faces[(complex_.edge_faces >= 0).all(axis=1)]
     if complex_.is_rational:

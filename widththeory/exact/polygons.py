@@ -43,14 +43,13 @@ def convex_corners(polygon: Sequence[Any] | np.ndarray) -> tuple[tuple[Fraction,
     if _doubled_area(corners) == 0:
         raise ValueError("polygon must have positive area, got corners that enclose none")
     steps = [(q[0] - p[0], q[1] - p[1]) for p, q in zip(corners, corners[1:] + corners[:1], strict=True)]
-    turns = [
-        (u[0] * v[1] - u[1] * v[0], u[0] * v[0] + u[1] * v[1]) for u, v in zip(steps[-1:] + steps, steps, strict=False)
-    ]
+    turns = [u[0] * v[1] - u[1] * v[0] for u, v in zip(steps[-1:] + steps, steps, strict=False)]
     upward = [dy > 0 or (dy == 0 and dx > 0) for dx, dy in steps]
     windings = sum(after and not before for before, after in zip(upward[-1:] + upward, upward, strict=False))
-    if any(cross < 0 or (cross == 0 and dot < 0) for cross, dot in turns) or windings != 1:
+    # A step straight back would be half a winding: in the other half all steps lean to one side, and none closes.
+    if min(turns) < 0 or windings != 1:
         raise ValueError(f"polygon must be convex, with its corners in order along the boundary, got {polygon!r}")
-    return tuple(p for p, (cross, _) in zip(corners, turns, strict=True) if cross > 0)
+    return tuple(p for p, cross in zip(corners, turns, strict=True) if cross > 0)
 
 
 def _points(polygon: Sequence[Any] | np.ndarray) -> list[tuple[Fraction, Fraction]]:
