@@ -347,8 +347,7 @@ def test_moments_of_the_control(dim):
             assert abs(known.value - exact) <= known.error <= 3e-14 * max(dim, 33) * square
     if dim > 8:
         return  # what is cut takes long
-    found, law = control.spectrum(), control.law
-    start, end = 20 * law.bessel_order, 25 * law.bessel_order
+    found, law, start, end = control.spectrum(), control.law, 20 * float(order), 25 * float(order)
 
     def windowed(t):
         return t * (0.5 + 0.5 * np.cos(np.pi * np.clip((t - start) / (end - start), 0, 1)))
