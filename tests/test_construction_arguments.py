@@ -23,6 +23,7 @@ from widththeory.constructions import (
     crelu,
     daniely,
     folded_square,
+    gabor,
     hanin,
     interpolation,
     lipschitz_bits,
@@ -269,6 +270,28 @@ def test_subclasses_of_numbers_and_names_are_taken():
     assert pyramid.Pyramid(2, Factor.TWO).error() == pyramid.Pyramid(2, 2).error()
     with pytest.raises(ValueError, match=r"order must be at most 2\^24"):
         yarotsky.Square(Factor.HUGE)
+
+
+def test_seeds_may_be_any_integer():
+    for example in examples():
+        for field in dataclasses.fields(example):
+            if field.name.endswith("seed"):
+                dataclasses.replace(example, **{field.name: 2**100})
+
+
+def test_filters_beyond_memory_are_refused():
+    with pytest.raises(ValueError, match=r"at most 2\^24 pixels in all filters, got 4097, 1 and 1"):
+        gabor.GaborBank(4097, 1, 1)
+
+
+def test_exchanges_beyond_memory_are_refused():
+    with pytest.raises(ValueError, match="input_dim must be at most 256"):
+        all_space_exchange.exchange_everywhere(Network([(np.ones((1, 257)), [0.0]), ([[1.0]], [0.0])]))
+    deep = Network([(np.ones((600, 1)), np.zeros(600)), (np.eye(600), np.zeros(600)), (np.ones((1, 600)), [0.0])])
+    with pytest.raises(ValueError, match="a network of 360001 hidden layers"):
+        all_space_exchange.exchange_everywhere(deep)
+    with pytest.raises(ValueError, match=r"a network of 1 hidden layers and .* numbers is not built"):
+        all_space_exchange.ExchangedEverywhere(256, (2**20,)).wide  # noqa: B018
 
 
 def test_directions_beyond_memory_are_refused():

@@ -143,6 +143,12 @@ def test_large_coefficients_that_cancel():
     np.testing.assert_allclose(found, (4e200, np.sqrt(16 / 3) * 1e200, 2e200), rtol=1e-9)  # the tolerance
 
 
+def test_large_networks_against_small_polynomials():
+    ramp = rational(([[10**200, 0]], [0]))
+    found = distance(ramp, PlanarPolynomial(((1.0,),)), SQUARE)
+    np.testing.assert_allclose(found, (2e200, np.sqrt(4 / 3) * 1e200, 1e200), rtol=1e-9)  # the tolerance
+
+
 def test_distance_too_large_for_floats_gets_one_sentence():
     zero, ramp = rational(([[0, 0]], [0])), rational(([[10**300, 0]], [0]))
     for target in (ramp, PlanarPolynomial(((0,), (10**300,)))):
