@@ -89,6 +89,16 @@ def test_supremum_in_floats_is_not_below_the_exact_one():
         assert meets(exact, arb(truncation.truncated_supremum(network, 1.7), 1e-10))  # 308 roundings of 220, twice
 
 
+@pytest.mark.parametrize("constant", [0.0, 1e6 / 3])
+def test_supremum_in_floats_where_reach_and_bias_cancel_or_the_constant_is_large(constant):
+    """What is left of the neuron is all rounding, or its sum with the constant is."""
+    for weights in np.random.default_rng(1).standard_normal((20, 3)):
+        bias = -1.7 * float(np.linalg.norm(weights)) * (constant == 0)
+        network = one_neuron(list(weights), bias, 1.0, constant)
+        exact = rigorous_truncation.truncated_supremum(network, 1.7)
+        assert exact <= truncation.truncated_supremum(network, 1.7)
+
+
 DEEP = Network([(np.eye(2), np.zeros(2)), (np.eye(2), np.zeros(2)), (np.ones((1, 2)), np.zeros(1))])
 AFFINE = Network([(np.ones((1, 2)), np.zeros(1))])
 TWO_OUTPUTS = Network([(np.eye(2), np.zeros(2)), (np.eye(2), np.zeros(2))])
