@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from widththeory import command
-from widththeory.estimates import finished, select_learning_rate
+from widththeory.estimates import finished, select_learning_rate, span
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import HELD, Verdict, counted, floor_check, floors_kept
 
@@ -287,7 +287,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
     return (
         "A ball's indicator is dear for one hidden layer and cheap for two, |x| cheap for both (Safran and Shamir "
         f"2017, as recalled): the claim {held}. (a) Relative squared error, E (f - g)^2 / Var f, under Eldan and "
-        f"Shamir's law. (c) The source's law: no floor known from width d on. Medians and ranges of n = {cells.min()} "
+        f"Shamir's law. (c) The source's law: no floor known from width d on. Medians and ranges of n = {span(cells)} "
         f"seeds, {table['num_steps'].max()} steps of Adam (rate of {rates} by training loss)"
         f"{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. In d = {dim}, {sure}{smooth}; in d = "
         f"{last['input_dim']:.0f} one layer needs {last['one_layer']:.2g} neurons for {last['relative_error']:g}, two "

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from widththeory import command
 from widththeory.bounds.daniely_norm import neuron_norm_needed, polynomial_distance_squared
-from widththeory.estimates import finished, select_learning_rate
+from widththeory.estimates import finished, select_learning_rate, span
 from widththeory.plotting import COLORS, CONSTRUCTION, FLOOR, MARKERS, TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import HELD, Verdict, counted, floor_check, floors_kept
 
@@ -295,7 +295,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
         "A sine as fast as the dimension d asks one hidden layer for weights exponential in d, two for a power "
         f"(Daniely 2017): the claim {held}. (a, b) Relative squared error, E (f - g)^2 / Var f; lines in (b): Theorem "
         "3. (c) Path norm: sum over paths of the product of |weights|. Markers: median and range of n = "
-        f"{counts.min()} seeds, (b) all fits; {table['num_steps'].max()} steps of Adam (rate of {rates} by training "
+        f"{span(counts)} seeds, (b) all fits; {table['num_steps'].max()} steps of Adam (rate of {rates} by training "
         f"loss){f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. For m = sqrt(d)/2 one layer's "
         f"norm grows by {found.lower:.2f} times a dimension up to d = {found.dims[1]}, {found.upper:.2f} beyond "
         f"(falling {falls}), two layers' like d^{found.weights:.1f}; {checked}"

@@ -16,7 +16,7 @@ from matplotlib.transforms import Bbox
 
 from widththeory import command
 from widththeory.censored import CensoredLine, determines_slope, fit_censored_line
-from widththeory.estimates import cells_note, finished
+from widththeory.estimates import cells_note, finished, span
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import HELD, Verdict, counted, floors_kept
 
@@ -362,7 +362,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, recalled: pd.DataFrame) ->
         f"claim {HELD[verdict(table, floor, recalled).state]}. (a, b) Relative squared error, E (f - g)^2 / Var f, "
         f"median of {grid['target.seed'].nunique()} random targets; above the dashes it is all optimisation gap{gap}. "
         f"(c, d) Least depth tried that reaches {RELATIVE_ERROR:g}: median and range over targets, best of "
-        f"{tried.min()} fits by training loss, {ours['num_steps'].max()} steps of Adam"
+        f"{span(tried)} fits by training loss, {ours['num_steps'].max()} steps of Adam"
         f"{f'; {lost} of {len(ours)} fits failed or diverged' if lost else ''}. (e) {beside[0].upper()}{beside[1:]}. "
         f"Depth goes as width^p, p (95 %, jackknife over targets) being {', '.join(laws)}; {compliance}. The "
         f"paper's numbers{' and Theorem 4' * speaks}: as recalled."

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from widththeory import command
-from widththeory.estimates import finished
+from widththeory.estimates import finished, span
 from widththeory.plotting import COLORS, TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import HELD, Verdict
 
@@ -240,14 +240,14 @@ def caption(table: pd.DataFrame) -> str:
     over = f", with {above} of {len(best)} above, as caches allow" if above else ""
     num_rounds = long.groupby(CELL).size()
     lost = len(table) - len(finished(table))
+    gone = f"; {lost} of {len(table)} cells failed or diverged" if lost else ""
     letters = "abcdef"[: 3 * shown["platform"].nunique()]
     first, second, third = (f"({', '.join(letters[start::3])})" for start in range(3))
-    span = " to ".join(dict.fromkeys(f"{end}" for end in (num_rounds.min(), num_rounds.max())))
     return (
         "At equal multiply-adds a wide shallow network takes less time a step than a narrow deep one, most at small "
         f"batches (Zagoruyko and Komodakis 2016): the claim {HELD[found.state]}. {first} Time of a step of SGD; "
-        f"{second} over that of the shallowest network in its round: median and quartiles of n = {span} rounds in "
-        f"{long['run'].nunique()} runs{f'; {lost} of {len(table)} cells failed or diverged' if lost else ''}. {third} "
+        f"{second} over that of the shallowest network in its round: median and quartiles of n = {span(num_rounds)} "
+        f"rounds in {long['run'].nunique()} runs{gone}. {third} "
         "Roofline of products and convolutions, every operand moved once; numbers: batch sizes, in the same order "
         f"along each line{over}. At the smallest and at the largest batch the deepest network takes "
         f"{'; '.join(told) or 'unknown'} times as long as the shallowest. Residual networks of one stage, {work} "

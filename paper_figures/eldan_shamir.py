@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from widththeory import command
-from widththeory.estimates import finished, select_learning_rate
+from widththeory.estimates import finished, select_learning_rate, span
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, series
 from widththeory.verdicts import HELD, Verdict, counted, floor_check, floors_kept
 
@@ -301,7 +301,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
         f"claim {HELD[verdict(table, floor, network).state]}. (a) Relative squared error, E (f - g)^2 / E f^2; lines: "
         "certified floors of one hidden layer, under the law of order 2. (b) Star: measured. (c) K(eps): neurons "
         "without which one hidden layer cannot have error eps. (d) Dashes: explicit, one hidden layer, exact error. "
-        f"Markers: median and range of n = {cells.min()} seeds, {steps} steps of Adam (rate of {rates} by training "
+        f"Markers: median and range of n = {span(cells)} seeds, {steps} steps of Adam (rate of {rates} by training "
         f"loss){f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. {grows}{gap} explicit networks "
         f"with two layers have fewer neurons and guarantee {explicit['relative_bound'].max():.2g}; {checked}"
         f"{counted(len(past), len(two), 'with two layers fell below the floor of one with as many neurons')}{shown}. "

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from widththeory import command
-from widththeory.estimates import finished, select_learning_rate
+from widththeory.estimates import finished, select_learning_rate, span
 from widththeory.plotting import CEILING, CONSTRUCTION, TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import HELD, Verdict, counted
 
@@ -255,7 +255,7 @@ def caption(table: pd.DataFrame, gradient: pd.DataFrame, pieces: pd.DataFrame, r
         "Gradient descent hardly sees a sawtooth of k folds nor finds it, though k layers of width 2 are it (after "
         f"Malach et al. 2021): the claim {HELD[verdict(table, gradient, pieces, returns).state]}. (a) Gradient against "
         f"the sawtooth less that against its mean, n = {gradient.groupby(['num_folds', 'width']).size().min()} "
-        f"networks. (b) Relative squared error, E (f - g)^2 / Var f, (c) pieces: median and range of n = {cells.min()} "
+        f"networks. (b) Relative squared error, E (f - g)^2 / Var f, (c) pieces: median and range of n = {span(cells)} "
         f"seeds, {table['num_steps'].max()} steps of Adam (rate of {rates} by training loss)"
         f"{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. (d) Medians of {starts.min()} starts. "
         f"The widest networks see {fall(gradient):.2f} times less of it with each fold{broken * bool(len(over))}; "

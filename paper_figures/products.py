@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from widththeory import command
-from widththeory.estimates import NOTHING, Interval, finished, pooled_contrast, select_learning_rate
+from widththeory.estimates import NOTHING, Interval, finished, pooled_contrast, select_learning_rate, span
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, number_ticks, series
 from widththeory.verdicts import HELD, Verdict, counted, floor_check, floors_kept
 
@@ -267,7 +267,7 @@ def caption(
         f"{last['num_factors']:.0f}, {shallow_floor(last['num_factors']):.0f} against {last['smooth_tree']:.0f} units; "
         f"ReLU: for sup error 0.01 on the cube. (b) Exponential units: for n = {most} one layer gets to {shallow:.1e}, "
         f"a tree to {tree:.1e}. (c, d) ReLU networks on [-1, 1]^n, of which 2^n says nothing: relative squared error "
-        f"(over the variance), median and range of n = {cells.min()} seeds, {table['num_steps'].max()} steps of Adam "
+        f"(over the variance), median and range of n = {span(cells)} seeds, {table['num_steps'].max()} steps of Adam "
         f"(rate by training loss{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}). Depth divides "
         f"the trained error by {_told(gain)} for n = {count} at width {widest}; {checked}"
         f"{counted(len(behind), len(known), 'stay above an explicit one of their size, an optimisation gap')}."

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from widththeory import command
-from widththeory.estimates import finished, select_learning_rate
+from widththeory.estimates import finished, select_learning_rate, span
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, TRAINED, number_ticks, series
 from widththeory.verdicts import Verdict, counted, floor_check, floors_kept
 
@@ -239,7 +239,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame) -> str:
     return (
         "A sawtooth of k folds needs a width exponential in k in few layers, and width 2 in k layers (Telgarsky 2016): "
         f"the claim {held}. {panels} Relative squared error, over the variance; grey: excluded by the floor; markers: "
-        f"median and range of n = {cells.min()} seeds, {table['num_steps'].max()} steps of Adam (rate of {rates} by "
+        f"median and range of n = {span(cells)} seeds, {table['num_steps'].max()} steps of Adam (rate of {rates} by "
         f"training loss), then L-BFGS{f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. ({width}) "
         "Least width from which on at most half of the variance is left (trained: in the median), up to "
         f"{fits['width'].max()}. ({gaps_letter}) One marker a trained network, larger for wider: all its error is "

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from widththeory import command
-from widththeory.estimates import finished, fit_power_law, select_learning_rate
+from widththeory.estimates import finished, fit_power_law, select_learning_rate, span
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, TRAINED, number_ticks, series
 from widththeory.verdicts import Verdict, floor_check, floors_kept
 
@@ -194,7 +194,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame) -> 
         f"of one layer of {wide['width']:.0f} units; one layer needs at least {needed} for as little. (b) Yarotsky's "
         f"networks have the error promised{f' within {off:.0e}' if off else ''}{reached}. (c) Explicit networks of "
         f"every size, derived here. (d) The optimisation gap, {gap}{better}. Markers: median and range of n = "
-        f"{counts.min()} seeds{f' ({lost} of {len(fits)} fits failed or diverged)' if lost else ''}, "
+        f"{span(counts)} seeds{f' ({lost} of {len(fits)} fits failed or diverged)' if lost else ''}, "
         f"{table['num_steps'].max()} steps of Adam (rate of {rates} by training loss), then L-BFGS. All errors are "
         f"exact; {checked}."
     )

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from widththeory import command
-from widththeory.estimates import finished, fit_power_law, select_learning_rate
+from widththeory.estimates import finished, fit_power_law, select_learning_rate, span
 from widththeory.plotting import COLORS, CONSTRUCTION, FLOOR, TEXT_WIDTH
 from widththeory.verdicts import Verdict, counted, floor_check, floors_kept
 
@@ -275,7 +275,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, nee
         "Explicit networks of constant width pay for accuracy with depth as promised (Hanin 2019; Yarotsky 2017, 2018; "
         f"others derived here; all as recalled): the claim {held}; {found['kept'].sum()} of {len(found)} families keep "
         f"their promise, exponents are within {100 * off:.0f} % of it. (a, b) Distance to four points of [0, 1], (c) "
-        f"of [0, 1]^2; (d) |x|^2 / 2. Dotted: promised; open: median and range of n = {cells.min()} seeds, "
+        f"of [0, 1]^2; (d) |x|^2 / 2. Dotted: promised; open: median and range of n = {span(cells)} seeds, "
         f"{table['num_steps'].max()} steps of Adam (rate by training "
         f"loss){f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}. Error {promise:g} is promised "
         f"from {paid} on; {checked}{told}. Errors are exact for n = 1 (digits: on a fine grid), else sampled."

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from widththeory import command
 from widththeory.bounds.linear_regions import order_at_initialisation
-from widththeory.estimates import finished
+from widththeory.estimates import finished, span
 from widththeory.plotting import CEILING, COLORS, CONSTRUCTION, TEXT_WIDTH, series
 from widththeory.verdicts import HELD, Verdict
 
@@ -163,7 +163,7 @@ def caption(table: pd.DataFrame, regions: pd.DataFrame, faces: pd.DataFrame) -> 
     explicit, middle = regions[regions["state"] == "explicit"].set_index("architecture"), _medians(regions)
     deep, shallow = explicit.loc["deep"], explicit.loc["shallow"]
     seeds = regions.loc[regions["state"] == "trained"].groupby("architecture")["seed"].nunique()
-    trained = f", n = {seeds.min()} seeds" if len(seeds) else ""
+    trained = f", n = {span(seeds)} seeds" if len(seeds) else ""
     answer = HELD[verdict(table, regions, faces).state]
     lost = len(table) - len(finished(table))
     fewer = f" ({lost} of {len(table)} fits failed or diverged)" if lost else ""

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from widththeory import command
-from widththeory.estimates import finished, fit_power_law, select_learning_rate
+from widththeory.estimates import finished, fit_power_law, select_learning_rate, span
 from widththeory.plotting import CONSTRUCTION, FLOOR, TEXT_WIDTH, TRAINED, number_ticks, series
 from widththeory.verdicts import HELD, Verdict, floor_check, floors_kept
 
@@ -274,7 +274,7 @@ def caption(table: pd.DataFrame, floor: pd.DataFrame, network: pd.DataFrame, gro
         f"Kim, Min, Park 2024): the transition {HELD[found.state]}. (a) Relative squared error, over the variance; "
         f"grey: excluded. {explicit}; trained ones {passed}. (b, c) For a pyramid n + 1 is enough (Park et al. 2021), "
         f"in sup n is not (Hanin, Sellke 2017; Johnson 2019). (d) The promise is {'' if kept else 'not '}kept. Median "
-        f"and range of n = {counts.min()} seeds, {table['num_steps'].max()} steps of Adam (rate and depth by training "
+        f"and range of n = {span(counts)} seeds, {table['num_steps'].max()} steps of Adam (rate and depth by training "
         f"loss){f'; {lost} of {len(fits)} fits failed or diverged' if lost else ''}; {checked}. (a, d) "
         "sampled, (b, c) exact; theorems as recalled."
     )

@@ -12,6 +12,7 @@ from widththeory.estimates import (
     pooled_contrast,
     rates_note,
     select_learning_rate,
+    span,
 )
 
 
@@ -201,3 +202,7 @@ def test_points_of_one_group_are_resampled_together():
     assert alone.high - alone.low < 0.5 * (copies.high - copies.low)  # sqrt(1/20) of it, were the copies new points
     with pytest.raises(ValueError, match="groups must hold one label for each of the 16 points"):
         fit_power_law(x, y, with_floor=False, groups=[1, 2])
+
+
+def test_counts_are_told_by_their_ends():
+    assert [span(counts) for counts in ([5, 5], [5, 2, 3], pd.Series([4]), [])] == ["5", "2 to 5", "4", "0"]

@@ -3,7 +3,7 @@
 A table is a pandas frame with one row a fit; settings and measurements are columns, and `status` is "done" or "failed".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,12 @@ def cells_note(table: pd.DataFrame) -> str:
     """ "n = 20", or "n = 18 of 20" when cells failed or diverged: a loss of cells is said, never a thinner band."""
     done = len(finished(table))
     return f"n = {done}" if done == len(table) else f"n = {done} of {len(table)}"
+
+
+def span(counts: Iterable[int]) -> str:
+    """ "5", or "2 to 5" where a table that is not whole has fewer in some cells, or "0" where it has none."""
+    known = sorted({*counts} or {0})
+    return " to ".join(dict.fromkeys((f"{known[0]}", f"{known[-1]}")))
 
 
 def rates_note(table: pd.DataFrame, learning_rate: str = "learning_rate") -> str:
