@@ -85,14 +85,15 @@ def grid_size(per_axis: int, dim: int, log2_most: int = COUNTED) -> int:
     return per_axis**dim
 
 
-def equal_widths(width: int, depth: int) -> tuple[int, ...]:
-    """Widths of `depth` hidden layers.
-
-    Raises:
-        ValueError: more than 2^24 layers.
-    """
+def check_counted(depth: int) -> None:
+    """Raise ValueError for more than 2^24 hidden layers."""
     if depth > 2**COUNTED:
         raise ValueError(f"the network has more than 2^{COUNTED} hidden layers, the most that are counted")
+
+
+def equal_widths(width: int, depth: int) -> tuple[int, ...]:
+    """Widths of `depth` hidden layers; raises as `check_counted`."""
+    check_counted(depth)
     return (width,) * depth
 
 

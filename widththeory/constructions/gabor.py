@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Complex, Float
 
-from widththeory.constructions.arguments import keep_python_numbers
+from widththeory.constructions.arguments import COUNTED, keep_python_numbers
 from widththeory.typing import check_positive_int
 
 
@@ -49,9 +49,9 @@ class GaborBank:
         check_positive_int("size", self.size)
         check_positive_int("num_orientations", self.num_orientations)
         check_positive_int("num_scales", self.num_scales)
-        if self.size**2 * self.num_orientations * self.num_scales > 2**24:
+        if self.size**2 * self.num_orientations * self.num_scales > 2**COUNTED:
             raise ValueError(
-                "size, num_orientations and num_scales must give at most 2^24 pixels in all filters, "
+                f"size, num_orientations and num_scales must give at most 2^{COUNTED} pixels in all filters, "
                 f"got {self.size}, {self.num_orientations} and {self.num_scales}"
             )
         if self.size % 2 == 0:

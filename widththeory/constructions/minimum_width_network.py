@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from widththeory.constructions.arguments import BUILT, check_built, equal_widths, grid_size, keep_python_numbers
+from widththeory.constructions.arguments import (
+    BUILT,
+    check_built,
+    check_counted,
+    equal_widths,
+    grid_size,
+    keep_python_numbers,
+)
 from widththeory.constructions.named_layers import ONE, NamedLayers, Terms, combine, constant
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Outputs, Points, Size, Values, check_positive_int, to_fraction
@@ -183,7 +190,7 @@ def memorising_size(input_dim: int, output_dim: int, num_cells: int, num_levels:
     encoder = equal_widths(input_dim + 1, 2 * input_dim * (num_cells - 1))
     if narrowest and input_dim > 1:
         encoder = equal_widths(input_dim, 2 * (input_dim - 1) * (num_cells - 1) + 2 * (num_cells**2 - 1))
-    equal_widths(2, 2 * (num_levels - 1) * (output_dim - 1))  # as many as the decoder has
+    check_counted(2 * (num_levels - 1) * (output_dim - 1))  # of the decoder
     decoder = [width for width in range(2, output_dim + 1) for _ in range(2 * (num_levels - 1))]
     return Size(input_dim, (*encoder, *(2,) * (grid_size(num_cells, input_dim) - 1), *decoder), output_dim)
 

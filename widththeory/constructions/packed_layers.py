@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from widththeory.constructions.arguments import check_built, equal_widths, keep_python_numbers
+from widththeory.constructions.arguments import check_built, check_counted, keep_python_numbers
 from widththeory.constructions.named_layers import ONE, ZERO, NamedLayers, Terms, combine, constant
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
@@ -77,7 +77,7 @@ def packed_size(network: Network, input_bits: int) -> Size:
     input_bits = check_positive_int("input_bits", input_bits)
     dim, hidden, fields = network.input_dim, network.size.widths, packing(network, input_bits).fields
     bits = [units * field for units, field in zip((dim, *hidden), fields, strict=True)]
-    equal_widths(7, dim * input_bits + sum(n * before for n, before in zip(hidden, bits, strict=False)) + bits[-1])
+    check_counted(dim * input_bits + sum(n * before for n, before in zip(hidden, bits, strict=False)) + bits[-1])
     widths = [4 + others for others in reversed(range(dim)) for _ in range(input_bits)]
     for units, before in zip(hidden, bits, strict=False):
         widths += [7] * (units * before) + [2]

@@ -43,7 +43,8 @@ class Published:
         self._demand()
         for name, sha256 in self.files.items():
             path = data_folder() / name
-            _check_once(path, sha256, path.stat().st_size, path.stat().st_mtime_ns)
+            seen = path.stat()
+            _check_once(path, sha256, seen.st_size, seen.st_mtime_ns)
 
     def _demand(self) -> None:
         self._take_official(self.missing)
