@@ -6,13 +6,11 @@ import functools
 import importlib
 import math
 import pkgutil
-import subprocess
-import sys
 import warnings
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
+import own_process
 import pytest
 
 import widththeory.constructions
@@ -119,12 +117,7 @@ def differences():
 
 
 def test_numpy_numbers_give_what_python_numbers_give():
-    """In a process of its own, as under test annotations are checked, and they say int."""
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import {Path(__file__).stem} as me; "
-    command = [sys.executable, "-c", code + "print(me.differences())"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "[]"
+    assert own_process.found(differences) == []
 
 
 def test_integers_among_floats_keep_all_digits():
@@ -202,12 +195,7 @@ def refused_without_a_sentence():
 
 
 def test_what_is_no_argument_is_refused_in_one_sentence():
-    """In a process of its own, as under test annotations are checked."""
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import {Path(__file__).stem} as me; "
-    command = [sys.executable, "-c", code + "print(*me.refused_without_a_sentence(), sep='\\n')"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == ""
+    assert own_process.found(refused_without_a_sentence) == []
 
 
 @pytest.mark.parametrize("value", [2**24 + 1, 10**18, 10**400])

@@ -1,10 +1,7 @@
 """Sizes may be NumPy's integers, as those of a table are: they do not overflow where Python's would not."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
+import own_process
 
 from widththeory.bounds import (
     affine_pieces,
@@ -68,16 +65,11 @@ def numpy_integers(argument):
 def differences():
     """Calls whose results differ."""
     return [
-        (function.__module__, function.__name__)
+        f"{function.__module__}.{function.__name__}"
         for function, *arguments in CALLS
         if str(function(*map(numpy_integers, arguments))) != str(function(*arguments))
     ]
 
 
 def test_numpy_integers_give_what_integers_give():
-    """In a process of its own, as under test annotations are checked, and they say int."""
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import {Path(__file__).stem} as me; "
-    command = [sys.executable, "-c", code + "print(me.differences())"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "[]"
+    assert own_process.found(differences) == []
