@@ -68,7 +68,7 @@ def test_errors_have_all_digits_at_every_scale(make, scale):
 
 
 def test_errors_beyond_floats_are_infinite():
-    for scale in (800.0, 1e200, 1e305):
+    for scale in (800.0, 1e100, 1e150):
         assert ShallowMonomial((1, 2), scale).error().bound == ProductTree(3, scale).error().bound == math.inf
 
 
