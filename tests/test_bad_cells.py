@@ -17,10 +17,12 @@ from fake_targets import wave
 
 from widththeory import engines, fit, identity
 from widththeory import grid as engine
+from widththeory.driver import _POLL_SECONDS
 from widththeory.executors import InProcess, SpawnPool, check_flags, work
 from widththeory.grid import GridError
 from widththeory.leases import Lease
 from widththeory.ledger import Ledger, Row
+from widththeory.packing import pack
 from widththeory.progress import JsonLines, Lines
 
 
@@ -211,6 +213,32 @@ def test_a_cell_that_is_short_of_memory_beside_others_is_tried_alone(ledger):
     assert set(zip(failed["seed"], failed["error"], failed["made.chunk_size"], strict=True)) == {
         (2, "RuntimeError: RESOURCE_EXHAUSTED: Out of memory", 1)
     }
+
+
+def test_nothing_is_begun_beside_a_cell_that_is_tried_alone(ledger):
+    """However long it takes: who spoils it then could only be itself."""
+    tries, running, beside = [], [], []
+
+    def measure(settings, chunk_size):
+        running.append(0)
+        beside.append(len(tries) == 2 and len(running) > 1)  # between the second try's begin and its end
+        if settings[0] == slow:
+            tries.append("begun")
+            if len(tries) == 1:
+                running.pop()
+                raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+            time.sleep(3 * _POLL_SECONDS)
+            tries.append("ended")
+        running.pop()
+        return fake_measure(settings, chunk_size)
+
+    settings = grid()
+    slow = pack(settings, {}, chunk_size=1).chunks[0].cells[0]
+    with concurrent.futures.ThreadPoolExecutor(2) as executor:
+        more = {"jobs": 2, "executor": executor, "chunk_size": 1, "progress": "none"}
+        assert counts(engine.run(settings, measure, ledger, experiment="claim", **more)) == (48, 0, 0)
+    assert tries == ["begun", "begun", "ended"]
+    assert not any(beside)
 
 
 def test_a_measure_that_returns_nonsense_is_a_failure(ledger):

@@ -124,11 +124,10 @@ class Driver:
                     self._keep(part, outcome)
 
     def _launch(self) -> None:
-        while len(self._flying) < self.in_flight:
+        while len(self._flying) < self.in_flight and not any(part.alone for part in self._flying.values()):
             if self._suspects:
-                if self._flying:
-                    return
-                self._submit(self._suspects.popleft())
+                if not self._flying:
+                    self._submit(self._suspects.popleft())
                 return
             if self._parts:
                 self._submit(self._parts.popleft())
