@@ -2,7 +2,8 @@
 
 Chapter:  how narrow is too narrow, 2
 Source:   Lu et al. 2017; Hanin, Sellke 2017; Johnson 2019; Kidger, Lyons 2020; Park et al. 2021; Cai 2023; Li et al.
-          2023; Kim, Min, Park 2024; Hwang 2025; Shin et al. 2025; Rochau et al. 2025 (`bounds.minimum_width_results`).
+          2023; Kim, Min, Park 2024; Hwang 2025; Shin et al. 2025; Rochau et al. 2025; Yang, Zhou, Zhou 2025
+          (`bounds.minimum_width_results`).
 Tested:   for ReLU networks the bounds meet in L^p of the cube and of R^n for every pair of dimensions up to 8, but not
           for every pair in uniform approximation by leaky ReLU, ReLU or tanh; no lower bound exceeds an upper one, and
           explicit networks of the least width keep their guarantee.

@@ -22,7 +22,7 @@ PANELS = (
     (("continuous", "sup", "cube", "leaky_relu+floor"), "$C$(cube): leaky ReLU with floor"),
     (("continuous", "sup", "cube", "leaky_relu"), "$C$(cube): leaky ReLU"),
     (("continuous", "sup", "cube", "relu"), "$C$(cube): ReLU"),
-    (("continuous", "sup", "cube", "tanh"), "$C$(cube): tanh, sigmoid, softplus"),
+    (("continuous", "sup", "cube", "tanh"), "$C$(cube): tanh, sigmoid"),
     (("c1", "w1inf", "cube", "hwang_c1"), r"$C^1$ in $W^{1,\infty}$(cube): broad class"),
 )
 SETTING = ["function_class", "norm", "domain", "activation"]

@@ -1,10 +1,13 @@
 """The atlas of minimum width: hand values of the sources, consistency of the whole table, and what must stay open."""
 
+import functools
 import itertools
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import scipy.special
 
 from widththeory.bounds.minimum_width import _IMPLIES, _SPACES, minimum_width
 from widththeory.bounds.minimum_width_results import ACTIVATIONS, CONFLICTS, RESULTS
@@ -32,14 +35,17 @@ L1_SPACE = ("lp", "l1", "euclidean")
         (LP, "gelu", (1, 1), 1, 2),  # not monotone, so that no theorem excludes width 1
         (LP, "gelu", (1, 2), 2, 2),
         (LP, "softplus", (1, 1), 2, 2),
-        (CONTINUOUS, "gelu", (1, 1), 1, 3),
+        (CONTINUOUS, "gelu", (1, 1), 1, 2),  # ReLU is a limit of it, but no theorem excludes width 1
         (LP, "leaky_relu", (4, 2), 4, 4),
         (LP, "leaky_relu", (1, 1), 2, 2),  # by [shin2025], since leaky ReLU is monotone
         (LP, "sin", (1, 1), 1, 2),
         (LP, "leaky_relu_pair", (1, 1), 1, 1),
         (CONTINUOUS, "relu", (3, 1), 4, 4),
         (CONTINUOUS, "relu", (1, 2), 3, 3),
-        (CONTINUOUS, "relu", (2, 2), 3, 4),
+        (CONTINUOUS, "relu", (2, 2), 4, 4),  # n + m, and the 4 that its approximants, leaky ReLUs, need
+        (CONTINUOUS, "leaky_relu", (3, 1), 4, 4),  # n + 1 of ReLU, which leaky ReLUs approximate
+        (CONTINUOUS, "softplus", (2, 2), 3, 4),
+        (CONTINUOUS, "hardswish", (1, 2), 2, 3),
         (CONTINUOUS, "relu", (1, 5), 5, 6),
         (CONTINUOUS, "leaky_relu", (2, 2), 4, 4),
         (CONTINUOUS, "leaky_relu", (2, 3), 4, 4),
@@ -50,7 +56,8 @@ L1_SPACE = ("lp", "l1", "euclidean")
         (CONTINUOUS, "tanh", (3, 1), 4, 5),
         (CONTINUOUS, "sin", (3, 1), 3, 5),
         (CONTINUOUS, "square", (3, 1), 3, 5),
-        (CONTINUOUS, "leaky_relu", (4, 4), 5, 8),  # that 8 suffices for (4, 7) beats 2 n + 1 and n + m + 1
+        (CONTINUOUS, "leaky_relu", (4, 4), 5, 8),
+        (CONTINUOUS, "leaky_relu", (4, 6), 7, 8),  # that 8 suffices for (4, 7) beats 2 n + 1 and n + m
         (CONTINUOUS, "leaky_relu", (4, 8), 9, 9),
         (CONTINUOUS, "cube", (3, 1), 4, 6),  # x^3 is injective, so its level sets are unbounded
         (("c1", "w1inf", "cube"), "hwang_c1", (8, 9), 16, 17),
@@ -108,7 +115,7 @@ DIMS = ((1, 1), (3, 1), (2, 3), (3, 6), (3, 7), (9, 8), (4, 8))
 STATED = [
     ("lu2017", (2, 4, 3, 4, 4, 10, 5), (5, 7, None, None, None, None, None)),
     ("lu2017", (1, 3, 2, 3, 3, 9, 4), None),
-    ("haninsellke2017", (2, 4, 3, 4, 4, 10, 5), (2, 4, None, None, None, None, None)),
+    ("haninsellke2017", (2, 4, 3, 4, 4, 10, 5), None),
     ("haninsellke2017", None, (2, 4, 5, 9, 10, 17, 12)),
     ("hanin2019", None, (3, 5, None, None, None, None, None)),
     ("johnson2019", (None, 4, 3, 4, 4, 10, 5), None),
@@ -118,7 +125,8 @@ STATED = [
     ("kidgerlyons2020", None, (4, 6, 7, 11, 12, 19, 14)),
     ("kidgerlyons2020", None, (3, 5, 6, 10, 11, 18, 13)),
     ("park2021", (2, 4, 3, 6, 7, 10, 8), (2, 4, 3, 6, 7, 10, 8)),
-    ("park2021", (None, None, 3, 3, 3, 3, 3), (3, None, None, None, None, None, None)),
+    ("park2021", (None, None, 3, 3, 3, 3, 3), None),
+    ("park2021", None, (3, None, None, None, None, None, None)),
     ("park2021", (2, 4, 3, 6, 7, 10, 8), (2, 4, 3, 6, 7, 10, 8)),
     ("park2021", None, (3, 5, 4, 7, 8, 11, 9)),
     ("cai2023", (1, 3, 3, 6, 7, 9, 8), None),
@@ -153,9 +161,47 @@ def test_formulas_are_those_of_the_statements(result, stated):
             assert tuple(formula(*dims) for dims in DIMS) == values
 
 
+def _chain(activation, steps):
+    """What `steps` layers of leaky ReLUs, or one layer of another activation at that scale, make of their input."""
+    if activation == "leaky_relu":
+        return lambda t: functools.reduce(lambda value, _: np.maximum(value, value / 2), range(steps), t)
+    smooth = {
+        "softplus": lambda t: np.logaddexp(0, t),
+        "gelu": lambda t: t * scipy.special.ndtr(t),
+        "hardswish": lambda t: t * np.clip(t + 3, 0, 6) / 6,
+    }[activation]
+    return lambda t: smooth(2.0**steps * t) / 2.0**steps
+
+
+def test_networks_tend_to_relu_networks_of_the_same_width():
+    """So bounds pass from one to the other, on compact sets only: the largest gap to ReLU halves with each step."""
+    rng = np.random.default_rng(0)
+    layers = [(rng.normal(size=(3, 3)), rng.normal(size=(3, 1))) for _ in range(4)]
+    points = rng.uniform(-1, 1, (3, 1000))
+
+    def network(unit):
+        return functools.reduce(lambda values, layer: unit(layer[0] @ values + layer[1]), layers, points)
+
+    named = {name for name, (upper, _) in ACTIVATIONS.items() if "tends to relu" in upper and "+" not in name}
+    for activation in named - {"relu", "leaky_relu_pair"}:  # a pair holds a leaky ReLU
+        gaps = [np.abs(network(_chain(activation, k)) - network(lambda t: np.maximum(t, 0))).max() for k in (2, 6)]
+        assert 0 < gaps[1] < gaps[0] / 8  # 1/16 in the limit, or less where no point is near a kink
+    for result in RESULTS:
+        assert result.activation not in ("tends to relu", "leaky relu") or "euclidean" not in result.space
+
+
 def test_density_with_derivatives_implies_density_without():
     assert minimum_width("lp", "lp", "cube", "hwang_c1", 3, 2).upper == 5  # n + m, proven in W^{1, inf}
     assert minimum_width("c1", "w1inf", "cube", "hwang_c1", 3, 7).lower == 7  # max(n, m), proven in L^p
+
+
+def test_bounds_pass_between_relu_and_what_tends_to_it():
+    for setting in (CONTINUOUS, LP):
+        for dims in itertools.product(range(1, 9), repeat=2):
+            relu = minimum_width(*setting, "relu", *dims)
+            assert relu.lower >= minimum_width(*setting, "leaky_relu", *dims).lower
+            for activation in ("leaky_relu", "softplus", "gelu", "hardswish"):
+                assert minimum_width(*setting, activation, *dims).upper <= relu.upper
 
 
 def test_larger_spaces_need_more_width():

@@ -89,7 +89,7 @@ def minimum_width(
     Args:
         function_class: "continuous", "lp" (for all 1 <= p < infinity; norm "l1" for p = 1) or "c1" (differentiable).
         norm: "sup" for continuous, "lp" or "l1" for lp, "w1inf" for c1.
-        domain: "cube" or "compact" (which are the same here), or "euclidean" for lp.
+        domain: "cube", or "compact" for every compact set, which is the same; or "euclidean" for lp.
         activation: a key of `minimum_width_results.ACTIVATIONS`; "a+b" and pairs are sets to choose from unit by unit.
         input_dim: n, at least 1.
         output_dim: m, at least 1.
@@ -100,9 +100,9 @@ def minimum_width(
 
     Source:
         Table of [lu2017], [haninsellke2017], [hanin2019], [johnson2019], [kidgerlyons2020], [park2021], [cai2023],
-        [kimminpark2024], [li2023], [hwang2025], [hwang2025c], [shin2025] and [rochau2025]; statements and provenance in
-        `minimum_width_results`, some as recalled, which it marks. The inclusions between spaces are elementary (derived
-        for this project).
+        [kimminpark2024], [li2023], [hwang2025], [hwang2025c], [shin2025], [rochau2025] and [yang2025]; statements and
+        provenance in `minimum_width_results`, some as recalled, which it marks. The inclusions between spaces and the
+        passage from activations to their limits are elementary (derived for this project).
     """
     input_dim = check_positive_int("input_dim", input_dim)
     output_dim = check_positive_int("output_dim", output_dim)

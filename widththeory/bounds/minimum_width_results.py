@@ -61,30 +61,33 @@ class Conflict:
 # what all members have for lower bounds, which must exclude every choice. "Squashable" is said to hold for all
 # nonaffine analytic functions; polynomials are left out, since that would be more than their own theorems say. A result
 # that needs several properties joins them by "and".
+#
+# On compact sets ReLU is a uniform limit of leaky ReLUs composed with themselves, max(t, slope^k t), and of s(k t) / k
+# for s softplus, GELU and hard swish, which "tend to relu". Layer by layer, so are networks, of the same width: what
+# suffices for ReLU there suffices for these, and what is necessary for leaky ReLU is necessary for ReLU.
 _ANY = frozenset({"any"})
 _GENERAL = _ANY | {"continuous nonpolynomial", "continuous nonaffine"}
 _MONOTONE = _GENERAL | {"continuous monotone", "limit of injective"}
+_RELU = frozenset({"relu", "relu-like"})
+_LEAKY = frozenset({"leaky relu", "squashable", "tends to relu"})
+_SMOOTH = frozenset({"relu-like", "squashable", "tends to relu"})
 
 ACTIVATIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     name: (upper, lower)
     for name, upper, lower in (
-        ("relu", _MONOTONE | {"relu", "relu-like"}, _MONOTONE | {"relu", "relu-like"}),
-        ("leaky_relu", _MONOTONE | {"leaky relu", "squashable"}, _MONOTONE | {"leaky relu", "squashable"}),
-        ("softplus", _MONOTONE | {"relu-like", "squashable"}, _MONOTONE | {"relu-like", "squashable"}),
-        ("gelu", _GENERAL | {"relu-like", "squashable"}, _GENERAL | {"relu-like", "squashable"}),
+        ("relu", _MONOTONE | _RELU | {"tends to relu"}, _MONOTONE | _RELU | {"leaky relu"}),
+        ("leaky_relu", _MONOTONE | _LEAKY, _MONOTONE | _LEAKY),
+        ("softplus", _MONOTONE | _SMOOTH, _MONOTONE | _SMOOTH),
+        ("gelu", _GENERAL | _SMOOTH, _GENERAL | _SMOOTH),
         ("sigmoid", _MONOTONE | {"squashable"}, _MONOTONE | {"squashable"}),
         ("tanh", _MONOTONE | {"squashable"}, _MONOTONE | {"squashable"}),
         ("sin", _GENERAL | {"squashable"}, _GENERAL | {"squashable"}),
-        ("hardswish", _GENERAL | {"squashable"}, _GENERAL | {"squashable"}),
+        ("hardswish", _GENERAL | {"squashable", "tends to relu"}, _GENERAL | {"squashable", "tends to relu"}),
         ("square", _ANY | {"continuous nonaffine", "polynomial", "polynomial with a strict extremum"}, _ANY),
         ("cube", _ANY | {"continuous nonaffine", "polynomial"}, _ANY | {"continuous monotone", "limit of injective"}),
-        ("relu+step", _MONOTONE | {"relu", "relu-like", "relu+step"}, _ANY | {"relu+step"}),
-        ("leaky_relu+floor", _MONOTONE | {"leaky relu", "squashable", "squashable+floor"}, _ANY | {"squashable+floor"}),
-        (
-            "leaky_relu_pair",
-            _MONOTONE | {"leaky relu", "squashable", "leaky relu pair"},
-            _GENERAL | {"leaky relu pair"},
-        ),
+        ("relu+step", _MONOTONE | _RELU | {"tends to relu", "relu+step"}, _ANY | {"relu+step"}),
+        ("leaky_relu+floor", _MONOTONE | _LEAKY | {"squashable+floor"}, _ANY | {"squashable+floor"}),
+        ("leaky_relu_pair", _MONOTONE | _LEAKY | {"leaky relu pair"}, _GENERAL | {"leaky relu pair"}),
         ("hwang_c1", _ANY | {"hwang c1"}, _ANY | {"hwang c1"}),
     )
 }
@@ -131,16 +134,21 @@ RESULTS = (
         "relu",
         lambda n, m: n,
     ),
+    Result("[haninsellke2017]", "n + 1 is necessary for every m", "continuous", "relu", lambda n, m: n + 1),
     Result(
         "[haninsellke2017]",
-        "n + 1 is necessary for every m, sufficient for scalar functions",
+        "n + m suffices, stated for ReLU; [yang2025] has leaky ReLU and softplus, of which ReLU is a limit",
         "continuous",
-        "relu",
-        lambda n, m: n + 1,
-        _scalar(lambda n: n + 1),
+        "tends to relu",
+        upper=lambda n, m: n + m,
     ),
-    Result("[haninsellke2017]", "n + m suffices", "continuous", "relu", upper=lambda n, m: n + m),
-    Result("[hanin2019]", "n + 2 suffices for scalar functions", "continuous", "relu", upper=_scalar(lambda n: n + 2)),
+    Result(
+        "[hanin2019]",
+        "n + 2 suffices for scalar functions, stated for ReLU",
+        "continuous",
+        "tends to relu",
+        upper=_scalar(lambda n: n + 2),
+    ),
     Result(
         "[johnson2019]",
         "level sets of networks of width n are unbounded, so n + 1 is necessary for n >= 2; one coordinate of a vector "
@@ -200,12 +208,19 @@ RESULTS = (
     ),
     Result(
         "[park2021] Theorem 2",
-        "3 is exact for curves in the plane, above max(n + 1, m), and so necessary for every n from m = 2 on",
+        "3 is necessary for curves in the plane, above max(n + 1, m), and so for every n from m = 2 on",
         "continuous",
         "relu",
         _from({(1, 2): 3}),
-        _up_to({(1, 2): 3}),
-        "recalled",
+        provenance="recalled",
+    ),
+    Result(
+        "[park2021] Theorem 2",
+        "3 suffices for curves in the plane, stated for ReLU",
+        "continuous",
+        "tends to relu",
+        upper=_up_to({(1, 2): 3}),
+        provenance="recalled",
     ),
     Result(
         "[park2021] Theorem 3",
@@ -284,9 +299,10 @@ RESULTS = (
     ),
     Result(
         "[hwang2025]",
-        "max(2 n + 1, m) + 1 suffices (+ 2 for general activations, whose conditions are not at hand and not used)",
+        "max(2 n + 1, m) + 1 suffices, stated for ReLU (+ 2 for general activations, whose conditions are not at hand "
+        "and not used)",
         "continuous",
-        "relu",
+        "tends to relu",
         upper=lambda n, m: max(2 * n + 1, m) + 1,
     ),
     Result(
@@ -299,11 +315,12 @@ RESULTS = (
     ),
     Result(
         "[hwang2025]",
-        "4 k is exact for (n, m) = (2 k, 4 k - 1), so necessary above and sufficient below",
+        "4 k is exact for (n, m) = (2 k, 4 k - 1), as recalled, so necessary above and sufficient below",
         "continuous",
         "leaky relu",
         _fours_below,
         _fours_above,
+        "recalled",
     ),
     Result(
         "[hwang2025c]",
