@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from widththeory.exact.distance_2d import difference, distance, exact_distance, exact_squared_l2
-from widththeory.exact.polygons import box
+from widththeory.exact.polygons import box, convex_corners, coordinates
 from widththeory.exact.polynomial_2d import PlanarPolynomial
-from widththeory.exact.two_dim import lipschitz_constant, subdivide
+from widththeory.exact.rationals import to_numbers
+from widththeory.exact.two_dim import lipschitz_constant, restrict_to_plane, subdivide
 from widththeory.network import Network
 
 HALF = Fraction(1, 2)
@@ -19,6 +20,13 @@ def random_network(widths, seed, bias=0.3):
     rng = np.random.default_rng(seed)
     pairs = zip(widths, widths[1:], strict=False)
     return Network([(rng.normal(size=(o, i)) * np.sqrt(2 / i), bias * rng.normal(size=o)) for i, o in pairs])
+
+
+def random_polynomial(degree, seed):
+    entries = np.random.default_rng(seed).normal(size=(degree + 1, degree + 1))
+    return PlanarPolynomial(
+        tuple(map(tuple, np.where(np.add.outer(*[np.arange(degree + 1)] * 2) <= degree, entries, 0)))
+    )
 
 
 def rational(*layers):
@@ -154,3 +162,74 @@ def test_distance_too_large_for_floats_gets_one_sentence():
     for target in (ramp, PlanarPolynomial(((0,), (10**300,)))):
         with pytest.raises(ValueError, match="distance is too large for float64"):
             distance(zero, target, box(-(10**6), 10**6))
+
+
+@pytest.mark.parametrize("centre", [10**6, 10**8, 10**155, Fraction(1, 3) + 10**12])
+def test_a_polynomial_whose_terms_cancel(centre):
+    # (x - c)^2 on [c - 1, c + 1]^2, as x^2 - 2 c x + c^2
+    square = PlanarPolynomial(((centre**2,), (-2 * centre,), (1,)))
+    found = distance(rational(([[0, 0]], [0])), square, box(centre - 1, centre + 1))
+    assert found.l2 == pytest.approx(np.sqrt(4 / 5), rel=1e-15)
+    np.testing.assert_allclose(found[::2], (4 / 3, 1), rtol=1e-9)  # the tolerance
+
+
+PENTAGON = tuple((Fraction(x), Fraction(y)) for x, y in ((-1, 0), (0.25, -1), (1, -0.5), (1, 0.75), (-0.5, 1)))
+TINY, LARGE = Fraction(1, 10**70), 10**70
+
+
+@pytest.mark.parametrize(
+    ("centre", "sides"),
+    [
+        ((10**8, -(10**8)), ((1, 0), (0, 1))),  # far
+        ((3, Fraction(1, 3)), ((1, 1), (1, 1 + Fraction(1, 2**40)))),  # thin, along no axis
+        ((10**12, 10**9), ((TINY, TINY), (-TINY, 2 * TINY))),  # tiny and far
+        ((1, 2), ((0, LARGE), (LARGE, -LARGE))),  # large, and turned over
+    ],
+)
+def test_distances_do_not_depend_on_where_the_polygon_is(centre, sides):
+    """The same functions, as a network and a polynomial of other coordinates, in which terms cancel."""
+    (a, b), (c, d) = sides
+    area = a * d - b * c
+    back = [Fraction(d, area), Fraction(-b, area)], [Fraction(-c, area), Fraction(a, area)]
+    start = [-centre[0] * back[0][i] - centre[1] * back[1][i] for i in range(2)]
+    polygon = [tuple(centre[i] + s * sides[0][i] + t * sides[1][i] for i in range(2)) for s, t in PENTAGON]
+    for degree in (1, 2, 4):
+        network, polynomial = random_network((2, 4, 3, 1), degree), random_polynomial(degree, degree)
+        moved = restrict_to_plane(network, start, back), polynomial.on_plane(start, back)
+        found, near = distance(*moved, polygon, tolerance=1e-5), distance(network, polynomial, PENTAGON, tolerance=1e-5)
+        exact = exact_squared_l2(*moved, polygon)
+        assert exact == abs(area) * exact_squared_l2(network, polynomial, PENTAGON)
+        assert found.l2 == pytest.approx(float(exact) ** 0.5, rel=1e-14)  # some ten roundings of numbers of size 1
+        np.testing.assert_allclose(found[::2], (near.l1 * float(abs(area)), near.sup), rtol=2e-5)  # twice the tolerance
+        if degree == 1:
+            (constant, along_y, *_), (along_x, *_), *_ = moved[1].coefficients
+            line = Network([([[along_x, along_y]], [constant])])
+            l1, square, sup = map(float, exact_distance(moved[0], line, polygon))
+            np.testing.assert_allclose(distance(moved[0], line, polygon), (l1, square**0.5, sup), rtol=1e-14)
+            np.testing.assert_allclose(found[::2], (l1, sup), rtol=1e-5)  # the tolerance
+
+
+def test_polynomials_of_other_coordinates():
+    """Against values on a grid of 7 by 7, where none but 0 vanishes that has degree at most 6 in each variable."""
+    origin, directions = (Fraction(1, 3), -2), ((5, 0.5), (-1, Fraction(2, 7)))
+    polynomial = PlanarPolynomial(((1, 2.5, 0, Fraction(1, 3)), (0, -1, 0.25, 7)))
+    grid = [(s, t) for s in range(7) for t in range(-3, 4)]
+    points = to_numbers(grid) @ to_numbers(directions) + to_numbers(origin)
+    assert list(polynomial.on_plane(origin, directions)(to_numbers(grid))) == list(polynomial(points))
+
+
+def test_coordinates_in_which_a_polygon_is_near_and_round():
+    assert coordinates(convex_corners(box(3, 5)))[2] == [(-1, -1), (1, -1), (1, 1), (-1, 1)]
+    rng, fractions = np.random.default_rng(0), np.vectorize(Fraction, otypes=[object])
+    for num_corners in (3, 4, 5, 40):
+        for _ in range(10):
+            angles, slant = np.sort(rng.uniform(0, 2 * np.pi, num_corners)), rng.normal(size=(2, 2)) * (1e6, 1e-6)
+            circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+            corners = convex_corners(fractions(circle) @ fractions(slant) + fractions(1e9 * rng.normal(size=2)))
+            origin, (u, v), pairs = coordinates(corners)
+            assert all(
+                corner == (origin[0] + s * u[0] + t * v[0], origin[1] + s * u[1] + t * v[1])
+                for corner, (s, t) in zip(corners, pairs, strict=True)
+            )
+            assert {(-1, -1), (1, -1), (1, 1)} <= set(pairs)
+            assert max(abs(entry) for pair in pairs for entry in pair) <= 7

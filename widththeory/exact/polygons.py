@@ -43,13 +43,41 @@ def convex_corners(polygon: Sequence[Any] | np.ndarray) -> tuple[tuple[Fraction,
     if _doubled_area(corners) == 0:
         raise ValueError("polygon must have positive area, got corners that enclose none")
     steps = [(q[0] - p[0], q[1] - p[1]) for p, q in zip(corners, corners[1:] + corners[:1], strict=True)]
-    turns = [u[0] * v[1] - u[1] * v[0] for u, v in zip(steps[-1:] + steps, steps, strict=False)]
+    turns = [cross(u, v) for u, v in zip(steps[-1:] + steps, steps, strict=False)]
     upward = [dy > 0 or (dy == 0 and dx > 0) for dx, dy in steps]
     windings = sum(after and not before for before, after in zip(upward[-1:] + upward, upward, strict=False))
     # A step straight back would be half a winding: in the other half all steps lean to one side, and none closes.
     if min(turns) < 0 or windings != 1:
         raise ValueError(f"polygon must be convex, with its corners in order along the boundary, got {polygon!r}")
     return tuple(p for p, cross in zip(corners, turns, strict=True) if cross > 0)
+
+
+def coordinates(
+    corners: Sequence[tuple[Fraction, Fraction]],
+) -> tuple[tuple[Fraction, ...], tuple[tuple[Fraction, ...], ...], list[tuple[Fraction, Fraction]]]:
+    """Coordinates (s, t) in which a convex polygon is neither far from 0 nor thin, large or small.
+
+    Args:
+        corners: from `convex_corners`.
+
+    Returns:
+        origin and two directions, a point being origin + s directions[0] + t directions[1]; and (s, t) at all corners.
+        They are from -7 to 7, and three of them are (-1, -1), (1, -1) and (1, 1). A square [a, b]^2 becomes [-1, 1]^2.
+    """
+    first = corners[0]
+    apart = [(x - first[0], y - first[1]) for x, y in corners]
+    # No corner is farther from the first than the second, nor farther from the line through both than the third.
+    far = max(apart, key=lambda step: step[0] ** 2 + step[1] ** 2)
+    high = max(apart, key=lambda step: abs(cross(far, step)))
+    u, v = (high[0] / 2, high[1] / 2), ((far[0] - high[0]) / 2, (far[1] - high[1]) / 2)
+    origin = (first[0] + far[0] / 2, first[1] + far[1] / 2)
+    area = cross(u, v)
+    return origin, (u, v), [(cross(step, v) / area - 1, cross(u, step) / area - 1) for step in apart]
+
+
+def cross(u: tuple[Fraction, Fraction], v: tuple[Fraction, Fraction]) -> Fraction:
+    """Signed area of the parallelogram of two vectors."""
+    return u[0] * v[1] - u[1] * v[0]
 
 
 def _points(polygon: Sequence[Any] | np.ndarray) -> list[tuple[Fraction, Fraction]]:
@@ -64,7 +92,7 @@ def _points(polygon: Sequence[Any] | np.ndarray) -> list[tuple[Fraction, Fractio
 
 
 def _doubled_area(corners: Sequence[tuple[Fraction, Fraction]]) -> Fraction:
-    return sum((p[0] * q[1] - p[1] * q[0] for p, q in zip([corners[-1], *corners], corners, strict=False)), Fraction(0))
+    return sum((cross(p, q) for p, q in zip([corners[-1], *corners], corners, strict=False)), Fraction(0))
 
 
 def fan(offsets: np.ndarray, cycles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

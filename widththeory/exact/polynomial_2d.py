@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from widththeory.exact.polygons import integral_of_modulus
-from widththeory.exact.rationals import is_finite, signs, to_numbers
+from widththeory.exact.rationals import is_finite, signs, to_fractions, to_numbers
 from widththeory.typing import to_fraction
 
 _QUARTERS = np.array([[[2, 0, 0], [1, 1, 0], [1, 0, 1]], [[1, 1, 0], [0, 2, 0], [0, 1, 1]]])
@@ -67,13 +67,31 @@ class PlanarPolynomial:
         """The polynomial of the moduli of the coefficients: at (r, r) it bounds this one on [-r, r]²."""
         return PlanarPolynomial(tuple(tuple(abs(entry) for entry in row) for row in self.coefficients))
 
-    def scaled(self, wide: int, high: int) -> "PlanarPolynomial":
-        """2^-high p(2^wide x, 2^wide y), in float64."""
+    def on_plane(self, origin: Any, directions: Any) -> "PlanarPolynomial":
+        """(s, t) -> p(origin + s directions[0] + t directions[1]), in Fractions (see `two_dim.restrict_to_plane`)."""
+        size = len(self.coefficients) + len(self.coefficients[0]) - 1
+        x, y = to_numbers([origin, *directions]).T
+
+        def times(power: np.ndarray, at: np.ndarray) -> np.ndarray:
+            product = at[0] * power
+            product[1:] += at[1] * power[:-1]
+            product[:, 1:] += at[2] * power[:, :-1]
+            return product
+
+        result, power_of_x = to_numbers(np.zeros((2, size, size), dtype=int))
+        power_of_x[0, 0] += 1
+        for row in to_numbers(self.coefficients):
+            power = power_of_x
+            for coefficient in row:
+                result += coefficient * power
+                power = times(power, y)
+            power_of_x = times(power_of_x, x)
+        return PlanarPolynomial(tuple(map(tuple, to_fractions(result))))
+
+    def scaled(self, high: int) -> "PlanarPolynomial":
+        """2^-high times this one, in float64."""
         return PlanarPolynomial(
-            tuple(
-                tuple(float(to_fraction(entry) * Fraction(2) ** (wide * (i + j) - high)) for j, entry in enumerate(row))
-                for i, row in enumerate(self.coefficients)
-            )
+            tuple(tuple(float(to_fraction(entry) / Fraction(2) ** high) for entry in row) for row in self.coefficients)
         )
 
 
