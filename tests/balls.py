@@ -16,6 +16,6 @@ def holds(ball, other):
 
 
 def _finite(number):
-    ball = number if isinstance(number, flint.arb) else flint.arb(number)
+    ball = number if isinstance(number, flint.arb | flint.acb) else flint.arb(number)
     assert ball.is_finite(), f"{ball} is not finite"
     return ball

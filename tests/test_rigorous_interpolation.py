@@ -42,7 +42,7 @@ def test_polynomials_on_the_ellipse_are_as_large_and_as_small_as_said(rule):
     number = len(rule.nodes)
     for k in (0, 1, number):
         sizes = [abs(point(angle).legendre_p(acb(k))) for angle in ANGLES]
-        assert all(not size > rule.tops[k] for size in sizes)
+        assert all(size.lower() <= rule.tops[k].upper() for size in sizes)
         assert meets(sizes[0], rule.tops[k])  # in the right end
     assert rule.smallest > 0
     least = min(float(size.lower()) for size in sizes)
@@ -54,12 +54,12 @@ def test_boxes_cover_the_ellipse_and_little_more(rule):
     for size in (1 - 1e-9, 0.7, 0.1):
         for angle in ANGLES:
             z = point(angle, size)
-            assert any(box.real.contains(z.real) and box.imag.contains(z.imag) for box in rule.boxes)
+            assert any(holds(box, z) for box in rule.boxes)
     areas = [4 * float(box.real.rad()) * float(box.imag.rad()) for box in rule.boxes]
     assert sum(areas) < 1.2 * math.pi * top * side
     strips = np.linspace(-1, 1, 1001)
     for x in strips:  # the polynomial of degree 1 is the place itself
-        assert any(row[1].contains(arb(float(x))) for row in rule.strips)
+        assert any(holds(row[1], float(x)) for row in rule.strips)
 
 
 def test_interpolants_of_polynomials_are_they(rule):
@@ -67,7 +67,7 @@ def test_interpolants_of_polynomials_are_they(rule):
     values = [x - arb(0.5) for x, _ in rule.nodes]
     bound = rule.largest(values)
     assert meets(bound, rule.tops[1] + arb(0.5))
-    assert all(not abs(point(angle) - arb(0.5)) > bound for angle in ANGLES)
+    assert all(abs(point(angle) - arb(0.5)).lower() <= bound.upper() for angle in ANGLES)
 
 
 def test_least_value_by_hand(rule):
