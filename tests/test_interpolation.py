@@ -57,16 +57,16 @@ def test_bound_falls_by_four():
 
 
 @pytest.mark.parametrize(
-    "bad",
+    ("call", "message"),
     [
-        lambda: SineInterpolation(0),
-        lambda: SineInterpolation(3, frequency=0.0),
-        lambda: SineInterpolation(3, width=2),
-        lambda: shallow_interpolation([0, 0], [1, 2]),
-        lambda: shallow_interpolation([0, 1], [1]),
-        lambda: narrow_interpolation([0, 1], [1, 2], width=2),
+        (lambda: SineInterpolation(0), "num_pieces must be"),
+        (lambda: SineInterpolation(3, frequency=0.0), "frequency must be"),
+        (lambda: SineInterpolation(3, width=2), "width must be"),
+        (lambda: shallow_interpolation([0, 0], [1, 2]), "knots must be .* increasing"),
+        (lambda: shallow_interpolation([0, 1], [1]), "got 2 knots and 1 values"),
+        (lambda: narrow_interpolation([0, 1], [1, 2], width=2), "width must be"),
     ],
 )
-def test_bad_arguments_raise(bad):
-    with pytest.raises(ValueError, match="must be"):
-        bad()
+def test_bad_arguments_raise(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

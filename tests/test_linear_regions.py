@@ -130,16 +130,16 @@ def test_large_counts_are_rounded_honestly():
 
 
 @pytest.mark.parametrize(
-    "bad",
+    ("call", "message"),
     [
-        lambda: serra_upper(0, (3,)),
-        lambda: serra_upper(2, ()),
-        lambda: montufar_lower(3, (2, 4)),
-        lambda: serra_lower(2, (5,)),
-        lambda: one_dimension((2, 4)),
-        lambda: one_hidden_layer(2, 0),
+        (lambda: serra_upper(0, (3,)), "input_dim must be"),
+        (lambda: serra_upper(2, ()), "widths must hold"),
+        (lambda: montufar_lower(3, (2, 4)), r"widths\[0\] must be .* at least 3, got 2"),
+        (lambda: serra_lower(2, (5,)), r"widths\[0\] must be .* at least 6, got 5"),
+        (lambda: one_dimension((2, 4)), r"widths\[0\] must be .* at least 3, got 2"),
+        (lambda: one_hidden_layer(2, 0), "width must be"),
     ],
 )
-def test_bad_arguments_raise(bad):
-    with pytest.raises(ValueError, match="must"):
-        bad()
+def test_bad_arguments_raise(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -27,10 +27,10 @@ def check_sizes(
     return dim, tuple(check_positive_int(f"widths[{i}]", width, at_least=low) for i, (width, low) in enumerate(sizes))
 
 
-def cells(input_dim: int, num_hyperplanes: int) -> int:
-    """sum_{j <= d} C(m, j): cells of m hyperplanes in general position in d dimensions."""
-    input_dim, (num_hyperplanes,) = check_sizes(input_dim, (num_hyperplanes,))
-    return sum(math.comb(num_hyperplanes, j) for j in range(input_dim + 1))
+def cells(input_dim: int, width: int) -> int:
+    """sum_{j <= d} C(m, j): cells of m = width hyperplanes in general position in d dimensions."""
+    input_dim, width = check_positive_int("input_dim", input_dim), check_positive_int("width", width)
+    return sum(math.comb(width, j) for j in range(input_dim + 1))
 
 
 def folded(input_dim: int, widths: Sequence[int], *, per_input: int, extra: int = 0) -> int:
