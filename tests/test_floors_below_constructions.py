@@ -91,16 +91,6 @@ def test_squares_are_above_their_floor(example):
     assert square_floor(network.size.widths, guarantee.norm).lower <= guarantee.bound * (1 + 1e-12)
 
 
-@pytest.mark.parametrize(
-    "example", [p for p in EXAMPLES if type(p.values[0]).__name__ in ("Sawtooth", "FoldedSawtooth")]
-)
-def test_sawtooths_are_above_their_floor(example):
-    widths, guarantee = example.size().widths, example.error()
-    assert sawtooth_floor(example.num_folds, widths, guarantee.norm).lower <= guarantee.bound
-    # one unit in place of the network: the floor is there, and above what the network does
-    assert sawtooth_floor(example.num_folds + 1, (1,), guarantee.norm).lower > 0
-
-
 @pytest.mark.parametrize("example", NARROW)
 def test_narrow_networks_pay_in_sup_norm_for_extrema_inside(example):
     """The target is 0 at random points and grows with the distance from them: boxes around those inside have a gap."""

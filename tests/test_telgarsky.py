@@ -6,7 +6,6 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from widththeory.bounds.affine_pieces import sawtooth_floor
 from widththeory.constructions.telgarsky import EXAMPLES, Sawtooth, separating_sawtooth
 
 
@@ -58,16 +57,6 @@ def test_one_fold_fewer_is_far_away():
     points = ((np.arange(2**16) + 0.5) / 2**16)[:, None]
     gap = np.abs(Sawtooth(6).target(points) - Sawtooth(5).target(points)).mean()
     assert abs(gap - 1 / 3) < 32 * 96 / 4 * 2.0**-32
-
-
-def test_floor_is_below_every_sawtooth_of_fewer_folds():
-    # |h^5 - h^k| for k < 5 at a midpoint rule on 2**14 cells, whose error is below 2**-8
-    points = ((np.arange(2**14) + 0.5) / 2**14)[:, None]
-    target = Sawtooth(5).target(points)
-    for num_folds in range(1, 5):
-        gap = np.abs(target - Sawtooth(num_folds).target(points)).mean()
-        assert sawtooth_floor(5, Sawtooth(num_folds).size().widths).lower <= gap + 2.0**-8
-    assert sawtooth_floor(5, Sawtooth(5).size().widths).lower <= 0
 
 
 def test_separating_sawtooth_beats_the_piece_count():
