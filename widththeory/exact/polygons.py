@@ -17,6 +17,8 @@ import numpy as np
 from widththeory.exact.rationals import is_finite, signs
 from widththeory.typing import to_fraction
 
+Pair = tuple[Fraction, Fraction]
+
 
 def box(low: Any, high: Any) -> tuple[tuple[Any, Any], ...]:
     """Corners of the square [low, high]², counter-clockwise. Raises ValueError unless low < high."""
@@ -25,7 +27,7 @@ def box(low: Any, high: Any) -> tuple[tuple[Any, Any], ...]:
     return ((low, low), (high, low), (high, high), (low, high))
 
 
-def convex_corners(polygon: Sequence[Any] | np.ndarray) -> tuple[tuple[Fraction, Fraction], ...]:
+def convex_corners(polygon: Sequence[Any] | np.ndarray) -> tuple[Pair, ...]:
     """Corners of a convex polygon as Fractions, counter-clockwise, without points in the middle of a side.
 
     Args:
@@ -49,12 +51,10 @@ def convex_corners(polygon: Sequence[Any] | np.ndarray) -> tuple[tuple[Fraction,
     # A step straight back would be half a winding: in the other half all steps lean to one side, and none closes.
     if min(turns) < 0 or windings != 1:
         raise ValueError(f"polygon must be convex, with its corners in order along the boundary, got {polygon!r}")
-    return tuple(p for p, cross in zip(corners, turns, strict=True) if cross > 0)
+    return tuple(p for p, turn in zip(corners, turns, strict=True) if turn > 0)
 
 
-def coordinates(
-    corners: Sequence[tuple[Fraction, Fraction]],
-) -> tuple[tuple[Fraction, ...], tuple[tuple[Fraction, ...], ...], list[tuple[Fraction, Fraction]]]:
+def coordinates(corners: Sequence[Pair]) -> tuple[Pair, tuple[Pair, Pair], list[Pair]]:
     """Coordinates (s, t) in which a convex polygon is neither far from 0 nor thin, large or small.
 
     Args:
@@ -75,12 +75,12 @@ def coordinates(
     return origin, (u, v), [(cross(step, v) / area - 1, cross(u, step) / area - 1) for step in apart]
 
 
-def cross(u: tuple[Fraction, Fraction], v: tuple[Fraction, Fraction]) -> Fraction:
+def cross(u: Pair, v: Pair) -> Fraction:
     """Signed area of the parallelogram of two vectors."""
     return u[0] * v[1] - u[1] * v[0]
 
 
-def _points(polygon: Sequence[Any] | np.ndarray) -> list[tuple[Fraction, Fraction]]:
+def _points(polygon: Sequence[Any] | np.ndarray) -> list[Pair]:
     points = []
     for corner in polygon:
         if np.shape(corner) != (2,):
@@ -91,7 +91,7 @@ def _points(polygon: Sequence[Any] | np.ndarray) -> list[tuple[Fraction, Fractio
     return points
 
 
-def _doubled_area(corners: Sequence[tuple[Fraction, Fraction]]) -> Fraction:
+def _doubled_area(corners: Sequence[Pair]) -> Fraction:
     return sum((cross(p, q) for p, q in zip([corners[-1], *corners], corners, strict=False)), Fraction(0))
 
 
