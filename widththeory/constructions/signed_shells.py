@@ -23,7 +23,8 @@ class AlternatingShells:
 
     N = ceil(gamma d^2) shells Delta_i = [(1 + i/N) alpha sqrt(d), (1 + (i+1)/N) alpha sqrt(d)). A shell is good if
     J_{d/2}(2 pi R_d r)^2 >= 1 / (80 pi R_d r) for all r in it; g_i is its indicator function if it is good, and 0 if it
-    is not. For alpha >= 1, E g^2 >= 0.003 / alpha.
+    is not. For alpha >= 1 and N large enough, E g^2 >= 0.003 / alpha. Zeros of J are about pi apart in t: of shells
+    not much thinner few or none are good. For d = 4, alpha = 4 and gamma = 1 none is, and g is 0.
 
     Mollified, the indicator of Delta_i becomes min(1, N dist(r, outside Delta_i)): the sum is N-Lipschitz in |x|, and
     differs from g by at most 3 / (alpha^2 sqrt(d)) in E (.)^2, which is a theorem for large d only.
