@@ -8,10 +8,11 @@ from widththeory.typing import Certified, check_positive_int
 
 
 def max_affine_pieces(widths: Sequence[int]) -> int:
-    """The largest number of affine pieces of a ReLU network R -> R with these hidden widths: prod_l (w_l + 1).
+    """No ReLU network R -> R with these hidden widths has more affine pieces than this: prod_l (w_l + 1).
 
-    Each piece of a layer's input is cut at most w_l times, and composed zigzags attain it where every w_l >= 3. On an
-    interval the bound is the same, and a network R^n -> R restricted to a line has no more pieces.
+    Each piece of a layer's input is cut at most w_l times, and composed zigzags attain it where every w_l >= 3.
+    Narrower networks may have fewer: of width 1 at most 3, at any depth. On an interval the bound is the same, and a
+    network R^n -> R restricted to a line has no more pieces.
 
     Args:
         widths: units of each hidden layer, each at least 1; none for an affine map.
@@ -25,7 +26,7 @@ def max_affine_pieces(widths: Sequence[int]) -> int:
 
 
 def depth_for_pieces(num_pieces: int, width: int) -> int:
-    """The least number of hidden layers of `width` units whose networks can have `num_pieces` affine pieces.
+    """No fewer hidden layers of `width` units have `num_pieces` affine pieces; from width 3 on some of so many do.
 
     Raises:
         ValueError: an argument is not an integer of at least 1.
@@ -40,7 +41,7 @@ def depth_for_pieces(num_pieces: int, width: int) -> int:
 
 
 def width_for_pieces(num_pieces: int, depth: int) -> int:
-    """The least width at which networks with `depth` hidden layers can have `num_pieces` affine pieces.
+    """No `depth` hidden layers of less width have `num_pieces` affine pieces; from width 3 on some of this width do.
 
     Raises:
         ValueError: an argument is not an integer of at least 1.

@@ -14,8 +14,8 @@ def sphere_projection_floor(dim: int, frequency: float, width: int) -> Certified
     """Least relative squared error of networks whose first hidden layer has width r < d, for sin(w <x, x'>).
 
     Such a network depends on x only through P x, P of rank at most r; compare it with the best function of P x and of
-    all of x', the conditional mean: the mean over the rotations that leave P x alone. Of the N_{d,n} harmonics of
-    degree n it keeps those that these rotations keep, which are polynomials in P x and |x - P x|^2, less |x|^2 times
+    all of x', the conditional mean: that over the orthogonal maps that leave P x alone. Of the N_{d,n} harmonics of
+    degree n it keeps those that these maps keep, which are polynomials in P x and |x - P x|^2, less |x|^2 times
     those of degree n - 2: binomial(n + r - 1, n) of them. All P are alike, and in the sine all harmonics of a degree
     have one weight: with e_n the square norm of its part of degree n (as in `daniely_norm`) the error is
 

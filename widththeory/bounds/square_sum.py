@@ -12,7 +12,7 @@ The inner integral, over the x for which both points lie in the cube, is in unit
 With s = 1 - t / 2 and m the mean of the entries other than the largest, the product is at least s^(1 + (n - 1) m), as
 -log(1 - t u / 2) is convex in u, and the sum at least s^2 (1 + (n - 1) m^2).
 
-For n = 1 the least universal width is 2, and a network of width 1 is monotone.
+For n = 1 the least universal width is 2 for ReLU, and a network of width 1 is monotone.
 """
 
 import math
@@ -32,13 +32,14 @@ _NUM_MEANS = 4000
 def square_sum_floor(input_dim: int) -> Certified:
     """Floor in L2 of [-1, 1]^n for f(x) = x_1^2 + ... + x_n^2 and networks narrower than max(n, 2), of any depth.
 
-    With p = 3 + (n - 1) m, for n >= 2 and first hidden layers of width at most n - 1,
+    The activation may be any for n >= 2, and is monotone, as ReLU is, for n = 1. With p = 3 + (n - 1) m, for n >= 2 and
+    first hidden layers of width at most n - 1,
 
         |f - g|^2 >= 2^n min_{0 <= m <= 1} max_w (4 / 3) (1 + (n - 1) m^2) int_0^2 w t^2 (1 - t/2)^p dt / (2 int_0^1 w).
 
     As a fraction of the variance 4 n / 45 this is 0.455 for n = 2, 0.190 for n = 4, 0.068 for n = 8; leaving out one
     coordinate attains 1 / n. For n = 1 a network all of whose hidden layers have width 1 is monotone, and the nearest
-    monotone function to x^2 is max(x, 1/2)^2, up to reflection: the floor is 81/128 of the variance, attained.
+    monotone function to x^2 is max(x, 1/2)^2, up to reflection: its error is the floor, 81/128 of the variance.
 
     Args:
         input_dim: n, from 1 to 2000.

@@ -1,4 +1,4 @@
-"""A pyramid in a box: width n + 1 computes it on all of R^n, width n - 1 is no better than zero on any larger box."""
+"""A pyramid in a box: width n + 1 computes it on all of R^n, width n - 1 is no better than zero from R = 2 on."""
 
 import itertools
 import math
