@@ -2,8 +2,8 @@
 
 Chapter:  what depth buys, 8
 Source:   Montufar, Pascanu, Cho, Bengio 2014 (lower bound, by folding networks); Serra, Tjandraatmadja, Ramalingam 2018
-          (ceiling, as recalled); Hanin, Rolnick 2019, NeurIPS (at initialisation, under hypotheses on the law, the mean
-          number of activation regions is at most of the order of N^n for N neurons and n inputs, at any depth).
+          (ceiling); Hanin, Rolnick 2019, NeurIPS (at initialisation, under hypotheses on the law, the mean number of
+          activation regions is at most of the order of N^n for N neurons and n inputs, at any depth). All as recalled.
 Tested:   no network has more regions than its ceiling, and initialised and trained networks of several layers have in
           the mean fewer than one hidden layer of as many neurons can have, at each size, by 95 % intervals over seeds.
 Decided:  proven, measured

@@ -1,8 +1,9 @@
 """The square x^2 on [0, 1]: explicit depth is exponentially accurate, one hidden layer is not.
 
 Chapter:  what depth buys, 3
-Source:   Yarotsky 2017, Proposition 2, as recalled (width 3, m layers, sup error 2^(-2m-2)); its networks at any width
-          (`constructions.folded_square`) and the floors (`bounds.affine_pieces`) are derived for this project.
+Source:   Yarotsky 2017, Proposition 2, as recalled (sums of m sawtooths, sup error 2^(-2m-2)); width 3 with m layers
+          (`constructions.yarotsky`), networks of any width (`constructions.folded_square`) and the floors
+          (`bounds.affine_pieces`) are derived for this project.
 Tested:   explicit networks of width 3 have sup error 2^(-2m-2) at m layers, the deepest goes under the floor of the
           widest single layer tried, and no trained network lies under its floor.
 Decided:  proven

@@ -2,8 +2,9 @@
 
 Chapter:  what depth buys, 7
 Source:   Montufar, Pascanu, Cho, Bengio 2014 (folding networks and their count); Serra, Tjandraatmadja, Ramalingam 2018
-          (upper bound, as recalled); Hanin, Rolnick 2019, NeurIPS (at initialisation, under hypotheses on the law, the
-          mean number of activation regions is at most of the order of N^2 for N neurons in the plane, at any depth).
+          (upper bound); Hanin, Rolnick 2019, NeurIPS (at initialisation, under hypotheses on the law, the mean number
+          of activation regions is at most of the order of N^2 for N neurons in the plane, at any depth). All as
+          recalled.
 Tested:   explicit deep weights have more regions than any shallow network of as many parameters can have, and
           initialised and trained deep networks, in the median, fewer than a shallow one can have.
 Decided:  proven, measured
