@@ -116,7 +116,7 @@ def cells(config: Config) -> "pd.DataFrame":
     rows = []
     for labels, one in _grid(config):
         task = labels.pop("source_task")
-        cost = one.architecture.cost()  # type: ignore[attr-defined]
+        cost = one.architecture.cost()
         widths = "-".join(map(str, dict(one.model_args)["widths"]))  # type: ignore[arg-type]
         rows.append({"key": key(one), **labels, "widths": widths, **facts(task, one.outline, cost)})
     return pd.DataFrame(rows)

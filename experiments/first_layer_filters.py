@@ -151,7 +151,7 @@ def cells(config: Config) -> "pd.DataFrame":
     rows = []
     for labels, one in _grid(config):
         task = labels.pop("source_task")
-        cost = one.architecture.cost()  # type: ignore[attr-defined]
+        cost = one.architecture.cost()
         rows.append({"key": identity.key(one), **labels, **facts(task, one.outline, cost)})
     return pd.DataFrame(rows)
 

@@ -130,7 +130,7 @@ def cells(config: Config) -> "pd.DataFrame":
     rows = []
     for labels, one in _grid(config):
         task = labels.pop("source_task")
-        cost = one.architecture.cost()  # type: ignore[attr-defined]
+        cost = one.architecture.cost()
         patch = KERNEL**2 * one.architecture.in_channels
         rows.append({"key": key(one), **labels, "patch": patch, **facts(task, one.outline, cost)})
     return pd.DataFrame(rows)

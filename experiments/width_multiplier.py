@@ -197,7 +197,7 @@ def cells(config: Config) -> "pd.DataFrame":
 
     rows = []
     for labels, task, one in _grid(config):
-        cost = one.architecture.cost()  # type: ignore[attr-defined]
+        cost = one.architecture.cost()
         rows.append({"key": key(one), **labels, **facts(task, one.outline, cost)})
     return pd.DataFrame(rows)
 

@@ -157,7 +157,7 @@ class _Fit:
     def results(self) -> Iterator[dict[str, float]]:
         """Metrics of each member."""
         one = self.chunk[0]
-        cost = one.architecture.cost()  # type: ignore[attr-defined]
+        cost = one.architecture.cost()
         train_losses, train_accuracies = self.accuracy(self.ready.some)
         test_losses, self.curves[:, -1] = self.accuracy(self.ready.test)
         last = np.asarray(self.state.loss)

@@ -48,7 +48,7 @@ def choose_program(settings: Classification, chunk_size: int) -> Program:
         dtype,
         "float64" if dtype == "float64" else "float32",
     )
-    work = 6.0 * settings.batch_size * settings.architecture.cost().multiply_adds * ensemble  # type: ignore[attr-defined]
+    work = 6.0 * settings.batch_size * settings.architecture.cost().multiply_adds * ensemble
     longest = int(_SEGMENT_SECONDS * (_CPU_FLOPS if on_cpu else _GPU_FLOPS) / work)
     lengths = segment_lengths(settings, max(1, min(_MAX_SEGMENT, longest)))
     return Program(

@@ -81,7 +81,7 @@ def _split(network: Functional) -> tuple[Any, Any, Any]:
     """The module's plan, and its two states with shapes in place of arrays."""
     with jax.enable_x64(network.param_dtype == "float64"):
         model = nnx.eval_shape(
-            lambda: network.architecture.build(  # type: ignore[attr-defined]
+            lambda: network.architecture.build(
                 nnx.Rngs(0), network.method, jnp.dtype(network.dtype), jnp.dtype(network.param_dtype)
             )
         )
@@ -91,20 +91,12 @@ def _split(network: Functional) -> tuple[Any, Any, Any]:
 
 
 def _named(state: Any) -> Arrays:
-    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
-    return {".".join(_part(step) for step in path if _part(step) != "value"): leaf for path, leaf in leaves}
+    leaves = jax.tree.leaves_with_path(nnx.to_pure_dict(state))
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 
 
 def _unnamed(state: Any, arrays: Arrays) -> Any:
     return jax.tree.unflatten(jax.tree.structure(state), [arrays[name] for name in _named(state)])
-
-
-def _part(step: Any) -> str:
-    """One step of a path, as `layers` or `0`."""
-    for name in ("key", "name", "idx"):
-        if hasattr(step, name):
-            return str(getattr(step, name))
-    return str(step)
 
 
 def _layer(item: tuple[str, Any]) -> list[tuple[int, str]]:

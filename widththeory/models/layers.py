@@ -1,5 +1,6 @@
 """The parts that convolutional networks are put together from, and how an architecture's arguments are checked."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from flax import nnx
 
 from widththeory.models.activation import Activation, growth
 from widththeory.models.convolution import HE_NORMAL, Conv, Maps, average_pool, check_method, global_average, max_pool
+from widththeory.models.cost import Cost
 from widththeory.typing import check_positive_int
 
 STEMS = ("imagenet", "cifar")
@@ -123,14 +125,13 @@ class Layers:
 
 
 @dataclass(frozen=True)
-class Architecture:
+class Architecture(ABC):
     """A network as data: what goes in, what comes out, and the activation; its kinds add their widths.
 
-    Each kind has `build(rngs, method="native", ...)`, a Flax module from images [batch, image_size, image_size,
-    in_channels] to logits [batch, num_classes], and `cost()`, its parameters and multiply-adds by formula. Where there
-    is batch normalisation, `model.train()` makes it use the statistics of the batch and move the running ones, which
-    are `nnx.BatchStat`; `model.eval()` makes it use the running ones. A module is built in training mode. There is no
-    dropout, so that a step has no randomness besides its batch.
+    What it builds is a Flax module from images [batch, image_size, image_size, in_channels] to logits [batch,
+    num_classes]. Where there is batch normalisation, `model.train()` makes it use the statistics of the batch and move
+    the running ones, which are `nnx.BatchStat`; `model.eval()` makes it use the running ones. A module is built in
+    training mode. There is no dropout, so that a step has no randomness besides its batch.
 
     Args:
         image_size: pixels along a side.
@@ -154,6 +155,16 @@ class Architecture:
     def growth(self) -> int:
         """By how much the activation multiplies the channels."""
         return growth(self.activation)
+
+    @abstractmethod
+    def build(
+        self, rngs: nnx.Rngs, method: str = "native", dtype: Any = None, param_dtype: Any = jnp.float32
+    ) -> nnx.Sequential:
+        """The module; arguments as in `Layers`."""
+
+    @abstractmethod
+    def cost(self) -> Cost:
+        """Parameters and multiply-adds by formula."""
 
 
 def check_widths(name: str, widths: Sequence[int], length: int | None = None) -> None:
