@@ -37,11 +37,11 @@ def some(num_steps=40, **changes):
 """
 
 ONE_FIT = """
-segments = multihost._segments
-def told(begun, *rest):
+pieces = multihost.pieces
+def told(num_steps, length, begun):
     print("begun:", begun)
-    return segments(begun, *rest)
-multihost._segments = told
+    return pieces(num_steps, length, begun)
+multihost.pieces = told
 print(table([some(int(sys.argv[2]))])["train_mse"].tolist())
 """
 
@@ -300,13 +300,10 @@ def test_all_hosts_go_on_from_the_same_snapshot_or_stop(tmp_path):
 
 
 def test_segments_lead_from_where_a_fit_begins_to_its_end():
-    def ranges(*arguments):
-        return list(multihost._segments(*arguments))
-
-    assert ranges(None, 10, 4) == [(0, 0), (0, 4), (4, 8), (8, 10)]
-    assert ranges(0, 10, 4) == [(0, 4), (4, 8), (8, 10)]
-    assert ranges(8, 10, 4) == [(8, 10)]
-    assert ranges(None, 0, 1) == [(0, 0)]
+    assert list(multihost.pieces(10, 4)) == [(0, 0), (0, 4), (4, 8), (8, 10)]
+    assert list(multihost.pieces(10, 4, 0)) == [(0, 4), (4, 8), (8, 10)]
+    assert list(multihost.pieces(10, 4, 8)) == [(8, 10)]
+    assert list(multihost.pieces(0, 1)) == [(0, 0)]
 
 
 def test_a_fit_goes_on_only_by_what_began_it():

@@ -10,13 +10,13 @@ from typing import Any
 from widththeory.images.record import Images, Outline
 from widththeory.models.layers import Architecture
 from widththeory.named import build, named_dataclass
-from widththeory.typing import check_positive_int
+from widththeory.optimizers import SCHEDULES
+from widththeory.typing import as_tuples, check_positive, check_positive_int
 
 Value = int | float | str | bool | None | tuple
 Arguments = tuple[tuple[str, Value], ...]
 
 OPTIMIZERS = ("sgd", "adam")
-SCHEDULES = ("cosine", "constant")
 AUGMENTATIONS = ("none", "crop", "crop_flip")
 DTYPES = ("float32", "bfloat16", "float64")
 MAX_TRAIN_EVAL = 2048  # training images on which the last weights are measured
@@ -86,8 +86,7 @@ class Classification:
             check_positive_int(name, getattr(self, name))
         for name in ("seed", "num_steps", "warmup_steps"):
             check_positive_int(name, getattr(self, name), at_least=0)
-        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
-            raise ValueError(f"learning_rate must be positive and finite, got {self.learning_rate!r}")
+        check_positive("learning_rate", self.learning_rate)
         if not (self.weight_decay >= 0 and math.isfinite(self.weight_decay)):
             raise ValueError(f"weight_decay must be at least 0 and finite, got {self.weight_decay!r}")
         if not 0 <= self.label_smoothing < 1:
@@ -107,7 +106,7 @@ class Classification:
         if self.num_checks > max(self.num_steps, 1):
             raise ValueError(f"num_checks must be at most num_steps = {self.num_steps}, got {self.num_checks}")
         for name in ("images_args", "model_args"):
-            object.__setattr__(self, name, tuple(sorted((str(k), _tuples(v)) for k, v in getattr(self, name))))
+            object.__setattr__(self, name, tuple(sorted((str(k), as_tuples(v)) for k, v in getattr(self, name))))
         self.architecture  # noqa: B018  an unknown model, unknown images or a wrong argument is said here
         self.outline.check_batch(self.batch_size)
 
@@ -143,7 +142,7 @@ class Classification:
         data = self.outline
         images = 3 * self.num_steps * self.batch_size + self.num_checks * data.num_test
         images += min(data.num_train, MAX_TRAIN_EVAL)
-        return 2.0 * images * self.architecture.cost().multiply_adds  # type: ignore[attr-defined]
+        return 2.0 * images * self.architecture.cost().multiply_adds
 
     @property
     def chunk_size(self) -> int:
@@ -152,7 +151,7 @@ class Classification:
 
     def device_chunk_size(self, memory: float) -> int:
         """Networks to train side by side on a GPU: many narrow ones, few wide ones, which need less than `memory`."""
-        work = self.architecture.cost().multiply_adds  # type: ignore[attr-defined]
+        work = self.architecture.cost().multiply_adds
         return max(1, min(_MOST_ON_GPU, int(_GPU_CHUNK / work)))
 
     @property
@@ -208,7 +207,3 @@ def _architecture(images: str, images_args: Arguments, model: str, model_args: A
 
 def _make(name: str, which: str, arguments: Arguments, method: str) -> Any:
     return build(name, which, named_dataclass(name, which, name, (method,)), dict(arguments))
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, (list, tuple)) else value

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from widththeory.typing import as_tuples
+
 # Floats at and above 2**53 may be integers that no nearby float can tell apart; below, 3.0 and 3 are the same number.
 _EXACT_INTEGERS = 2.0**53
 
@@ -79,7 +81,7 @@ def encode(settings: Any) -> str:
 
 def decode(text: str) -> dict[str, Any]:
     """The fields that `encode` wrote: a dictionary that the settings class takes as keyword arguments."""
-    return {name: _tuples(value) for name, value in json.loads(text).items()}
+    return {name: as_tuples(value) for name, value in json.loads(text).items()}
 
 
 def defaults(settings_class: type) -> str:
@@ -127,7 +129,3 @@ def _canonical(value: Any, cls: str, name: str) -> Any:
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_INTEGERS:
         return int(value)
     return value
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

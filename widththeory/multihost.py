@@ -38,7 +38,7 @@ from widththeory.optimizers import step_scalars
 from widththeory.regression import Regression
 from widththeory.resident import Resident, initial_weights, member_network, run_resident, trained_layers
 from widththeory.snapshots import Arrays, Snapshots
-from widththeory.training import Targets, batch_order, device_program, filled, sample_targets
+from widththeory.training import Targets, batch_order, device_program, filled, pieces, sample_targets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -322,7 +322,7 @@ def _train(one: Regression, start: _Start) -> State:
         return run.lower(program, *placed, *batches(0, 0)).compile(compiler_options=xla_options()), *placed
 
     run, state, resident = _on_every_host(compiled)
-    for low, high in _segments(begun, one.num_steps, program.segment):
+    for low, high in pieces(one.num_steps, program.segment, begun):
         state = run(state, resident, *batches(low, high))
         jax.block_until_ready(state.loss)
         if high < one.num_steps and _agree(snapshots.due(0.0)):
@@ -330,17 +330,6 @@ def _train(one: Regression, start: _Start) -> State:
     if jax.process_index() == 0:
         snapshots.remove()
     return state
-
-
-def _segments(begun: int | None, num_steps: int, length: int) -> Iterator[tuple[int, int]]:
-    """Where each segment of steps begins and ends; a fit that has not `begun` has an empty one first.
-
-    After every segment the network is measured, and so after the empty one the initial network.
-    """
-    if begun is None:
-        yield 0, 0
-    for low in range(begun or 0, num_steps, length):
-        yield low, min(low + length, num_steps)
 
 
 class _SharedSnapshots(Snapshots):

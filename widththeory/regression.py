@@ -13,7 +13,7 @@ from widththeory.models.cost import forward_flops
 from widththeory.models.mlp import HINGED, check_initializer
 from widththeory.named import build, named_dataclass
 from widththeory.optimizers import OPTIMIZERS, SCHEDULES
-from widththeory.typing import Construction, Size, check_positive_int
+from widththeory.typing import Construction, Size, check_positive, check_positive_int
 
 Scalar = int | float | str | bool
 
@@ -81,8 +81,7 @@ class Regression:
             check_positive_int(name, getattr(self, name), at_least=0)
         if self.batch_size > self.num_train:
             raise ValueError(f"batch_size must be at most num_train = {self.num_train}, got {self.batch_size}")
-        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
-            raise ValueError(f"learning_rate must be positive and finite, got {self.learning_rate!r}")
+        check_positive("learning_rate", self.learning_rate)
         if self.init != HINGED:
             check_initializer(self.init)
         for name, allowed in (

@@ -21,6 +21,7 @@ from widththeory import identity
 from widththeory.processes import is_alive
 from widththeory.provenance import VOLATILE
 from widththeory.storage import LedgerError
+from widththeory.typing import as_tuples
 
 RESERVED = frozenset({"key", "status", "error", "seconds", "created"})
 
@@ -63,13 +64,13 @@ def flatten(entries: Iterable[Entry], *, volatile: bool) -> tuple[list[str], lis
         for name, value in settings.items():
             if name.endswith(_PAIRS):
                 prefix = name.removesuffix(_PAIRS)
-                items = {f"{prefix}.{item}": _tuple(argument) for item, argument in value}
+                items = {f"{prefix}.{item}": as_tuples(argument) for item, argument in value}
                 arguments.setdefault(name, set()).update(items)
                 record |= items
             else:
-                record[name] = _tuple(value)
+                record[name] = as_tuples(value)
         provenance = {
-            _MADE + name: _tuple(v) for name, v in entry.provenance.items() if volatile or name not in VOLATILE
+            _MADE + name: as_tuples(v) for name, v in entry.provenance.items() if volatile or name not in VOLATILE
         }
         metrics.update(entry.metrics)
         made.update(provenance)
@@ -221,7 +222,7 @@ def _value(text: str) -> Any:
     if text in _WORDS:
         return _WORDS[text]
     if text[0] in '"[':
-        return _tuple(json.loads(text))
+        return as_tuples(json.loads(text))
     if _INTEGER.fullmatch(text):
         return int(text)
     return float(text) if _NUMBER.fullmatch(text) else text
@@ -233,10 +234,6 @@ def _as_text(text: str) -> str:
         text = str(json.loads(text))
         text.encode()  # a lone surrogate is no text
     return text
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(_tuple(item) for item in value) if isinstance(value, list) else value
 
 
 def _rank(value: Any) -> tuple[int, Any]:

@@ -7,7 +7,6 @@ round. On a CPU everything runs on one thread.
 import dataclasses
 import functools
 import json
-import math
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +23,7 @@ from widththeory.models.functional import Arrays, Functional
 from widththeory.models.layers import Architecture
 from widththeory.named import build, named_dataclass
 from widththeory.roofline import products, total
-from widththeory.typing import check_positive_int
+from widththeory.typing import check_positive, check_positive_int
 
 NETWORK_WORK = ("train", "infer")
 WORK = (*NETWORK_WORK, "matmul", "copy")
@@ -75,8 +74,7 @@ class Timing:
                 raise ValueError(f"{name} must be one of {list(allowed)}, got {getattr(self, name)!r}")
         for name, least in (("run", 0), ("num_rounds", 1), ("batch_size", 1), ("size", 0)):
             check_positive_int(name, getattr(self, name), at_least=least)
-        if not 0 < self.burst_seconds < math.inf:
-            raise ValueError(f"burst_seconds must be positive and finite, got {self.burst_seconds!r}")
+        check_positive("burst_seconds", self.burst_seconds)
         if (self.size == 0) != (self.work in NETWORK_WORK) or bool(self.model) != (self.work in NETWORK_WORK):
             raise ValueError(f"a network has a model and size 0, all else a size and no model, got {self}")
         object.__setattr__(self, "model_args", tuple(sorted(self.model_args)))
@@ -95,7 +93,7 @@ class Timing:
             return 2.0 * self.size**3
         if self.work == "copy":
             return float(self.size)
-        forward = 2.0 * self.batch_size * self.architecture.cost().multiply_adds  # type: ignore[attr-defined]
+        forward = 2.0 * self.batch_size * self.architecture.cost().multiply_adds
         return 3 * forward if self.work == "train" else forward
 
     @property
@@ -293,7 +291,7 @@ def _measurement(
     metrics |= {"calls": int(calls), "compile_seconds": one.compile_seconds, "device_name": named}
     metrics |= {"flops": one.flops, "bytes": one.bytes}
     if settings.model:
-        cost = settings.architecture.cost()  # type: ignore[attr-defined]
+        cost = settings.architecture.cost()
         metrics |= dataclasses.asdict(cost) | {"num_convs": one.num_convs}
     finite = bool(np.all([np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(one.result)]))
     return Measurement(settings, metrics | {"diverged": float(not finite)}, {"device": kind})

@@ -258,10 +258,11 @@ class DeviceFit:
             return combine(jax.device_get(moments))
 
 
-def pieces(num_steps: int, length: int) -> Iterator[tuple[int, int]]:
-    """First (0, 0), no steps, after which the initial networks are measured; then from where to where segments go."""
-    yield 0, 0
-    for begin in range(0, num_steps, length):
+def pieces(num_steps: int, length: int, begun: int | None = None) -> Iterator[tuple[int, int]]:
+    """From where to where segments go; first (0, 0), after which the initial networks are measured, unless `begun`."""
+    if begun is None:
+        yield 0, 0
+    for begin in range(begun or 0, num_steps, length):
         yield begin, min(begin + length, num_steps)
 
 

@@ -4,6 +4,8 @@ Shapes live in annotations and are checked under test (jaxtyping + beartype); do
 """
 
 import math
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -17,6 +19,8 @@ Outputs = Float[np.ndarray, "num_points output_dim"]
 Rationals = Shaped[np.ndarray, "num_points output_dim"]  # dtype object, entries fractions.Fraction
 
 Norm = Literal["sup", "l1", "l2"]
+
+_REAL = (int, float, Fraction, np.integer, np.floating)
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,11 @@ def to_fraction(number: Any) -> Fraction:
     return Fraction(int(fraction.numerator), int(fraction.denominator))
 
 
+def as_tuples(value: Any) -> Any:
+    """`value` with tuples in the place of lists, at every depth: as JSON has it, and as settings must, to be hashed."""
+    return tuple(as_tuples(item) for item in value) if isinstance(value, (list, tuple)) else value
+
+
 def check_positive_int(name: str, value: Any, *, at_least: int = 1) -> int:
     """Return `value` as an int, or raise ValueError naming the argument, its value and what is allowed."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < at_least:
@@ -128,9 +137,22 @@ def check_positive_int(name: str, value: Any, *, at_least: int = 1) -> int:
 
 def check_positive(name: str, value: Any) -> float:
     """Return `value` as a float, or raise ValueError naming the argument, its value and what is allowed."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < np.inf:
+    if isinstance(value, bool) or not isinstance(value, _REAL) or not 0 < value <= sys.float_info.max:
         raise ValueError(f"{name} must be positive and finite, got {value!r}")
     return float(value)
+
+
+def check_not_negative(name: str, value: Any) -> float:
+    """Return `value` as a float, or raise ValueError naming the argument, its value and what is allowed."""
+    if isinstance(value, bool) or not isinstance(value, _REAL) or not 0 <= value <= sys.float_info.max:
+        raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
+    return float(value)
+
+
+def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
+    """Raise ValueError for what is none of the choices, naming the argument, its value and what is allowed."""
+    if value not in choices:
+        raise ValueError(f"{name} must be {' or '.join(map(repr, choices))}, got {value!r}")
 
 
 def check_narrow(width: Any, dim: Any, name: str = "input_dim") -> None:
