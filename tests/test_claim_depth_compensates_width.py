@@ -1,5 +1,6 @@
 """Depth compensates width: its floors and its fits at smoke scale, and the numbers of its figure."""
 
+import dataclasses
 import inspect
 
 import numpy as np
@@ -13,6 +14,7 @@ from scripts import ROOT, load
 from widththeory.constructions.wide_random import RandomWideNetwork
 
 FIGURE = figure_of("depth_compensates_width")
+EXPERIMENT = load(ROOT / "experiments" / "depth_compensates_width.py")
 FAKE = load(ROOT / "tests" / "fake_tables" / "depth_compensates_width.py")
 
 
@@ -32,6 +34,15 @@ def test_no_smoke_fit_lies_under_its_floor_in_the_figure(made):
 
 
 SIZE = ["target.input_dim", "target.k", "target.seed", "width", "depth"]
+
+
+def test_floors_are_of_the_sizes_that_are_fitted(monkeypatch):
+    """Also where the paper's table has more targets than the grid, as at paper scale."""
+    sizes = dataclasses.replace(EXPERIMENT.SCALES["smoke"], num_targets=1, num_table_targets=3)
+    monkeypatch.setitem(EXPERIMENT.SCALES, "smoke", sizes)
+    config = EXPERIMENT.Config(scale="smoke")
+    fitted = {(*(value for _, value in fit.target_args), fit.width, fit.depth) for fit in EXPERIMENT.settings(config)}
+    assert set(EXPERIMENT.floors(config)[SIZE].itertuples(index=False, name=None)) == fitted
 
 
 def test_floors_of_random_targets_fall_with_width_and_depth(made):
