@@ -4,7 +4,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from planar_networks import random_network, rational
 
+from widththeory.exact import polynomial_2d
 from widththeory.exact.distance_2d import difference, distance, exact_distance, exact_squared_l2
 from widththeory.exact.polygons import box, convex_corners, coordinates
 from widththeory.exact.polynomial_2d import PlanarPolynomial
@@ -16,21 +18,11 @@ HALF = Fraction(1, 2)
 SQUARE = box(Fraction(-1), Fraction(1))
 
 
-def random_network(widths, seed, bias=0.3):
-    rng = np.random.default_rng(seed)
-    pairs = zip(widths, widths[1:], strict=False)
-    return Network([(rng.normal(size=(o, i)) * np.sqrt(2 / i), bias * rng.normal(size=o)) for i, o in pairs])
-
-
 def random_polynomial(degree, seed):
     entries = np.random.default_rng(seed).normal(size=(degree + 1, degree + 1))
     return PlanarPolynomial(
         tuple(map(tuple, np.where(np.add.outer(*[np.arange(degree + 1)] * 2) <= degree, entries, 0)))
     )
-
-
-def rational(*layers):
-    return Network([([list(map(Fraction, row)) for row in w], list(map(Fraction, b))) for w, b in layers])
 
 
 def test_l1_distance_to_a_saddle_whose_chords_err_to_both_sides():
@@ -130,7 +122,7 @@ def test_distance_to_a_polynomial_that_differs_by_rounding_ends(bend):
 
 
 @pytest.mark.parametrize(
-    ("slope", "side"), [(1e-170, 1.0), (1e200, 1.0), (1e308, 0.5), (1e250, 1e-120), (1e-200, 1e120)]
+    ("slope", "side"), [(1e-170, 1.0), (1e200, 1.0), (1e308, 0.5), (1e250, 1e-170), (1e-250, 1e170)]
 )
 def test_distances_where_squares_or_areas_leave_the_floats(slope, side):
     """relu(c x) and c x against 0 on [-s, s]²: L2 distances were 0, infinite or NaN."""
@@ -233,3 +225,41 @@ def test_coordinates_in_which_a_polygon_is_near_and_round():
             )
             assert {(-1, -1), (1, -1), (1, 1)} <= set(pairs)
             assert max(abs(entry) for pair in pairs for entry in pair) <= 7
+
+
+def test_polynomials_from_any_rows_of_numbers():
+    wanted = PlanarPolynomial(((1, 2), (3, 4)))
+    for rows in (
+        [[1, 2], [3, 4]],
+        np.array([[1, 2], [3, 4]], dtype=np.int8),
+        np.array([[1, 2], [3, 4]], dtype=np.float32),
+    ):
+        assert PlanarPolynomial(rows) == wanted
+        assert hash(PlanarPolynomial(rows)) == hash(wanted)
+    for rows in ((), ((),), (1, 2), ((1,), (1, 2)), "ab"):
+        with pytest.raises(ValueError, match="coefficients must be rows of one length, at least 1, got"):
+            PlanarPolynomial(rows)
+    for entry in (float("inf"), 1j, "1", None):
+        with pytest.raises(ValueError, match="coefficients must be finite numbers, got"):
+            PlanarPolynomial([[1, entry]])
+
+
+def test_zero_against_zero_and_constants():
+    zero, nothing = rational(([[0, 0]], [0])), PlanarPolynomial(((0,),))
+    assert distance(zero, nothing, SQUARE) == distance(zero, zero, SQUARE) == (0, 0, 0)
+    assert exact_squared_l2(zero, nothing, SQUARE) == 0
+    assert distance(zero, PlanarPolynomial(((-3,),)), SQUARE) == (12, 6, 3)
+    assert exact_squared_l2(zero, PlanarPolynomial(((Fraction(1, 3),),)), SQUARE) == Fraction(4, 9)
+
+
+def test_tolerance_out_of_reach(monkeypatch):
+    monkeypatch.setattr(polynomial_2d, "_MAX_TRIANGLES", 100)
+    circle = PlanarPolynomial(((-HALF, 0, 1), (0, 0, 0), (1, 0, 0)))
+    with pytest.raises(ValueError, match="tolerance needs more than 100 triangles; take a larger one"):
+        distance(rational(([[0, 0]], [0])), circle, SQUARE)
+
+
+def test_corners_that_are_not_numbers():
+    for corner in (("a", "b"), (1j, 0), (None, 0)):
+        with pytest.raises(ValueError, match="polygon must hold finite numbers, got"):
+            convex_corners([(0, 0), (1, 0), corner])

@@ -87,10 +87,34 @@ def test_law_does_not_depend_on_the_seed():
     assert not np.array_equal(first.centres(), second.centres())
 
 
+def test_centres_are_multiples_of_1_over_256_in_the_cube():
+    assert DistanceToPoints(2, 2).centres().shape == (3, 2)
+    numerators = 256 * DistanceToPoints(2, 2, num_centres=4000).centres()
+    assert set(numerators.ravel()) == set(range(257))  # each of 257 is missed by 8000 draws with probability e^-31
+
+
+def test_network_is_exact_at_the_grid():
+    """In thirds and in numbers that no float64 is."""
+    example, place = DistanceToPoints(2, 3), (Fraction(1, 3), Fraction(2, 3))
+    nearest = min(max(abs(p - Fraction(c)) for p, c in zip(place, row, strict=True)) for row in example.centres())
+    assert example.network().exact([place])[0, 0] == nearest
+    assert interpolating_network([2**53 + 1, 0.5]).exact([[0], [1]]).ravel().tolist() == [2**53 + 1, Fraction(1, 2)]
+
+
+def test_exact_target_is_the_target():
+    example = DistanceToPoints(1, 2, num_centres=5)
+    points = np.linspace(0, 1, 1025)  # dyadic, so that nothing is rounded
+    np.testing.assert_array_equal(example.exact_target(points), example.target(points[:, None]))
+    assert DistanceToPoints(2, 2).exact_target is None
+
+
 def test_bad_grids_and_sizes_raise():
     with pytest.raises(ValueError, match="grid_values must have equal axes"):
         interpolating_network(np.zeros((2, 3)))
     with pytest.raises(ValueError, match="at least 2 values"):
         interpolating_network(np.zeros((1, 1)))
+    for value in (np.nan, np.inf, "1", 1j, None):
+        with pytest.raises(ValueError, match="grid_values must hold finite numbers, got"):
+            interpolating_network([0, value])
     with pytest.raises(ValueError, match="num_cells must be an integer of at least 1, got 0"):
         DistanceToPoints(2, 0)

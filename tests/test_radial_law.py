@@ -153,6 +153,9 @@ def test_samples_follow_the_law(dim, order):
     for multiple, vanishes in ((2.0, True), (2.7, True), (0.3, False)):
         waves = np.cos(2 * math.pi * multiple * ball * points[:, 0])
         assert (abs(waves.mean()) < 5 * waves.std() / math.sqrt(number)) == vanishes
+    again, alone = law.sample(50, np.random.default_rng(0)), law.sample_radii(50, np.random.default_rng(0))
+    np.testing.assert_allclose(np.linalg.norm(again, axis=1) * law.scale, alone, rtol=1e-14)  # some ten roundings
+    assert law.sample(0, rng).shape == (0, dim)
     start = 10 * law.bessel_order + 30
     beyond = np.sort(law.sample_radii(number, rng, above=start))
     body = float(law.cdf(np.array([start]))[0])
@@ -172,3 +175,8 @@ def test_bad_input_of_the_law():
         RadialLaw(4).quantile(1 - 1e-12)
     with pytest.raises(ValueError, match="radii must be at least 0"):
         RadialLaw(4).cdf(np.array([-1.0]))
+    for above in (-1.0, math.inf, math.nan):
+        with pytest.raises(ValueError, match="above must be at least 0 and finite, got"):
+            RadialLaw(4).sample(3, np.random.default_rng(0), above=above)
+    with pytest.raises(ValueError, match="num_points must be an integer of at least 0, got -1"):
+        RadialLaw(4).sample_radii(-1, np.random.default_rng(0))

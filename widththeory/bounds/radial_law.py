@@ -213,13 +213,15 @@ class RadialLaw:
         return Certified(value, abs(value - float(np.sum(terms(8)))) + roundoff)
 
     def sample_radii(self, num_points: int, rng: np.random.Generator, *, above: float = 0.0) -> Radii:
-        """Independent draws of t, given that t >= above.
+        """Independent draws of t, given that t >= above, which is at least 0.
 
         Error: up to radius 8 (nu + m) + 20 the draw inverts a table of the distribution function, linear between
         steps of 0.005, so that the sampled distribution function is within 1e-5 of `cdf`; beyond, the draw is exact, by
         rejection from the envelope J_a^2 <= (2/pi) (t^2 - a^2)^(-1/2).
         """
         check_positive_int("num_points", num_points, at_least=0)
+        if not 0 <= above < math.inf:
+            raise ValueError(f"above must be at least 0 and finite, got {above!r}")
         grid, masses = _table(self)
         edge, body = grid[-1], masses[-1]
         if above >= edge:

@@ -9,6 +9,7 @@ import numpy as np
 
 from widththeory.constructions.arguments import BUILT, check_built, equal_widths, grid_size, keep_python_numbers
 from widththeory.exact.one_dim import PiecewiseLinear
+from widththeory.exact.rationals import is_finite
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int, to_fraction
 
@@ -28,14 +29,17 @@ def interpolating_network(grid_values: Any) -> Network:
         A rational network of width d + 3 with (d + 1) (M + 1)^d hidden layers, equal to the interpolant on [0, 1]^d.
 
     Raises:
-        ValueError: the array is not a cube of at least two values along each axis.
+        ValueError: the array is not a cube of at least two finite numbers along each axis.
 
     Source:
         Derived for this project; universality at constant width is [haninsellke2017] (width d + 1).
     """
     values = np.asarray(grid_values, dtype=object)
-    if values.ndim == 0 or len(set(values.shape)) != 1 or values.shape[0] < 2:
+    if len(set(values.shape)) != 1 or values.shape[0] < 2:
         raise ValueError(f"grid_values must have equal axes of at least 2 values, got shape {values.shape}")
+    for value in values.ravel():
+        if not is_finite(value):
+            raise ValueError(f"grid_values must hold finite numbers, got {value!r}")
     dim, cells = values.ndim, values.shape[0] - 1
     u, v, total = dim, dim + 1, dim + 2
     zero, one = Fraction(0), Fraction(1)

@@ -34,7 +34,7 @@ def difference(first: Network, second: Network) -> Network:
 
 def _carried(network: Network, depth: int) -> Network:
     width, missing = network.layers[-1].weight.shape[1], depth - network.size.depth
-    if missing == 0 or network.size.depth == 0:  # inputs have either sign: `deepen` splits them in two
+    if network.size.depth == 0:  # inputs have either sign: `deepen` splits them in two
         return network.deepen(depth)
     dtype = network.layers[-1].weight.dtype
     carry = (np.eye(width, dtype=np.int64).astype(dtype), np.zeros(width, dtype=np.int64).astype(dtype))
@@ -67,7 +67,7 @@ def distance(
     affine = _affine_part(network, target)
     origin, directions, corners = coordinates(convex_corners(polygon))
     vertices, triangles, values = _on_triangles(restrict_to_plane(affine, origin, directions), corners, "filtered")
-    size = Fraction(float(abs(values).max()))
+    size = Fraction(abs(values).max())
     if isinstance(target, PlanarPolynomial):
         polynomial = target.on_plane(origin, directions)
         reach = to_numbers(abs(vertices).max(axis=0)[None])

@@ -10,6 +10,7 @@ with G_αβ = (n; α)(n; β)/((2n; α+β) (n+1)(2n+1)), where (n; α) is a multi
 and triangles are cut in four until the sum of these errors is small. The maximum of |q| is enclosed in the same way.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -33,18 +34,19 @@ class PlanarPolynomial:
     """The polynomial Σ_ij coefficients[i][j] x^i y^j.
 
     Args:
-        coefficients: rows of equal length; floats, integers or Fractions.
+        coefficients: rows of equal length; floats, integers or Fractions. Kept as tuples.
 
     Raises:
-        ValueError: no coefficients, rows of unequal length, or NaN.
+        ValueError: no coefficients, rows of unequal length, or entries that are not finite numbers.
     """
 
-    coefficients: tuple[tuple[Any, ...], ...]
+    coefficients: Sequence[Any] | np.ndarray
 
     def __post_init__(self) -> None:
-        lengths = {len(row) for row in self.coefficients}
-        if len(lengths) != 1 or 0 in lengths:
+        shapes = {np.shape(row) for row in self.coefficients}
+        if len(shapes) != 1 or shapes <= {(), (0,)}:
             raise ValueError(f"coefficients must be rows of one length, at least 1, got {self.coefficients!r}")
+        object.__setattr__(self, "coefficients", tuple(map(tuple, self.coefficients)))
         if not all(is_finite(entry) for row in self.coefficients for entry in row):
             raise ValueError(f"coefficients must be finite numbers, got {self.coefficients!r}")
 
@@ -106,7 +108,6 @@ class Bernstein:
     """Bernstein polynomials of a degree on triangles: lattice points, coefficients from values there, Gram matrix."""
 
     def __init__(self, degree: int, exact: bool):
-        self._degree = degree
         self.indices = np.array([(i, j, degree - i - j) for i in range(degree + 1) for j in range(degree + 1 - i)])
         tables = (*_tables(degree), np.array(self.indices.tolist(), dtype=object) * Fraction(1, degree))
         self._inverse, self.gram, self.weights = (
@@ -184,7 +185,7 @@ def l1(
     """∫ |affine − polynomial| over all triangles, to a relative error of `tolerance` besides rounding."""
     basis = Bernstein(max(polynomial.degree, 1), exact=False)
     rounding = basis.rounding(polynomial, corners, values)
-    total = allowed = 0.0
+    total = 0.0
     while True:
         c = basis.coefficients(polynomial, corners, values)
         sign = signs(c)

@@ -1,5 +1,6 @@
 """Arrays of exact rationals: `flint.fmpq` where python-flint is installed, `fractions.Fraction` otherwise."""
 
+import math
 from fractions import Fraction
 from numbers import Rational
 from typing import Any
@@ -30,8 +31,11 @@ _floats = np.frompyfunc(lambda number: int(number.numerator) / int(number.denomi
 
 
 def is_finite(value: Any) -> bool:
-    """Whether a real number is neither NaN nor infinite; rationals may be too large for float64."""
-    return isinstance(value, Rational) or bool(np.isfinite(value))
+    """Whether it is a real number, neither NaN nor infinite; rationals may be too large for float64."""
+    try:
+        return isinstance(value, Rational) or math.isfinite(value)
+    except TypeError:
+        return False
 
 
 def in_range(array: np.ndarray, smallest: float = 1e-100) -> bool:

@@ -130,7 +130,7 @@ class RoundedValues(RationalValues):
         try:
             values, points = map(to_floats, self._split())
         except OverflowError:
-            raise ValueError("network returns values too large for float64; take arithmetic='rational'") from None
+            raise ValueError("network returns values too large for float64; rational arithmetic takes them") from None
         return points, values
 
     def errors(self) -> tuple[np.ndarray, np.ndarray]:
