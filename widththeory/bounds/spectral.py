@@ -20,6 +20,7 @@ _NUM_NODES = 12  # Gauss-Legendre nodes a panel
 _LARGEST_LOG = 709.0  # exp of more overflows float64
 _UNRESOLVED = 1e-10  # of the norm of the profile, which polynomials may leave
 _MOST_PANELS = 2**14  # in t, when a profile is resolved
+_LARGEST_ARGUMENT = 2**16  # of the transform's Bessel function; time grows as its square
 
 
 def bessel_roundoff(order: float) -> float:
@@ -38,11 +39,12 @@ def log_tube_fraction(rho: Array, dim: int) -> Array:
         [eldanshamir2016] Lemma 16 bounds it at rho = 2.
     """
     check_positive_int("dim", dim, at_least=2)
-    a, inner = (dim - 1) / 2, np.minimum(np.maximum(rho, 1.0) ** -2.0, 1.0)
+    a, outer = (dim - 1) / 2, np.maximum(rho, 1.0)
     with np.errstate(divide="ignore"):
+        inner = outer**-2.0
         result = np.log(sp.betainc(a, 0.5, inner))
     small = result < -600
-    series = a * np.log(inner[small]) - np.log(a) - sp.betaln(a, 0.5)
+    series = -2 * a * np.log(outer[small]) - np.log(a) - sp.betaln(a, 0.5)
     result[small] = series + np.log(sp.hyp2f1(a, 0.5, a + 1, inner[small]))
     return result
 
@@ -80,7 +82,7 @@ class Spectrum:
     @property
     def second_moment(self) -> Certified:
         """E g^2; what was left out adds to it or takes from it by at most the triangle inequality."""
-        slack = 2 * self.leftover * math.sqrt(self.moment.value) + self.leftover**2
+        slack = 2 * self.leftover * math.sqrt(self.moment.upper) + self.leftover**2
         return Certified(self.moment.value, self.moment.error + slack)
 
     @property
@@ -103,9 +105,15 @@ class Spectrum:
         """Second moment not found below `max_frequency` (Parseval)."""
         return max(0.0, self.moment.value - float(np.sum(self.masses)))
 
-    def above(self, frequency: float) -> float:
-        """Share of the second moment at rho > frequency."""
-        return (_integrate_above(self, frequency, None) + self.mass_beyond) / self.moment.value
+    def above(self, frequency: int | float) -> float:
+        """Share of the second moment at rho > frequency, all that is beyond `max_frequency` included.
+
+        Raises:
+            ValueError: a negative frequency.
+        """
+        if not frequency >= 0:
+            raise ValueError(f"frequency must be at least 0, got {frequency!r}")
+        return (_integrate_above(self, float(frequency), None) + self.mass_beyond) / self.moment.value
 
 
 def spectrum(
@@ -135,7 +143,8 @@ def spectrum(
         `density_error`. Time grows as support_end^2 max_frequency (max_frequency + omega).
 
     Raises:
-        ValueError: support_end or max_frequency out of range, or a profile that 2^14 panels do not resolve.
+        ValueError: support_end, max_frequency, their product or leftover out of range, a profile that 2^14 panels do
+            not resolve, or one without a second moment.
 
     Source:
         derived for this project: Hankel transform of order nu - 1, [eldanshamir2016] Section 2 for m = 0.
@@ -144,6 +153,12 @@ def spectrum(
         raise ValueError(f"support_end must be a positive number, got {support_end!r}")
     if not (1 < max_frequency < math.inf):
         raise ValueError(f"max_frequency must be a number above 1, got {max_frequency!r}")
+    if max_frequency * support_end > _LARGEST_ARGUMENT:
+        raise ValueError(
+            f"max_frequency * support_end must be at most {_LARGEST_ARGUMENT}, got {max_frequency!r} * {support_end!r}"
+        )
+    if not (0 <= leftover < math.inf):
+        raise ValueError(f"leftover must be a finite number of at least 0, got {leftover!r}")
     step = 5 / support_end  # S has wavelength at least pi / support_end
     below, above = (
         np.linspace(a, b, int(np.ceil((b - a) / step)) + 1) for a, b in ((0.0, 1.0), (1.0, float(max_frequency)))
@@ -160,11 +175,9 @@ def spectrum(
                 "must hold every radius where it or its slope jumps"
             )
         width /= 2
-    # both Bessel functions of the integrand are rounded
-    roundoff = bessel_roundoff(law.bessel_order) + bessel_roundoff(law.dim / 2 - 1)
     bessel = BesselTable(law.dim / 2 - 1, float(max_frequency * support_end))
 
-    def quadrature(width: float, num_nodes: int) -> tuple[Array, float, float]:
+    def quadrature(width: float, num_nodes: int) -> tuple[Array, float, float, float]:
         t_edges = panel_edges(support_end, width, breaks)
         t, weight = (part.ravel() for part in panel_nodes(t_edges, num_nodes))
         values = profile(t)
@@ -175,10 +188,15 @@ def spectrum(
         # blocks small enough for the cache
         blocks = np.array_split(rho.ravel(), max(1, rho.size * t.size // 30_000))
         transform = np.concatenate([bessel(block[:, None] * t) @ amplitude for block in blocks])
-        return transform.reshape(rho.shape), moment, float(np.sum(np.abs(amplitude)))
+        # both Bessel functions are rounded, and so are the sum and the arguments, whose floats move an oscillation by
+        # less, as there are more terms than radians
+        roundoff = bessel_roundoff(law.bessel_order) + bessel_roundoff(law.dim / 2 - 1) + 2.0**-53 * t.size
+        return transform.reshape(rho.shape), moment, float(np.sum(np.abs(amplitude))), roundoff
 
-    coarse, coarse_moment, _ = quadrature(width, 10)
-    fine, moment, total = quadrature(0.92 * width, 11)
+    coarse, coarse_moment, _, _ = quadrature(width, 10)
+    fine, moment, total, roundoff = quadrature(0.92 * width, 11)
+    if not (0 < moment < math.inf):
+        raise ValueError(f"profile must have a finite second moment above 0 under the law, got {moment!r}")
     slip = np.abs(fine - coarse) + roundoff * total
     _, weights = panel_nodes(edges, _NUM_NODES)
     density_error = float(np.sum(weights * rho * (2 * np.abs(fine) + slip) * slip) / law.normaliser)
@@ -198,9 +216,10 @@ def floor(spectrum: Spectrum, num_neurons: int | float) -> Certified:
         num_neurons: k, at least 1 (an int or a float of any size).
 
     Error:
-        Quadrature and roundoff of S (`Spectrum.density_error`); the mass beyond `max_frequency`, counted with the least
-        weight it can have, 1 - k cap(max_frequency), and at most 1; interpolation of S in the panel where
-        k cap(rho) = 1; for a profile that was cut, the cut part through the triangle inequality of the weighted norm.
+        Quadrature and roundoff of S (`Spectrum.density_error`) and of the second moment; the mass beyond
+        `max_frequency`, whose weight lies between 1 - k cap(max_frequency) and 1 and is taken in the middle;
+        interpolation of S in the panel where k cap(rho) = 1; roundoff of cap; for a profile that was cut, the cut part
+        through the triangle inequality of the weighted norm.
 
     Raises:
         ValueError: num_neurons less than 1.
@@ -217,12 +236,12 @@ def floor(spectrum: Spectrum, num_neurons: int | float) -> Certified:
 def _floor(spectrum: Spectrum, log_count: float) -> Certified:
     start = _covered_frequency(spectrum, log_count)
     inside = _integrate_above(spectrum, start, log_count)
-    last = log_tube_fraction(np.array([spectrum.max_frequency]), spectrum.dim)[0]
-    covered = math.exp(min(0.0, log_count + last))
-    value = inside + spectrum.mass_beyond * (1 - covered)
-    # S enters the mass beyond max_frequency once more, with the moment
-    numerical = 2 * spectrum.density_error + spectrum.moment.error + _kink_error(spectrum, start, log_count)
-    error = numerical + spectrum.mass_beyond * covered
+    covered = math.exp(min(0.0, log_count - _largest_log_count(spectrum)))
+    unsure = spectrum.mass_beyond * covered / 2  # of its weight, which is at most 1 and at least 1 - covered
+    value = inside + spectrum.mass_beyond - unsure
+    # an error of S inside is undone beyond, at another weight: it counts once, as weights differ by at most 1
+    error = spectrum.density_error + spectrum.moment.error + unsure + _kink_error(spectrum, start, log_count)
+    error += _cap_roundoff(spectrum, log_count) * spectrum.moment.upper
     error += 2 * spectrum.leftover * math.sqrt(value + error) + spectrum.leftover**2
     return Certified(value, error)
 
@@ -241,8 +260,8 @@ def relative_floor(spectrum: Spectrum, num_neurons: int | float) -> Certified:
 
 def _relative(spectrum: Spectrum, bound: Certified) -> Certified:
     moment = spectrum.second_moment
-    value = bound.value / moment.value
-    return Certified(value, (bound.error + value * moment.error) / (moment.value - moment.error))
+    value, least = bound.value / moment.value, moment.value - moment.error
+    return Certified(value, (bound.error + value * moment.error) / least if least > 0 else math.inf)
 
 
 def neurons_needed(spectrum: Spectrum, relative_error: float) -> Certified:
@@ -252,8 +271,8 @@ def neurons_needed(spectrum: Spectrum, relative_error: float) -> Certified:
         relative_error: eps in (0, 1).
 
     Error:
-        The span of K over the error of the floor, infinite if the mass beyond `max_frequency` alone exceeds eps; and
-        the rounding of K itself where it is large.
+        Half the span of K over the error of the floor, and over the rounding of K; infinite if the mass beyond
+        `max_frequency` alone exceeds eps, and then `value` is the lower end.
 
     Raises:
         ValueError: relative_error outside (0, 1); or K overflows float64 (above 1.8e308, as in very high dimension).
@@ -263,7 +282,7 @@ def neurons_needed(spectrum: Spectrum, relative_error: float) -> Certified:
     """
     if not 0 < relative_error < 1:
         raise ValueError(f"relative_error must lie strictly between 0 and 1, got {relative_error!r}")
-    highest = -log_tube_fraction(np.array([spectrum.max_frequency]), spectrum.dim)[0]
+    highest = _largest_log_count(spectrum)
 
     def count(sign: int) -> float:
         def excess(log_count: float) -> float:
@@ -273,31 +292,42 @@ def neurons_needed(spectrum: Spectrum, relative_error: float) -> Certified:
         if excess(0.0) < 0:
             return 1.0
         if excess(highest) > 0:
-            return math.inf  # only for sign = 1: the computed floor itself ends at 0
-        root = opt.brentq(excess, 0.0, highest, xtol=1e-14, rtol=1e-15)
+            return math.inf  # only for sign = 1: the least that the floor can be ends at 0
+        root = float(opt.brentq(excess, 0.0, highest, xtol=1e-14, rtol=1e-15))
+        root += 2 * sign * (1e-14 + 1e-15 * root)  # by as much as the root and its exponential may be off
         return math.floor(math.exp(root)) + 1.0 if root < _LARGEST_LOG else math.inf
 
-    value = count(0)
-    if value == math.inf:
+    low, high = count(-1), count(1)
+    if low == math.inf:
         raise ValueError(
             f"relative_error={relative_error!r} needs a number of neurons K that overflows float64 (1.8e308) in "
             f"dimension {spectrum.dim}"
         )
-    rounding = 8 * value * np.finfo(np.float64).eps * math.log(value) if value > 2**40 else 0.0
-    return Certified(value, max(count(1) - value, value - count(-1)) + rounding)
+    return Certified(low, high) if high == math.inf else Certified(low / 2 + high / 2, high / 2 - low / 2)
+
+
+def _largest_log_count(spectrum: Spectrum) -> float:
+    """Logarithm of the k whose tubes can cover all frequencies up to `max_frequency`: k cap = 1 there."""
+    return -float(log_tube_fraction(np.array([spectrum.max_frequency]), spectrum.dim)[0])
+
+
+def _cap_roundoff(spectrum: Spectrum, log_count: float) -> float:
+    """Relative roundoff of k cap where it is below 1; two thirds of it were measured, in dimensions up to 2000."""
+    logarithm = min(log_count, _largest_log_count(spectrum))
+    return float((64 + 2 * spectrum.dim + 4 * logarithm) * np.finfo(np.float64).eps)
 
 
 def _covered_frequency(spectrum: Spectrum, log_count: float) -> float:
     """The rho below which k tubes can cover the sphere: k cap(rho) = 1; 1 when k = 1."""
 
-    def excess(rho: float) -> float:
-        return float(log_tube_fraction(np.array([rho]), spectrum.dim)[0]) + log_count
+    def excess(log_rho: float) -> float:
+        return float(log_tube_fraction(np.array([math.exp(log_rho)]), spectrum.dim)[0]) + log_count
 
     if log_count <= 0:
         return 1.0
-    if excess(spectrum.max_frequency) >= 0:
+    if log_count >= _largest_log_count(spectrum):
         return spectrum.max_frequency
-    return float(opt.brentq(excess, 1.0, spectrum.max_frequency, xtol=1e-14))
+    return math.exp(opt.brentq(excess, 0.0, math.log(spectrum.max_frequency), xtol=1e-14))
 
 
 def _integrate_above(spectrum: Spectrum, start: float, log_count: float | None) -> float:
