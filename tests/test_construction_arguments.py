@@ -20,6 +20,7 @@ from widththeory.constructions import (
     convex_lipschitz,
     crelu,
     daniely,
+    eldan_shamir,
     folded_square,
     gabor,
     hanin,
@@ -118,6 +119,27 @@ def differences():
 
 def test_numpy_numbers_give_what_python_numbers_give():
     assert own_process.found(differences) == []
+
+
+def kept_or_other_than_of_floats():
+    """Fractions that stay where the annotation has only floats, and constructions that they make different."""
+    found = []
+    for example in examples():
+        for field in dataclasses.fields(example):
+            if "float" in str(field.type) and "Fraction" not in str(field.type):
+                third = Fraction(getattr(example, field.name)).limit_denominator(10**9) + Fraction(1, 3 * 10**9)
+                one, other = (dataclasses.replace(example, **{field.name: value}) for value in (third, float(third)))
+                if type(getattr(one, field.name)) is not float or answers(one) != answers(other):
+                    found.append(f"{type(example).__name__}.{field.name}")
+    return found
+
+
+def test_a_fraction_is_a_number_and_exact_where_the_annotation_has_fractions():
+    assert own_process.found(kept_or_other_than_of_floats) == []
+    knots = (Fraction(-1, 3), Fraction(1, 3))
+    assert serialised_path.SerialisedPath(knots, (0, 1), 0, 0, 4).knots == knots
+    with pytest.raises(ValueError, match=r"frequency must be a real number of at most .*, got some 2\^500"):
+        eldan_shamir.Cosine(2, Fraction(2**501, 1) / 2)
 
 
 def test_integers_among_floats_keep_all_digits():

@@ -22,7 +22,8 @@ def keep_python_numbers(construction: Any) -> None:
     """Replace NumPy's numbers in the fields of a frozen dataclass, and in tuples there, by the equal ones of Python.
 
     NumPy's integers overflow in silence, lack methods that Python's have, and stay inside Fractions; a float32 rounds
-    what is computed from it. Lists become tuples.
+    what is computed from it. Lists become tuples. A Fraction is taken wherever a float is, and rounded to one where the
+    annotation has no Fraction, as arrays of NumPy's functions may not hold it.
 
     Raises:
         ValueError: no number, tuple, name or truth value where the annotation has one; a number beyond float64, or
@@ -30,8 +31,7 @@ def keep_python_numbers(construction: Any) -> None:
     """
     for field in dataclasses.fields(construction):
         value = _plain(getattr(construction, field.name))
-        _check(field.name, value, field.type)
-        object.__setattr__(construction, field.name, value)
+        object.__setattr__(construction, field.name, _taken(field.name, value, field.type))
 
 
 def _plain(value: Any) -> Any:
@@ -40,24 +40,25 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _check(name: str, value: Any, annotation: Any) -> None:
+def _taken(name: str, value: Any, annotation: Any) -> Any:
     kinds = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
     if typing.get_origin(annotation) is tuple:
         if not isinstance(value, tuple):
             raise ValueError(f"{name} must be a tuple, got {shown(value)}")
-        for index, entry in enumerate(value):
-            _check(f"{name}[{index}]", entry, typing.get_args(annotation)[0])
-    elif float in kinds:
+        return tuple(_taken(f"{name}[{i}]", entry, typing.get_args(annotation)[0]) for i, entry in enumerate(value))
+    if float in kinds:
         largest = sys.float_info.max if Fraction in kinds else LARGEST
         # NaN and infinity have their sentence where the range of the field is
         size: Any = abs(value) if isinstance(value, int | float | Fraction) and not isinstance(value, bool) else None
         if size is None or largest < size != math.inf:
             raise ValueError(f"{name} must be a real number of at most {largest:.4g} in size, got {shown(value)}")
-    elif annotation in (str, bool):
+        return float(value) if isinstance(value, Fraction) and Fraction not in kinds else value
+    if annotation in (str, bool):
         if not isinstance(value, annotation):
             raise ValueError(f"{name} must be a {annotation.__name__}, got {shown(value)}")
     elif isinstance(value, int) and value > 2**COUNTED and not name.endswith("seed"):
         raise ValueError(f"{name} must be at most 2^{COUNTED}, got {shown(value)}")
+    return value
 
 
 def shown(value: Any) -> str:
