@@ -60,7 +60,7 @@ def test_other_numbers_replace_a_table_of_one_size_and_date(tmp_path, monkeypatc
         kept.append(os.fstat(descriptor).st_ino)
         os.utime(descriptor, (1, 1))
 
-    monkeypatch.setattr(tables.os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
     for text in ("a", "b"):
         assert tables.replace_file(path, [text])
         assert path.read_text() == text

@@ -7,11 +7,11 @@ walking their folders, and listed nowhere.
 
 Layers. A module imports only from its own layer and from those above it (a test reads this table):
 
-    typing, named, network, user_folder, bounds
+    typing, named, network, user_folder, processes, replacement, bounds
     constructions, exact, models, images
     metrics, optimizers, regression, ensemble, compilation_cache, compiled, resident, polish, training, overlap, fit
     augmentation, classification, image_training, image_programs, snapshots, classify, roofline, timing
-    identity, processes, provenance, storage, tables, ledger, leases, packing, executors, engines, driver, progress
+    identity, provenance, storage, tables, ledger, leases, packing, executors, engines, driver, progress
     grid, hosts, multihost
     estimates, censored, image_tasks, verdicts, plotting, command, experiment, study, gallery
     verification

@@ -273,13 +273,17 @@ def draw(
         print(f"{claim}: {shown(folder / claim)}.pdf")
 
 
-def _missing(source: Path, table: "pd.DataFrame") -> str:
-    """Says how much of the declared grid is there, when it is not all; see `experiment.fit_table`."""
-    path = source.with_suffix(".grid.csv")
+def declared_cells(path: Path) -> int:
+    """Cells of the grid at its last run, from beside its table or ledger; 0 if unknown. See `experiment.fit_table`."""
     try:
-        declared = int(path.read_text(encoding="utf-8").split()[-1])
+        return int(path.with_suffix(".grid.csv").read_text(encoding="utf-8").split()[-1])
     except (OSError, ValueError, IndexError):
-        return ""  # a table of the user's own has no grid
+        return 0  # a table of the user's own has no grid
+
+
+def _missing(source: Path, table: "pd.DataFrame") -> str:
+    """Says how much of the declared grid is there, when it is not all."""
+    declared = declared_cells(source)
     return f", {len(table)} of {declared} cells computed" if len(table) < declared else ""
 
 

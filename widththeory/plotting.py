@@ -4,7 +4,6 @@ No TeX, no Type 3 fonts, no jax. Two builds from one table give the same bytes.
 """
 
 import io
-import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+
+from widththeory.replacement import replace_bytes
 
 COLUMN_WIDTH = 3.4  # inches
 TEXT_WIDTH = 7.0
@@ -148,7 +149,6 @@ def save(
         The path of the PDF.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     replace_bytes(folder / f"{claim}.csv", table.to_csv(index=False, lineterminator="\n").encode())
     replace_bytes(folder / f"{claim}.txt", f"{caption.strip()}\n".encode())
     if conclusion is not None:
@@ -189,16 +189,3 @@ def _numbered_clips(svg: bytes) -> bytes:
     found = dict.fromkeys(re.findall(rb"url\(#(p[0-9a-f]{10})\)", svg))
     names = {old: b"clip%d" % number for number, old in enumerate(found)}
     return re.sub(rb"\bp[0-9a-f]{10}\b", lambda match: names.get(match[0], match[0]), svg)
-
-
-def replace_bytes(path: Path, content: bytes) -> None:
-    """Replace `path` in one step that survives a crash."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from widththeory.command import Scale
+from widththeory.command import Scale, declared_cells
+from widththeory.replacement import replacement
 
 if TYPE_CHECKING:
     from widththeory.ledger import Ledger
@@ -241,7 +242,7 @@ def _status_of(claim: str, path: Path, settings: Sequence[Any]) -> Iterator[str]
     from widththeory.progress import duration
 
     with _to_read(path) as ledger:
-        counts, last = ledger.counts(claim), _declared(path) or 0
+        counts, last = ledger.counts(claim), declared_cells(path)
         rows = sum(counts.values())
         statuses = list(_statuses(ledger, claim, settings).values())
         declared = len(settings)
@@ -277,14 +278,6 @@ def _status_of(claim: str, path: Path, settings: Sequence[Any]) -> Iterator[str]
             kinds = sorted({str(made_by[name]) for made_by, _ in made if name in made_by})
             if len(kinds) > 1:
                 yield f"  rows were made by different {name}: {', '.join(kinds)}"
-
-
-def _declared(path: Path) -> int | None:
-    """Cells of the grid at its last run, see `experiment.fit_table`."""
-    try:
-        return int(path.with_suffix(".grid.csv").read_text(encoding="utf-8").split()[-1])
-    except (OSError, ValueError, IndexError):
-        return None
 
 
 def show(study: Study, rows: int, by: str | None) -> Iterator[str]:
@@ -332,13 +325,11 @@ def export(study: Study, out: Path, kind: str) -> Iterator[str]:
                 return
             yield None
             path = out / f"{claim}.{kind}"
-            out.mkdir(parents=True, exist_ok=True)
             if kind == "csv":
                 ledger.export_csv(path, claim)
             else:
-                part = path.with_name(f".{path.name}.part")
-                ledger.table(claim).to_parquet(part)
-                part.replace(path)
+                with replacement(path) as part:
+                    ledger.table(claim).to_parquet(part)
             yield f"{claim}: {path}"
 
     return some(study, told)

@@ -5,12 +5,10 @@ tuples as JSON lists, nothing for a column that a row does not have, and text as
 read as one of these.
 """
 
-import contextlib
 import csv
 import filecmp
 import io
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from widththeory import identity
-from widththeory.processes import is_alive
 from widththeory.provenance import VOLATILE
+from widththeory.replacement import replacement
 from widththeory.storage import LedgerError
 from widththeory.typing import as_tuples
 
@@ -134,38 +132,16 @@ def read_csv(path: Path, settings_class: type) -> Iterator[dict[str, Any]]:
 
 def replace_file(path: Path, lines: Iterable[str]) -> bool:
     """Put lines of text in the place of a file, all at once, unless it holds them already; whether it changed."""
-    # The process's number is in the name, so that what a killed process left behind can be told and removed.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f".{path.name}.*.part"):
-            owner = left.name.split(".")[-2]
-            if owner.isdigit() and not is_alive(int(owner)):
-                left.unlink(missing_ok=True)
-        try:
-            with temporary.open("w", encoding="utf-8", newline="") as file:
+        with replacement(path) as part:
+            with part.open("w", encoding="utf-8", newline="") as file:
                 file.writelines(lines)
-                file.flush()
-                os.fsync(file.fileno())
-            if path.is_file() and filecmp.cmp(temporary, path, shallow=False):
+            if path.is_file() and filecmp.cmp(part, path, shallow=False):
+                part.unlink()
                 return False
-            os.replace(temporary, path)
-            _sync_folder(path.parent)
-            return True
-        finally:
-            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise LedgerError(f"{path} cannot be written: {error.strerror}; it is as it was") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut, where folders can be opened at all."""
-    with contextlib.suppress(OSError, AttributeError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    return True
 
 
 def _row(header: list[str], cells: list[str], settings_class: type, fields: set[str]) -> dict[str, Any]:

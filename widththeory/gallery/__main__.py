@@ -24,7 +24,7 @@ def main(flags: Flags) -> None:
         from widththeory.gallery import claims, pages, paper
     except ModuleNotFoundError as error:
         raise ValueError(f"the gallery needs the library {error.name}: pip install 'widththeory[gallery]'") from None
-    from widththeory.plotting import replace_bytes
+    from widththeory.replacement import replace_bytes
 
     root = flags.root or Path(__file__).resolve().parents[2]
     folder = command.figures_folder(root / "paper_figures" / "gallery", flags.scale)

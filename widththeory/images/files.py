@@ -2,9 +2,9 @@
 
 import hashlib
 import os
-import secrets
 from pathlib import Path
 
+from widththeory.replacement import replace_bytes
 from widththeory.user_folder import user_cache
 
 
@@ -53,15 +53,6 @@ def check(content: bytes, sha256: str, name: str) -> None:
 def place(path: Path, content: bytes) -> None:
     """Write a file all at once: whoever reads finds all of it or nothing. Raises DataError if it cannot be written."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
-        try:
-            with temporary.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        replace_bytes(path, content)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}") from error
