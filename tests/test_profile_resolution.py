@@ -43,6 +43,13 @@ def test_a_profile_that_is_not_resolved_is_refused():
     assert spectrum(jump, RadialLaw(4), 5.0, 4.0, breaks=(2.1,)).density_error < 1e-10
     with pytest.raises(ValueError, match="profile must be smooth"):
         spectrum(fast_wave(1e7, 5.0), RadialLaw(4), 5.0, 4.0)
+    for nothing in (np.zeros_like, lambda t: t * np.nan):
+        with pytest.raises(ValueError, match="profile must have a finite second moment above 0 under the law, got"):
+            spectrum(nothing, RadialLaw(4), 5.0, 4.0)
+    with pytest.raises(ValueError, match=r"max_frequency \* support_end must be at most 65536, got 1e\+60 \* 5.0"):
+        spectrum(jump, RadialLaw(4), 5.0, 1e60)
+    with pytest.raises(ValueError, match=r"leftover must be a finite number of at least 0, got -0\.1"):
+        spectrum(jump, RadialLaw(4), 5.0, 4.0, leftover=-0.1)
     with pytest.raises(ValueError, match="profile and density must be smooth"):
         radial_projection_floor(fast_wave(1e5, 1.0), lambda r: 2 * r, 1.0, 2, 1)
 
@@ -133,6 +140,17 @@ def test_errors_of_a_spectrum_hold_those_of_its_bessel_functions(monkeypatch):
     monkeypatch.setattr(spectral, "bessel_roundoff", lambda order: 1e-4)
     found = spectrum(*options)
     assert 1e-5 < between(found, exact) <= found.density_error
+
+
+@pytest.mark.parametrize("error", [-1e-6, 1e-6])
+def test_errors_of_a_spectrum_hold_that_of_the_normaliser(monkeypatch, error):
+    """By which density and moment are divided: its float may be off by what the law says that it is."""
+    options, usual = (fast_wave(3.0, 12.0), RadialLaw(4), 12.0, 7.0), RadialLaw.normaliser.fget
+    exact = spectrum(*options)
+    monkeypatch.setattr(RadialLaw, "normaliser", property(lambda law: usual(law) * (1 + error)))
+    found = spectrum(*options)
+    assert 0.9e-6 * exact.moment.value < between(found, exact) <= found.density_error
+    assert 0.9e-6 * exact.moment.value < abs(found.moment.value - exact.moment.value) <= found.moment.error
 
 
 def test_a_density_with_a_corner_where_tubes_begin_to_cover_is_known_to_what_is_said():
