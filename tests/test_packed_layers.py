@@ -42,7 +42,7 @@ def test_equality_is_exact_at_inputs_of_few_bits(input_dim, widths, bits):
     narrow = pack_layers(wide, bits, 5)
     assert narrow.is_rational
     assert narrow.size == packed_size(wide, bits)
-    assert narrow.size.width == max(7, input_dim + 3)
+    assert narrow.size.width == max(6, input_dim + 3)
     points = grid(input_dim, bits)
     assert narrow.exact(points).tolist() == wide.exact(points).tolist()
 
@@ -104,7 +104,7 @@ def test_hand_counted_size():
     assert (plan.low, plan.high) == (1, 2)
     size = packed_size(wide, 2)
     assert size.depth == 2 + (2 * 2 + 1) + 2 * 4 + 2
-    assert size.widths == (4, 4, 7, 7, 7, 7, 2, *[7] * 8, 1, 1)
+    assert size.widths == (4, 4, 6, 6, 6, 6, 2, *[6] * 8, 1, 1)
 
 
 def test_wide_layers_need_rationals():

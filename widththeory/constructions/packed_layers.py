@@ -1,4 +1,4 @@
-"""A wide network recomputed at width 7: each layer's outputs are packed as bits of one number, and read bit by bit.
+"""A wide network recomputed at width 6: each layer's outputs are packed as bits of one number, and read bit by bit.
 
 Numbers need as many bits as a whole layer holds, so this is for rationals, or for layers that float64 can hold.
 """
@@ -17,6 +17,7 @@ from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
 
 _ZEROS = np.array(ZERO, dtype=object)
+_REST: Terms = {"rest": 2 * ONE, "up": -ONE, "down": ONE}  # of a number, twice, without the bit that was found
 
 
 class Packing(NamedTuple):
@@ -62,7 +63,7 @@ def packed_size(network: Network, input_bits: int) -> Size:
     """Size of `pack_layers`.
 
     With layers of n_0 = d, n_1, ..., n_H units, C_0 = c, C_1, ..., C_H bits each and m_l = n_l C_l: width
-    max(7, d + 3), and m_0 + sum_l (n_l m_{l-1} + 1) + m_H + 2 hidden layers.
+    max(6, d + 3), and m_0 + sum_l (n_l m_{l-1} + 1) + m_H + 2 hidden layers.
 
     Args:
         network: dyadic entries, one output, at least one hidden layer.
@@ -80,20 +81,19 @@ def packed_size(network: Network, input_bits: int) -> Size:
     check_counted(dim * input_bits + sum(n * before for n, before in zip(hidden, bits, strict=False)) + bits[-1])
     widths = [4 + others for others in reversed(range(dim)) for _ in range(input_bits)]
     for units, before in zip(hidden, bits, strict=False):
-        widths += [7] * (units * before) + [2]
-    return Size(dim, (*widths, *[7] * bits[-1], 1, 1))
+        widths += [6] * (units * before) + [2]
+    return Size(dim, (*widths, *[6] * bits[-1], 1, 1))
 
 
 def pack_layers(network: Network, input_bits: int, window_bits: int) -> Network:
-    """A network of width max(7, d + 3) that equals another one at its inputs rounded down to c bits, but for windows.
+    """A network of width max(6, d + 3) that equals another one at its inputs rounded down to c bits, but for windows.
 
     * Inputs: in turn, each bit of each coordinate r is found by a ramp of width 2^(-q) below 1/2, r becomes 2 r minus
       the bit, and the bit joins the packed number. This is the only part that can be wrong, when some r is in a window
       (1/2 - 2^(-q), 1/2): with probability at most d c 2^(-q) under the uniform law.
-    * Units: a packed number X / 2^m is read with the tent map t(z) = 2 relu(z) - 4 relu(z - 1/2). Of its two copies
-      u = X / 2^m + 2^(-m-1) and v = u - 2^(-m-2), t^i(u) - t^i(v) is 2^(i-m-2) if bit i is 0 and minus that if it is 1.
-      Each bit adds its weight to the sum for one unit, whose output joins the packed number of the next layer. All bits
-      are read once for each unit.
+    * Units: the bits of a packed number X / 2^m are read in the same way, by ramps as wide as the grid that what is
+      left of it lies on, so that nothing is in a window. Each bit adds its weight to the sum for one unit, whose output
+      joins the packed number of the next layer. All bits are read once for each unit.
     * The output is clipped to the range that interval arithmetic gives for the cube.
 
     Args:
@@ -110,9 +110,9 @@ def pack_layers(network: Network, input_bits: int, window_bits: int) -> Network:
 
     Source:
         [vardi2022] Theorem 2: with probability 1 - delta within eps, at width max(5 d, 10) and depth
-        O(n^2 L^2 log(A B n / eps)). Differs: dyadic weights are kept exactly, so only inputs are rounded; bits are a
-        linear function of the difference of two sawtooths; width max(7, d + 3) (derived for this project). Theorem 5
-        there has width max(d + 2, 10), less from d = 8 on, as recalled.
+        O(n^2 L^2 log(A B n / eps)). Differs: dyadic weights are kept exactly, so only inputs are rounded; bits are
+        differences of two units; width max(6, d + 3) (derived for this project). Theorem 5 there has width
+        max(d + 2, 10), less from d = 8 on, as recalled.
     """
     input_bits = check_positive_int("input_bits", input_bits)
     window_bits = check_positive_int("window_bits", window_bits)
@@ -120,10 +120,9 @@ def pack_layers(network: Network, input_bits: int, window_bits: int) -> Network:
     tape = NamedLayers([f"x{i}" for i in range(dim)])
     packed: Terms = {}
     for i, bit in itertools.product(range(dim), range(input_bits)):
-        rest = {"rest": 2 * ONE, "up": -ONE, "down": ONE} if bit else {f"x{i}": ONE}
-        ramp = combine((2**window_bits, rest), (1, constant(Fraction(-(2**window_bits), 2))))
+        units = _bit(_REST if bit else {f"x{i}": ONE}, 2**window_bits)
         others = {f"x{k}": {f"x{k}": ONE} for k in range(i + 1, dim)}
-        tape.append({"rest": rest, "up": combine((1, ramp), (1, constant(1))), "down": ramp, "packed": packed} | others)
+        tape.append(units | {"packed": packed} | others)
         place = Fraction(1, 2 ** (i * input_bits + bit + 1))
         packed = {"packed": ONE, "up": place, "down": -place}
     *hidden, (last_row, last_bias) = network.rational().layers
@@ -144,6 +143,12 @@ def pack_layers(network: Network, input_bits: int, window_bits: int) -> Network:
     return tape.network([{"below": -ONE, "1": plan.high}])
 
 
+def _bit(rest: Terms, slope: int) -> dict[str, Terms]:
+    """Units of which up - down is the first bit of `rest`, but for a window of width 1 / slope below 1/2."""
+    ramp = combine((slope, rest), (1, constant(Fraction(-slope, 2))))
+    return {"rest": rest, "up": combine((1, ramp), (1, constant(1))), "down": ramp}
+
+
 def _read_bits(
     tape: NamedLayers, packed: Terms, row: Any, layout: tuple[int, int], gathered: Terms, given: Terms, place: Fraction
 ) -> tuple[Terms, Terms]:
@@ -157,28 +162,18 @@ def _read_bits(
     largest = Fraction(2**field - 1, 2**grid)
     offset = sum((max(-entry, ZERO) for entry in row), ZERO) * largest  # keeps the sum from being negative
     total: Terms = given
-    for bit in range(1, num_bits + 1):
-        if bit == 1:
-            u = combine((1, packed), (1, constant(Fraction(1, 2 ** (num_bits + 1)))))
-            v = combine((1, packed), (1, constant(Fraction(1, 2 ** (num_bits + 2)))))
-        else:
-            packed = {"packed": ONE}
-            u, v = ({name: 2 * ONE, f"{name}_half": -4 * ONE} for name in "uv")
-        halves = [combine((1, terms), (1, constant(Fraction(-1, 2)))) for terms in (u, v)]
-        sawtooths = {"u": u, "u_half": halves[0], "v": v, "v_half": halves[1]}
-        tape.append({"packed": packed, **sawtooths, "sum": total, "next": gathered})
-        gathered = {"next": ONE, "sum": place} if bit == 1 else {"next": ONE}
-        entry, power = row[(bit - 1) // field], field - 1 - (bit - 1) % field
-        value = entry * Fraction(2**power, 2**grid)
-        slope = value * 2 ** (num_bits + 1 - bit)  # the bit is 1/2 - 2^(m + 1 - i) (t^i(u) - t^i(v))
-        read = {"1": value / 2, "u": -2 * slope, "u_half": 4 * slope, "v": 2 * slope, "v_half": -4 * slope}
-        total = combine((1, constant(offset) if bit == 1 else {"sum": ONE}), (1, read))
+    for bit in range(num_bits):
+        units = _bit(_REST if bit else packed, 2 ** (num_bits - bit))  # what is left has so many bits
+        tape.append({"packed": {"packed": ONE} if bit else packed, **units, "sum": total, "next": gathered})
+        gathered = {"next": ONE} if bit else {"next": ONE, "sum": place}
+        value = row[bit // field] * Fraction(2 ** (field - 1 - bit % field), 2**grid)
+        total = combine((1, {"sum": ONE} if bit else constant(offset)), (value, {"up": ONE, "down": -ONE}))
     return combine((1, total), (1, constant(-offset))), gathered
 
 
 @dataclass(frozen=True)
 class PackedNetwork:
-    """A random network on the cube, recomputed by one of width max(7, d + 3) that holds a layer in one number.
+    """A random network on the cube, recomputed by one of width max(6, d + 3) that holds a layer in one number.
 
     Args:
         input_dim: d, at least 1.
