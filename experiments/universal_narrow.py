@@ -199,14 +199,14 @@ def made(name: str, dim: int, kind: str, count: int) -> Made:
 
 
 def _interpolated(name: str, kind: str, count: int) -> Made:
-    """Chords at equal knots: a string of width 3, or one layer of as many units exchanged for depth at width 10."""
+    """Chords at equal knots: of width 2, or one layer of as many units exchanged for depth at width 10."""
     centres = [Fraction(c) for c in DistanceToPoints(1, 1, NUM_CENTRES).centres()[:, 0]]
     knots = [Fraction(i, count) for i in range(count + 1)]
     values = [min(abs(x - c) for c in centres) if name == DISTANCE else x * x / 2 for x in knots]
     # half a cell times slope 1, or a cell squared over 8 times f'' = 1
     bound = 1 / (2 * count) if name == DISTANCE else 1 / (8 * count**2)
     if kind == "chords":
-        return Made(lambda: narrow_interpolation(knots, values), Size(1, (3,) * (count - 1)), "sup", bound)
+        return Made(lambda: narrow_interpolation(knots, values), Size(1, (2,) * (count - 1)), "sup", bound)
     size = exchange_size(1, (count,), EXCHANGE_WIDTH)
     return Made(lambda: serialise(shallow_interpolation(knots, values), EXCHANGE_WIDTH, 0, 1), size, "sup", bound)
 

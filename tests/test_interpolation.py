@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from widththeory.constructions.interpolation import SineInterpolation, narrow_interpolation, shallow_interpolation
+from widththeory.network import Network
 
 
 def chord(knots, values, point):
@@ -22,14 +23,23 @@ def data():
     return knots, [Fraction(int(n), 5) for n in rng.integers(-30, 30, 12)]
 
 
-@pytest.mark.parametrize("width", [None, 3, 4, 7, 12, 20])
+@pytest.mark.parametrize("width", [None, 2, 3, 4, 7, 11, 12, 20])
 def test_networks_equal_the_chords(data, width):
     knots, values = data
     network = shallow_interpolation(knots, values) if width is None else narrow_interpolation(knots, values, width)
     points = [knots[0] + (knots[-1] - knots[0]) * Fraction(i, 97) for i in range(98)] + knots
     exact = network.exact([[p] for p in points])[:, 0]
     assert list(exact) == [chord(knots, values, p) for p in points]
-    assert network.size.widths == ((11,) if width is None else (width,) * -(-10 // (width - 2)))
+    assert network.size.widths == ((11,) if width is None else (width,) * -(-10 // (width - 1)))
+
+
+def test_a_line_takes_one_layer_and_sums_need_their_offset():
+    assert narrow_interpolation([1, 3], [2, -2], 2).exact([[1], [2], [3]])[:, 0].tolist() == [2, 0, -2]
+    falling = narrow_interpolation([0, 1, 2, 3], [0, -1, -1, -1])
+    points = [[Fraction(i, 4)] for i in range(13)]
+    assert falling.exact(points)[:, 0].tolist() == [-min(point, 1) for (point,) in points]
+    without = Network([(weight, np.minimum(bias, 0)) for weight, bias in falling.layers])
+    assert without.exact(points)[-1] != -1
 
 
 def test_square_error_is_exactly_the_bound():
@@ -61,10 +71,10 @@ def test_bound_falls_by_four():
     [
         (lambda: SineInterpolation(0), "num_pieces must be"),
         (lambda: SineInterpolation(3, frequency=0.0), "frequency must be"),
-        (lambda: SineInterpolation(3, width=2), "width must be"),
+        (lambda: SineInterpolation(3, width=1), "width must be"),
         (lambda: shallow_interpolation([0, 0], [1, 2]), "knots must be .* increasing"),
         (lambda: shallow_interpolation([0, 1], [1]), "got 2 knots and 1 values"),
-        (lambda: narrow_interpolation([0, 1], [1, 2], width=2), "width must be"),
+        (lambda: narrow_interpolation([0, 1], [1, 2], width=1), "width must be"),
     ],
 )
 def test_bad_arguments_raise(call, message):

@@ -20,7 +20,7 @@ _ZERO, _ONE = Fraction(0), Fraction(1)
 def all_space_size(input_dim: int, widths: Sequence[int], num_groups: int | None = None) -> Size:
     """Size of the narrow network that equals one of given hidden widths n_1, ..., n_H on all of R^d.
 
-    Width 2 (d + H) and G n_2 ... n_H + H - 1 hidden layers, where G is the number of groups of independent rows into
+    Width 2 d + H + 1 and G n_2 ... n_H + H - 1 hidden layers, where G is the number of groups of independent rows into
     which `exchange_everywhere` cuts the first weight matrix: ceil(n_1 / d) if any d rows are independent, n_1 at most.
 
     Args:
@@ -39,7 +39,7 @@ def all_space_size(input_dim: int, widths: Sequence[int], num_groups: int | None
         raise ValueError("widths must hold at least one hidden width, got none")
     first, *rest = (check_positive_int("widths", units) for units in widths)
     groups = math.ceil(first / dim) if num_groups is None else check_positive_int("num_groups", num_groups)
-    return Size(dim, equal_widths(2 * (dim + len(widths)), groups * math.prod(rest) + len(rest)))
+    return Size(dim, equal_widths(2 * dim + len(widths) + 1, groups * math.prod(rest) + len(rest)))
 
 
 def theorem_size(input_dim: int, width: int, depth: int) -> Size:
@@ -119,30 +119,52 @@ def _check_dim(input_dim: int) -> None:
         raise ValueError(f"input_dim must be at most 256, as d x d matrices of Fractions are inverted, got {input_dim}")
 
 
-def exchange_everywhere(network: Network) -> Network:
-    """The network of width 2 (d + H) that equals a network with H hidden layers at every point of R^d.
+def _with_negative(array: np.ndarray) -> np.ndarray:
+    """Each row, and after it its negative."""
+    return np.stack([array, -array], axis=1).reshape(-1, *array.shape[1:])
 
-    A layer holds relu(y) and relu(-y) for coordinates y = A x + c that change from layer to layer, and the two parts
-    relu(s), relu(-s) of one running sum for each hidden layer of the original. The first rows of A and entries of c are
-    those of up to d units of its first layer, so these units are among the relu(y) and take no room. The sum for a unit
-    of a later layer ends as relu(s), which is that unit. All that a unit needs is computed anew for
-    each unit that needs it.
+
+def _offsets(layers: Sequence[Affine], inverse: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """C_0 and C_1, an entry a row of the last layer, so that no partial sum there is below -(C_0 + C_1 |y|_1).
+
+    Here y = A x + c, and A^(-1) and c are given.
+    """
+    (weight, bias), *middle, (last, _) = layers
+    matrix = weight @ inverse
+    constants, slopes = np.maximum(bias - matrix @ shift, 0), np.abs(matrix).max(axis=1)
+    for weight, bias in middle:  # units are at most constants + slopes |y|_1
+        positive = np.maximum(weight, 0)
+        constants, slopes = positive @ constants + np.maximum(bias, 0), positive @ slopes
+    negative = np.maximum(-last, 0)
+    return negative @ constants, negative @ slopes
+
+
+def exchange_everywhere(network: Network) -> Network:
+    """The network of width 2 d + H + 1 that equals a network with H hidden layers at every point of R^d.
+
+    A layer holds relu(y) and relu(-y) for coordinates y = A x + c that change from layer to layer, and one running sum
+    for each hidden layer of the original. The first rows of A and entries of c are those of up to d units of its first
+    layer, so these units are among the relu(y) and take no room. The sum over the first layer is held in two parts
+    relu(s), relu(-s). Any other changes only in layers after those with one and the same A, so it is kept from being
+    negative by C (1 + |y|_1) from its start to its end. The sum for a unit of a later layer ends as relu(s), which is
+    that unit. All that a unit needs is computed anew for each unit that needs it.
 
     Args:
         network: one output, at least one hidden layer.
 
     Domain: all of R^d.
     Error: zero; entries are Fractions (floats are taken as the rationals they store).
-    Size: `all_space_size`: width 2 (d + H), G n_2 ... n_H + H - 1 hidden layers. On a box `serialise` needs offsets
-        but width d + H + 1 only, with n_1, or n_2 (n_1 + 1), hidden layers.
+    Size: `all_space_size`: width 2 d + H + 1, G n_2 ... n_H + H - 1 hidden layers. On a box `serialise` has width
+        d + H + 1, with n_1 - d - 1, or n_1 n_2 + 1, hidden layers.
 
     Raises:
         ValueError: more than one output, no hidden layer, more than 256 inputs, or a result beyond memory.
 
     Source:
         Derived for this project, after [vardi2022] Theorem 7: width 2 (d + L - 1), depth (2 n)^(L - 1) + 2, both
-        counting the output. Differs: the same width, and at most n^H + H - 1 hidden layers for their (2 n)^H + 1, as
-        units of the first layer are coordinates of the carried input and sums are read while the next ones start.
+        counting the output. Differs: H - 1 units less, as sums beyond the first need no negative part, and at most
+        n^H + H - 1 hidden layers for their (2 n)^H + 1, as units of the first layer are coordinates of the carried
+        input and sums are read while the next ones start.
     """
     if network.output_dim != 1:
         raise ValueError(f"network must have one output, got {network.output_dim}")
@@ -160,30 +182,35 @@ def exchange_everywhere(network: Network) -> Network:
     num_steps = periods[height]
     frames = [_frame(weight[group].reshape(-1, dim), dim) for group in groups]
     shifts = [np.concatenate([bias[group], np.full(dim - len(group), _ZERO)]) for group in groups]
-    width = 2 * (dim + height)
+    carried = [(level - 2) % len(groups) for level in range(2, height + 1)]  # the A that a sum beyond the first reads
+    offsets = [_offsets(original[: i + 3], frames[at][1], shifts[at]) for i, at in enumerate(carried)]
+    places = [2 * dim, *range(2 * dim + 2, 2 * dim + height + 1)]  # of the sums, the first in two parts
+    width = 2 * dim + height + 1
 
     def sums(layer: int, rows: np.ndarray, biases: np.ndarray) -> None:
         """Rows and biases of the running sums in hidden layer `layer`, read from the layer before."""
+        rows[0, 2 * dim + 1] = -_ONE
         for level in range(1, height + 1):
-            start = 2 * (dim + level - 1)
-            rows[level - 1, start : start + 2] = _ONE, -_ONE
+            row = rows[level - 1]
+            row[places[level - 1]] = _ONE
             step = layer - level  # the step whose result arrives at this level now
             if step < 0 or (step + 1) % periods[level - 1]:
                 continue
-            count = (step + 1) // periods[level - 1] - 1
-            place, unit = (
-                count % (periods[level] // periods[level - 1]),
-                count // (periods[level] // periods[level - 1]),
-            )
-            matrix, offsets = later[level - 1]
-            unit %= len(offsets)
-            if place == 0:  # a new sum
-                rows[level - 1], biases[level - 1] = _ZERO, offsets[unit]
+            num_terms = periods[level] // periods[level - 1]
+            unit, place = divmod((step + 1) // periods[level - 1] - 1, num_terms)
+            matrix, shift = later[level - 1]
+            unit %= len(shift)
+            starts, ends = place == 0, place == num_terms - 1
+            if starts:
+                row[:] = _ZERO
             if level == 1:
-                for slot, index in enumerate(groups[place]):
-                    rows[0, 2 * slot] = matrix[unit, index]
+                biases[0] = starts * shift[unit]
+                row[[2 * slot for slot in range(len(groups[place]))]] = matrix[unit, groups[place]]
             else:
-                rows[level - 1, 2 * (dim + level - 2)] += matrix[unit, place]
+                constants, slopes = offsets[level - 2]
+                biases[level - 1] = (starts - ends) * constants[unit] + ends * shift[unit]
+                row[: 2 * dim] = (starts - ends) * slopes[unit]
+                row[places[level - 2]] += matrix[unit, place]
 
     layers: list[tuple[Any, Any]] = []
     for layer in range(num_steps + height - 1):
@@ -197,7 +224,8 @@ def exchange_everywhere(network: Network) -> Network:
             rows[:dim, 0 : 2 * dim : 2], rows[:dim, 1 : 2 * dim : 2] = recode, -recode
             biases[:dim] = shifts[now] - recode @ shifts[before]
             sums(layer, rows[dim:], biases[dim:])
-        layers.append((np.stack([rows, -rows], axis=1).reshape(width, -1), np.stack([biases, -biases], axis=1).ravel()))
+        rows, biases = (np.concatenate([_with_negative(part[: dim + 1]), part[dim + 1 :]]) for part in (rows, biases))
+        layers.append((rows, biases))
     rows, biases = np.full((height, width), _ZERO), np.full(height, _ZERO)
     sums(num_steps + height - 1, rows, biases)
     return Network([*layers, (rows[-1:], biases[-1:])])
@@ -205,7 +233,7 @@ def exchange_everywhere(network: Network) -> Network:
 
 @dataclass(frozen=True)
 class ExchangedEverywhere:
-    """A random network on all of R^d, computed by a network of width 2 (d + H).
+    """A random network on all of R^d, computed by a network of width 2 d + H + 1.
 
     Args:
         input_dim: d, at least 1 and at most 256.
@@ -259,7 +287,7 @@ class ExchangedEverywhere:
         return Guarantee("sup", 0.0)
 
     def size(self) -> Size:
-        """Width 2 (d + H)."""
+        """Width 2 d + H + 1."""
         groups = independent_groups(self.wide.rational().layers[0].weight)
         return all_space_size(self.input_dim, self.widths, len(groups))
 

@@ -43,43 +43,39 @@ def shallow_interpolation(knots: Any, values: Any) -> Network:
     return Network([([[Fraction(1)]] * len(jumps), [-t for t in ts[:-1]]), ([jumps], [vs[0]])])
 
 
-def narrow_interpolation(knots: Any, values: Any, width: int = 3) -> Network:
-    """The same interpolant at a given width w >= 3, with ceil((m - 1) / (w - 2)) hidden layers.
+def narrow_interpolation(knots: Any, values: Any, width: int = 2) -> Network:
+    """The same interpolant at a given width w >= 2, with ceil((m - 1) / (w - 1)) hidden layers, one for m = 1.
 
-    One unit carries y = x - t_0, one accumulates, and w - 2 workers a layer make the kinks relu(y - (t_j - t_0)) at the
-    m - 1 inner knots. The first piece needs no worker: the output reads y.
+    The first layer has the units relu(x - t_j) of the first w knots. Each later one accumulates those of the layer
+    before and has those of the next w - 1 knots, made from one of an earlier knot: relu(relu(x - s) - (t - s)) is
+    relu(x - t) for t >= s, so that no unit carries x.
 
     Args:
         knots, values: as in `shallow_interpolation`.
-        width: w, at least 3.
+        width: w, at least 2.
 
     Domain: [t_0, t_m].
 
     Raises:
-        ValueError: width below 3, or knots that `shallow_interpolation` refuses.
+        ValueError: width below 2, or knots that `shallow_interpolation` refuses.
 
     Source:
-        Derived for this project; compare `serialise`, which does the same for any network with one hidden layer.
+        Derived for this project; compare `serialise`, which takes any network with one hidden layer, of more variables.
     """
-    check_positive_int("width", width, at_least=3)
+    check_positive_int("width", width, at_least=2)
     ts, vs, jumps = _slope_jumps(knots, values)
-    workers, zero, one = width - 2, Fraction(0), Fraction(1)
-    kinks = [(t - ts[0], jump) for t, jump in zip(ts[1:-1], jumps[1:], strict=True)]
-    length = ts[-1] - ts[0]
-    offset = sum((max(-jump, zero) * (length - t) for t, jump in kinks), zero)  # keeps the accumulator nonnegative
-    kinks += [(length, zero)] * (-len(kinks) % workers or (0 if kinks else workers))  # idle workers fill the last layer
-    layers: list[tuple[Any, Any]] = []
-    pending: list[Fraction] = []
-    for start in range(0, len(kinks), workers):
-        group = kinks[start : start + workers]
-        if start == 0:
-            layers.append(([[one], [zero], *[[one]] * workers], [-ts[0], offset, *(-t - ts[0] for t, _ in group)]))
-        else:
-            follow = [[one] + [zero] * (width - 1)] * workers
-            carry = [[one] + [zero] * (width - 1), [zero, one, *pending]]
-            layers.append(([*carry, *follow], [zero, zero, *(-t for t, _ in group)]))
-        pending = [jump for _, jump in group]
-    return Network([*layers, ([[jumps[0], one, *pending]], [vs[0] - offset])])
+    zero, one = Fraction(0), Fraction(1)
+    offset = sum((max(-jump, zero) * (ts[-1] - t) for t, jump in zip(ts, jumps, strict=False)), zero)  # keeps sums >= 0
+    idle = -(len(jumps) - 1) % (width - 1) if len(jumps) > 1 else width - 1
+    places, jumps = ts[:-1] + ts[-1:] * idle, jumps + [zero] * idle  # idle units fill the last layer
+    layers: list[tuple[Any, Any]] = [([[one]] * width, [-t for t in places[:width]])]
+    reading, start = jumps[:width], offset
+    for end in range(2 * width - 1, len(places) + 1, width - 1):
+        group = slice(end - width + 1, end)
+        last, shifts = [zero] * (width - 1) + [one], [places[group.start - 1] - t for t in places[group]]
+        layers.append(([reading, *[last] * (width - 1)], [start, *shifts]))
+        reading, start = [one, *jumps[group]], zero
+    return Network([*layers, ([reading], [vs[0] + start - offset])])
 
 
 @dataclass(frozen=True)
@@ -92,11 +88,11 @@ class SineInterpolation:
     Args:
         num_pieces: affine pieces of the interpolant, at least 1.
         frequency: oscillations on [0, 1], positive.
-        width: width of the narrow network, at least 3; None for the network with one hidden layer.
+        width: width of the narrow network, at least 2; None for the network with one hidden layer.
 
     Domain: the law is uniform on [0, 1].
     Error: (pi frequency / num_pieces)^2 / 2 in the sup norm; the ratio to the true error tends to 1.
-    Size: one hidden layer of num_pieces units, or ceil((num_pieces - 1) / (width - 2)) hidden layers of `width` units.
+    Size: one hidden layer of num_pieces units, or ceil((num_pieces - 1) / (width - 1)) hidden layers of `width` units.
 
     Raises:
         ValueError: an argument outside its range.
@@ -115,7 +111,7 @@ class SineInterpolation:
         if not (self.frequency > 0 and math.isfinite(self.frequency)):
             raise ValueError(f"frequency must be positive and finite, got {self.frequency!r}")
         if self.width is not None:
-            check_positive_int("width", self.width, at_least=3)
+            check_positive_int("width", self.width, at_least=2)
 
     @property
     def input_dim(self) -> int:
@@ -146,12 +142,12 @@ class SineInterpolation:
         """One wide layer, or as many narrow ones as the inner knots need."""
         if self.width is None:
             return Size(1, (self.num_pieces,))
-        return Size(1, (self.width,) * max(1, math.ceil((self.num_pieces - 1) / (self.width - 2))))
+        return Size(1, (self.width,) * max(1, math.ceil((self.num_pieces - 1) / (self.width - 1))))
 
 
 EXAMPLES = (
     SineInterpolation(16),
-    SineInterpolation(16, width=3),
+    SineInterpolation(16, width=2),
     SineInterpolation(50, frequency=2.5, width=8),
-    SineInterpolation(1, frequency=0.25, width=3),
+    SineInterpolation(1, frequency=0.25, width=2),
 )

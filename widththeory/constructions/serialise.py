@@ -1,5 +1,6 @@
 """Exact exchange of width for depth on a box: a wide network computed by a narrow one, a few units at a time."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +19,11 @@ Number = int | float | Fraction
 
 
 def exchange_size(input_dim: int, widths: Sequence[int], width: int) -> Size:
-    """Size of the network of given width that equals a network with one or two hidden layers on a box.
+    """Size of the network of given width w that equals a network with one or two hidden layers on a box.
 
-    With g >= 1 units a layer left for the original's units:
-
-    * one hidden layer of m units: width n + 1 + g, ceil(m / g) hidden layers;
-    * two hidden layers of m_1 and m_2 units: width n + 2 + g, m_2 (ceil(m_1 / g) + 1) hidden layers.
+    * One hidden layer of m units: ceil((m - n - 1) / (w - n - 1)) hidden layers, at least one.
+    * Two hidden layers of m_1 and m_2 units: ceil(m_1 / g) ceil(m_2 / k) + 1 hidden layers, with k + g = w - n - 1 such
+      that they are fewest; two if w is at least m_1 and m_2.
 
     Args:
         input_dim: n, at least 1.
@@ -36,23 +36,37 @@ def exchange_size(input_dim: int, widths: Sequence[int], width: int) -> Size:
     dim = check_positive_int("input_dim", input_dim)
     if len(widths) not in (1, 2):
         raise ValueError(f"widths must be those of one or two hidden layers, got {len(widths)}")
-    first, *rest = (check_positive_int("widths", units) for units in widths)
-    group = _group(dim, len(widths), width)
-    depth = rest[0] * (math.ceil(first / group) + 1) if rest else math.ceil(first / group)
+    widths = [check_positive_int("widths", units) for units in widths]
+    room = check_positive_int("width", width, at_least=dim + len(widths) + 1) - dim - 1
+    if width >= max(widths):
+        depth = len(widths)
+    elif len(widths) == 1:
+        depth = math.ceil((widths[0] - dim - 1) / room)
+    else:
+        depth = _num_groups(widths, room, _num_sums(widths, room)) + 1
     return Size(dim, equal_widths(int(width), depth))
 
 
-def _group(input_dim: int, depth: int, width: int) -> int:
-    """Units of the original that fit in one layer, beside the inputs and one running sum for each of its layers."""
-    return check_positive_int("width", width, at_least=input_dim + depth + 1) - input_dim - depth
+def _num_groups(widths: Sequence[int], room: int, num_sums: int) -> int:
+    """ceil(m_1 / g) ceil(m_2 / k)."""
+    return math.ceil(widths[0] / (room - num_sums)) * math.ceil(widths[1] / num_sums)
+
+
+def _num_sums(widths: Sequence[int], room: int) -> int:
+    """The k that needs the fewest layers: tried are those that are the least of their ceil(m_2 / k)."""
+    some = range(1, math.isqrt(widths[1]) + 2)
+    tried = {k for k in (*some, *(math.ceil(widths[1] / k) for k in some)) if k < room}
+    return min(sorted(tried), key=lambda k: _num_groups(widths, room, k))
 
 
 def serialise(network: Network, width: int, low: Number = -1, high: Number = 1) -> Network:
     """The network of given width that equals `network` on the box [low, high]^n.
 
-    Its layers hold y = x - low >= 0, a running sum for each hidden layer of the original, and a group of the original's
-    units. A sum starts at an offset that bounds its negative terms over the box, so that the ReLU never changes it. For
-    two hidden layers, the first is computed anew for each unit of the second.
+    Its layers hold y = x - low >= 0, a running sum and a group of the original's units. The sum starts at an offset
+    that bounds its negative terms over the box, so that the ReLU never changes it. The first layer needs no sum, and
+    the last no inputs; units of the original have these places too. For two hidden layers, k sums for units of the
+    second run at once, and the first is computed anew for the next k. The layer in which their ReLUs are taken begins
+    the next sums, and one more sum, for the output, takes them in.
 
     Args:
         network: one or two hidden layers, one output.
@@ -61,7 +75,7 @@ def serialise(network: Network, width: int, low: Number = -1, high: Number = 1) 
 
     Domain: [low, high]^n.
     Error: exact; a network of Fractions gives one of Fractions, and floats a roundoff of some 1e-16 times the offsets.
-    Size: `exchange_size`.
+    Size: `exchange_size`. A width that holds all layers gives the network itself, with idle units.
     Raises: ValueError outside these ranges.
     Source: derived for this project; compare [vardi2022] Theorem 7, exact on all of R^n at width 2 (n + L - 1).
     """
@@ -70,80 +84,86 @@ def serialise(network: Network, width: int, low: Number = -1, high: Number = 1) 
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(f"low must be less than high, both finite, got {low} and {high}")
     low, high = to_fraction(low), to_fraction(high)
-    size = exchange_size(network.input_dim, network.size.widths, width)  # checks depth and width
-    check_built(Size(size.width, size.widths))  # the first layer, too, is square in the making
+    dim, hidden = network.input_dim, network.size.widths
+    size = exchange_size(dim, hidden, width)  # checks depth and width
+    width = size.width
+    check_built(Size(width, size.widths))  # the first layer, too, is square in the making
     exact = any(part.dtype == object for layer in network.layers for part in layer)
     original = (network.rational() if exact else network).layers
+    if width >= max(hidden):
+        return _padded(original, width)
     number: Any = Fraction if exact else float
-    tape = _Tape(network.input_dim, network.size.depth, size.width, number)
-    weight, bias = original[0]
+    (weight, bias), (rows, shifts), *outer = original
     bias = bias + weight.sum(axis=1) * number(low)  # the first layer as a function of y = x - low
     highest = np.maximum(bias + _positive(weight).sum(axis=1) * (number(high) - number(low)), number(0))
-    (last_row,), (last_bias,) = original[-1]
-    if len(original) == 2:
-        start = _positive(-last_row) @ highest
-        reading = tape.accumulate(weight, bias, last_row, start)
-        return tape.network(number(low), reading, last_bias - start)
-    middle_weight, middle_bias = original[1]
-    outer_start = _positive(-last_row) @ np.maximum(middle_bias + _positive(middle_weight) @ highest, number(0))
-    for unit, row in enumerate(middle_weight):
-        begin, start = len(tape.layers), _positive(-row) @ highest
-        reading = tape.accumulate(weight, bias, row, start)
-        if unit == 0:
-            tape.layers[begin].bias[tape.outer] = outer_start
-        else:  # take in the unit that the block before left in the inner sum's place
-            tape.layers[begin].weight[tape.outer, tape.inner] = last_row[unit - 1]
-        finish = tape.append()
-        finish.weight[tape.inner], finish.bias[tape.inner] = reading, middle_bias[unit] - start
-    reading = tape.zeros(size.width)
-    reading[tape.outer], reading[tape.inner] = number(1), last_row[-1]
-    return tape.network(number(low), reading, last_bias - outer_start)
+    starts = _positive(-rows) @ highest
+    num_sums = _num_sums(hidden, width - dim - 1) if outer else 1
+    total = dim + num_sums - 1 + len(outer)  # the place of the sum for the output
+    free = [*range(total + 1, width)]
+    places = [free] * math.ceil(hidden[0] / len(free))  # of each group of the first layer's units
+    if not outer:
+        places = [[dim, *free], *[free] * (size.depth - 2), [*range(dim), *free]]
+    ends = [*itertools.accumulate(map(len, places), initial=0)]
+    groups = [slice(*pair) for pair in itertools.pairwise(ends)]
+
+    def affine(step: int) -> Affine:
+        """The affine map to hidden layer `step`, or to the output, whose row is that of its sum."""
+        layer = Affine(*(np.full(shape, number(0), dtype=rows.dtype) for shape in ((width, width), width)))
+        np.fill_diagonal(layer.weight[:dim], number(1))
+        if outer:
+            layer.weight[total, total] = number(1)
+        if step < size.depth:
+            group = groups[step % len(groups)]
+            workers = places[step % len(groups)][: len(bias[group])]
+            layer.weight[workers] = number(0)
+            layer.weight[workers, :dim], layer.bias[workers] = weight[group], bias[group]
+        if step:
+            batch, place = divmod(step - 1, len(groups))
+            units = slice(batch * num_sums, (batch + 1) * num_sums)
+            block = rows[units, groups[place]]
+            sums = np.arange(dim, dim + len(block))
+            layer.weight[np.ix_(sums, places[place][: block.shape[1]])] = block
+            if place:
+                layer.weight[sums, sums] = number(1)
+            else:
+                layer.bias[sums] = starts[units]
+                if batch:  # the units that the batch before left in the places of its sums
+                    done = outer[0].weight[0, units.start - num_sums : units.start]
+                    layer.weight[total, dim : dim + len(done)] = done
+            if place == len(groups) - 1:
+                layer.bias[sums] += (shifts - starts)[units]
+        return layer
+
+    layers = [affine(step) for step in range(size.depth + 1)]
+    first, last = layers[0], layers[-1]
+    if outer:
+        ((last_row,), last_bias) = outer[0]
+        start = _positive(-last_row) @ np.maximum(shifts + _positive(rows) @ highest, number(0))
+        first.bias[total] = start
+        last.bias[total] = last_bias[0] - start
+    first_weight = first.weight[:, :dim]
+    return Network(
+        [
+            (first_weight, first.bias - first_weight.sum(axis=1) * number(low)),
+            *layers[1:-1],
+            (last.weight[[total]], last.bias[[total]]),
+        ]
+    )
 
 
 def _positive(array: np.ndarray) -> np.ndarray:
     return np.where(array > 0, array, array * 0)
 
 
-class _Tape:
-    """Layers of the narrow network in the making; units are the inputs, one running sum a hidden layer, and workers."""
-
-    def __init__(self, input_dim: int, depth: int, width: int, number: Any):
-        self.input_dim, self.width, self.number = input_dim, width, number
-        self.inner, self.outer, self.first_worker = input_dim, input_dim + depth - 1, input_dim + depth
-        self.layers: list[Affine] = []
-
-    def zeros(self, *shape: int) -> np.ndarray:
-        return np.full(shape, self.number(0), dtype=object if self.number is Fraction else np.float64)
-
-    def append(self) -> Affine:
-        """A further layer, which so far carries the inputs and the outer sum."""
-        layer = Affine(self.zeros(self.width, self.width), self.zeros(self.width))
-        for unit in (*range(self.input_dim), self.outer):
-            layer.weight[unit, unit] = self.number(1)
-        self.layers.append(layer)
-        return layer
-
-    def accumulate(self, weight: np.ndarray, bias: np.ndarray, row: np.ndarray, start: Any) -> np.ndarray:
-        """Layers that compute start + row @ relu(weight @ y + bias); returns the row that reads it off the last one."""
-        group, reading = self.width - self.first_worker, self.zeros(self.width)
-        for offset in range(0, len(row), group):
-            layer, part = self.append(), slice(offset, offset + group)
-            workers = slice(self.first_worker, self.first_worker + len(row[part]))
-            layer.weight[workers, : self.input_dim], layer.bias[workers] = weight[part], bias[part]
-            layer.weight[self.inner] = reading  # of the layer before; none yet in the first
-            layer.bias[self.inner] = start if offset == 0 else self.number(0)
-            reading = self.zeros(self.width)
-            reading[self.inner], reading[workers] = self.number(1), row[part]
-        return reading
-
-    def network(self, low: Any, reading: np.ndarray, bias: Any) -> Network:
-        """The network that shifts the inputs by `low` first and reads its output off the last layer."""
-        (first_weight, first_bias), *rest = self.layers
-        first_weight = first_weight[:, : self.input_dim]
-        output_bias = self.zeros(1) + bias
-        return Network(
-            [(first_weight, first_bias - first_weight.sum(axis=1) * low), *rest, (reading[None], output_bias)]
-        )
+def _padded(layers: Sequence[Affine], width: int) -> Network:
+    """The same layers with idle units up to a width."""
+    num_idle = [0, *(width - len(layer.bias) for layer in layers[:-1]), 0]
+    return Network(
+        [
+            (np.pad(weight, ((0, after), (0, before))), np.pad(bias, (0, after)))
+            for (weight, bias), (before, after) in zip(layers, itertools.pairwise(num_idle), strict=True)
+        ]
+    )
 
 
 @dataclass(frozen=True)
@@ -156,7 +176,7 @@ class SerialisedWideNetwork:
 
     Domain: [-1, 1]^n, uniform law.
     Error: exact; in floating point some 1e-16 times the offsets of the running sums.
-    Size: `exchange_size`; 2 k^2 (ceil(2 k^2 / (width - n - 2)) + 1) hidden layers.
+    Size: `exchange_size` of (2 k^2, 2 k^2).
     Raises: ValueError outside these ranges.
     Source:
         derived for this project, for the targets of [lu2017] Section 4 (as recalled); compare [vardi2022] Theorem 7.

@@ -1,5 +1,6 @@
-"""Any piecewise-linear function of one variable, computed exactly by a network of any width from 3."""
+"""Any piecewise-linear function of one variable, computed exactly by a network of any width from 2."""
 
+import bisect
 import math
 from dataclasses import dataclass
 from fractions import Fraction
@@ -7,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from widththeory.constructions.arguments import keep_python_numbers
-from widththeory.constructions.serialise import Number, exchange_size, serialise
+from widththeory.constructions.arguments import check_built, equal_widths, keep_python_numbers
+from widththeory.constructions.interpolation import narrow_interpolation
+from widththeory.constructions.serialise import Number
 from widththeory.exact.one_dim import piecewise
 from widththeory.network import Network
 from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
@@ -17,29 +19,30 @@ from widththeory.typing import Guarantee, Points, Size, Values, check_positive_i
 def path_size(num_breaks: int, width: int) -> Size:
     """Size of the network of given width that equals a piecewise-linear function on an interval.
 
-    A piecewise-linear function with b breakpoints inside the interval is affine up to a network with one hidden layer
-    of b units, and the last layer holds the input: hence ceil(b / (width - 2)) hidden layers, and one where b = 0.
+    With b breakpoints inside the interval: ceil(b / (width - 1)) hidden layers, and one where b = 0.
 
     Args:
         num_breaks: b, at least 0.
-        width: at least 3.
+        width: at least 2.
 
     Raises: ValueError outside these ranges.
-    Source: derived for this project; compare [vardi2022] Theorem 7.
+    Source: derived for this project, by `narrow_interpolation`; compare [vardi2022] Theorem 7.
     """
-    return exchange_size(1, (max(1, check_positive_int("num_breaks", num_breaks, at_least=0)),), width)
+    check_positive_int("width", width, at_least=2)
+    depth = math.ceil(check_positive_int("num_breaks", num_breaks, at_least=0) / (width - 1))
+    return Size(1, equal_widths(int(width), max(1, depth)))
 
 
 @dataclass(frozen=True)
 class SerialisedPath:
-    """A continuous piecewise-linear function on an interval, computed by a network of any width from 3.
+    """A continuous piecewise-linear function on an interval, computed by a network of any width from 2.
 
     Args:
         knots: strictly increasing places t_1 < ... < t_b of the breaks, at least one.
         values: values there, one a knot.
         left_slope: slope before the first knot.
         right_slope: slope after the last knot.
-        width: at least 3.
+        width: at least 2.
         low, high: ends of the interval, low < high. Knots outside it take no units.
 
     Domain: [low, high], uniform law.
@@ -83,38 +86,25 @@ class SerialisedPath:
     def sample(self, num_points: int, rng: np.random.Generator) -> Points:
         return rng.uniform(float(self.low), float(self.high), size=(num_points, 1))
 
-    def wide_network(self, exact: bool = False) -> Network:
-        """The same function on [low, infinity) with one hidden layer: a unit for the slope at `low`, and one a knot."""
-        number: Any = Fraction if exact else float
-        knots, values = [number(knot) for knot in self.knots], [number(value) for value in self.values]
-        slopes = [number(self.left_slope)]
-        for index in range(1, len(knots)):
-            slopes.append((values[index] - values[index - 1]) / (knots[index] - knots[index - 1]))
-        slopes.append(number(self.right_slope))
-        low, first = number(self.low), sum(knot <= self.low for knot in self.knots)
-        base = max(first - 1, 0)  # a knot next to `low`, on the piece that `low` lies on
-        start = values[base] + slopes[first] * (low - knots[base])
-        inside = range(first, first + self._num_breaks)
-        places = [low, *(knots[index] for index in inside)]
-        turns = [slopes[first], *(slopes[index + 1] - slopes[index] for index in inside)]
-        dtype = object if exact else np.float64
-        ones = np.full((len(places), 1), number(1), dtype=dtype)
-        return Network([(ones, -np.array(places, dtype=dtype)), (np.array([turns], dtype=dtype), [start])])
+    def _value(self, place: Any) -> Fraction:
+        """The exact value at a place."""
+        knots, values = ([Fraction(number) for number in part] for part in (self.knots, self.values))
+        after = bisect.bisect(knots, place)
+        if after == 0:
+            return values[0] + Fraction(self.left_slope) * (place - knots[0])
+        if after == len(knots):
+            return values[-1] + Fraction(self.right_slope) * (place - knots[-1])
+        share = (place - knots[after - 1]) / (knots[after] - knots[after - 1])
+        return values[after - 1] + share * (values[after] - values[after - 1])
 
     def network(self, exact: bool = False) -> Network:
-        """The narrow network, with float64 entries, or with Fractions of the numbers as they are stored.
-
-        Its first unit is x - low in every layer, so that the last one tells the output what the slope at `low` adds.
-        """
-        (weight, bias), (row, start) = self.wide_network(exact).layers
-        slope, kept = row[0, 0], slice(1, None) if self._num_breaks else slice(0, 1)
-        kinks = row[:, kept] if self._num_breaks else row * 0
-        *hidden, (last_row, last_bias) = serialise(
-            Network([(weight[kept], bias[kept]), (kinks, start)]), self.width, self.low, self.high
-        ).layers
-        reading = last_row.copy()
-        reading[0, 0] += slope
-        return Network([*hidden, (reading, last_bias)])
+        """The narrow network, with float64 entries, or with Fractions of the numbers as they are stored."""
+        check_built(Size(self.width, self.size().widths))  # as if the first layer were square, too: Fractions take room
+        low, high = Fraction(self.low), Fraction(self.high)
+        inside = [(k, v) for k, v in zip(self.knots, self.values, strict=True) if low < k < high]
+        knots, values = zip((low, self._value(low)), *inside, (high, self._value(high)), strict=True)
+        narrow = narrow_interpolation(knots, values, self.width)
+        return narrow if exact else narrow.float64()
 
     def error(self) -> Guarantee:
         return Guarantee("sup", 0.0)
@@ -132,7 +122,7 @@ def path_of_network(network: Network, width: int, low: Any = -1, high: Any = 1, 
 
     Args:
         network: one input, one output.
-        width: at least 3.
+        width: at least 2.
         low, high: ends of the interval, low < high.
         exact: knots and values in Fractions, so that the narrow network can equal this one in rational arithmetic.
 
@@ -153,5 +143,5 @@ EXAMPLES = (
         right_slope=1.0,
         width=4,
     ),
-    SerialisedPath(knots=(0.0,), values=(0.0,), left_slope=-1.0, right_slope=1.0, width=3),
+    SerialisedPath(knots=(0.0,), values=(0.0,), left_slope=-1.0, right_slope=1.0, width=2),
 )
