@@ -160,14 +160,16 @@ class Ledger:
         """
         now = time.time()
         written = 0
-        entries = [(identity.key(row.settings), row, _metrics_json(row)) for row in rows]
+        classes = {type(row.settings) for row in rows} - self._known_classes
+        entries = [
+            (identity.key(row.settings), row, _metrics_json(row), json.dumps(dict(row.provenance), sort_keys=True))
+            for row in rows
+        ]
         with plain_errors(self.path), transaction(self.connection):
-            provenances: dict[str, int] = {}
-            for key, row, metrics in entries:
-                self._declare(type(row.settings))
-                made_by = json.dumps(dict(row.provenance), sort_keys=True)
-                if made_by not in provenances:
-                    provenances[made_by] = self._provenance_id(made_by)
+            for settings_class in classes:
+                self._declare(settings_class)
+            provenances = {text: self._provenance_id(text) for text in dict.fromkeys(text for *_, text in entries)}
+            for key, row, metrics, made_by in entries:
                 written += self.connection.execute(
                     _INSERT,
                     (
@@ -176,7 +178,7 @@ class Ledger:
                     ),
                 ).rowcount
             self.connection.executemany(
-                "DELETE FROM claims WHERE experiment = ? AND key = ?", [(experiment, key) for key, _, _ in entries]
+                "DELETE FROM claims WHERE experiment = ? AND key = ?", [(experiment, key) for key, *_ in entries]
             )
             if chunk is not None:
                 self.connection.execute(
@@ -184,7 +186,7 @@ class Ledger:
                     " chunks = chunks + 1, cost = cost + excluded.cost, seconds = seconds + excluded.seconds",
                     (chunk[0], _accelerated(rows), *chunk[1:]),
                 )
-        self._known_classes.update(type(row.settings) for row in rows)
+        self._known_classes |= classes
         return written
 
     def throughputs(self, *, accelerated: bool = False) -> dict[str, tuple[int, float, float]]:
@@ -329,8 +331,6 @@ class Ledger:
 
     def _declare(self, settings_class: type) -> None:
         """Keep the defaults of a settings class; refuse changed ones, which would give old keys a new meaning."""
-        if settings_class in self._known_classes:
-            return
         name = settings_class.__name__
         fields = json.loads(identity.defaults(settings_class))
         found = self.connection.execute("SELECT fields FROM classes WHERE name = ?", (name,)).fetchone()
