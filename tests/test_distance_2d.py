@@ -75,10 +75,11 @@ def test_distance_vanishes_only_between_equal_functions():
     np.testing.assert_allclose(distance(network, shifted, SQUARE), (2, 1, 0.5), rtol=1e-14)
     assert exact_distance(network, deeper, SQUARE) == (0, 0, 0)
     assert difference(network, network).size.depth == 2
-    # relu(x) - 1/2, carried through a second layer, breaks where relu(relu(x)) does: not at 1/2, where it is 0
+    # relu(x) - 1/2, carried through more layers, breaks where relu(relu(x)) does: not at 1/2, where it is 0
     shallow = rational(([[1, 0]], [0]), ([[1]], [-HALF]))
-    deep = rational(([[1, 0]], [0]), ([[1]], [0]), ([[1]], [0]))
-    assert subdivide(difference(shallow, deep), SQUARE).num_faces == 2
+    for more in (1, 2):
+        deep = rational(([[1, 0]], [0]), *[([[1]], [0])] * more, ([[1]], [0]))
+        assert subdivide(difference(shallow, deep), SQUARE).num_faces == 2
 
 
 @pytest.mark.parametrize("block", range(4))
@@ -119,6 +120,13 @@ def test_distance_to_a_polynomial_that_differs_by_rounding_ends(bend):
     network = Network([([[1 / 3, 0.1]], [0.7])])
     found = distance(network, PlanarPolynomial(((0.7, 0.1, 0.0), (1 / 3, 0.0, bend), (bend, 0.0, 0.0))), box(0.1, 0.9))
     assert max(found) < 1e-14  # some ten roundings of numbers of size 1
+
+
+def test_distance_to_a_polynomial_of_high_degree_that_differs_by_rounding_ends():
+    power = PlanarPolynomial((*[(0.0,)] * 8, (1e-17,)))
+    shifted = PlanarPolynomial(((1 / 3,), (0.1,), *power.coefficients[2:]))
+    found = distance(Network([([[0.1, 0.0]], [1 / 3])]), shifted, box(0.1, 0.9))
+    assert max(found) < 1e-12  # less than the docstring says of degree 10
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from scipy import integrate
 
 from widththeory.bounds import rigorous_law
-from widththeory.bounds.radial_law import RadialLaw, ball_radius
+from widththeory.bounds.radial_law import RadialLaw, _table, ball_radius
 from widththeory.bounds.spectral import spectrum
 
 
@@ -156,12 +156,34 @@ def test_samples_follow_the_law(dim, order):
     again, alone = law.sample(50, np.random.default_rng(0)), law.sample_radii(50, np.random.default_rng(0))
     np.testing.assert_allclose(np.linalg.norm(again, axis=1) * law.scale, alone, rtol=1e-14)  # some ten roundings
     assert law.sample(0, rng).shape == (0, dim)
-    start = 10 * law.bessel_order + 30
-    beyond = np.sort(law.sample_radii(number, rng, above=start))
+    for start in (law.bessel_order, 10 * law.bessel_order + 30):  # in the table and in the tail
+        beyond = np.sort(np.linalg.norm(law.sample(number, rng, above=start), axis=1)) * law.scale
+        assert beyond[0] >= start * (1 - 1e-14)
+        body = float(law.cdf(np.array([start]))[0])
+        kept = beyond < 4 * start + 40
+        places = np.arange(number)[kept][::500]
+        assert np.max(np.abs((law.cdf(beyond[places]) - body) / (1 - body) - places / number)) < 2.2 / math.sqrt(number)
+
+
+@pytest.mark.parametrize(("dim", "order"), [(2, 0), (8, 2)])
+def test_table_of_the_sampler(dim, order):
+    law = RadialLaw(dim, order)
+    grid, masses = _table(law)
+    middles = (grid[1:] + grid[:-1])[::100] / 2  # where a chord is farthest from its curve
+    np.testing.assert_allclose(np.interp(middles, grid, masses), law.cdf(middles), rtol=0, atol=1e-5)
+    assert grid[-1] == pytest.approx(8 * law.bessel_order + 20, abs=0.005)
+    assert np.diff(grid) == pytest.approx(0.005, rel=1e-9)
+
+
+def test_envelope_of_the_tail():
+    """From 1.25 (nu + m) on, where it is 1.67 times what it is far out; `sample_radii` begins farther."""
+    law, number, start = RadialLaw(32), 40_000, 20.0
+    radii = np.sort(law._sample_tail(number, np.random.default_rng(0), start))
+    kept = radii < 100 * start  # the exact sum grows with the radius
+    places = np.arange(number)[kept][::200]
     body = float(law.cdf(np.array([start]))[0])
-    kept = beyond < 4 * start
-    places = np.arange(number)[kept][::500]
-    assert np.max(np.abs((law.cdf(beyond[places]) - body) / (1 - body) - places / number)) < 2.2 / math.sqrt(number)
+    # Kolmogorov: the greatest gap exceeds 2.2 / sqrt(n) with probability 1e-4
+    assert np.max(np.abs((law.cdf(radii[places]) - body) / (1 - body) - places / number)) < 2.2 / math.sqrt(number)
 
 
 def test_bad_input_of_the_law():

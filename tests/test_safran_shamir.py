@@ -1,5 +1,6 @@
 """The ball indicator: its network in rationals, its error against an integral, and the law."""
 
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -48,6 +49,26 @@ def test_error_is_the_integral_and_bounds_the_sample(dim, pieces):
     # point by point; a distance within roundoff of the sphere may fall on either side, hence the 1e-9
     assert np.all(gaps <= np.maximum(0, 3 * e - np.abs(radii - 1)) / (4 * e) + 1e-9)
     assert 0 < np.mean(gaps**2) < example.error().bound ** 2
+
+
+@pytest.mark.parametrize("example", [BallUnderLaw(2, 2, 8), BallUnderLaw(4, 0, 24), BallUnderLaw(3, 2, 200)])
+def test_error_under_a_law_is_the_integral_over_the_ramp(example):
+    """With e from its definition: a = n h / 2 and e = d h^2 / 8, and a^2 = r^2 + 3 e fixes h."""
+    dim, law, inside = example.input_dim, example.law, (example.threshold / example.law.scale) ** 2
+    e = dim / 8 * inside / (example.num_pieces**2 / 4 - 3 * dim / 8)
+    kinks = law.scale * np.sqrt(inside + e * np.array([-3, 0, 3]))
+    parts = [
+        scipy.integrate.quad(
+            lambda t: (
+                float(law.density(np.array([t]))[0]) * (3 * e - abs((t / law.scale) ** 2 - inside)) ** 2 / (4 * e) ** 2
+            ),
+            *ends,
+        )[0]
+        for ends in itertools.pairwise(kinks)
+    ]
+    assert example.error().bound ** 2 == pytest.approx(sum(parts), rel=1e-9)  # of the quadrature
+    assert float(law.cdf(np.array([example.threshold]))[0]) == pytest.approx(0.5, abs=1e-9)  # 1e-10 of the radius
+    assert example.variance().value == pytest.approx(0.25, abs=1e-9)
 
 
 @pytest.mark.parametrize("pieces", [10**3, 10**4, 10**6])

@@ -136,7 +136,7 @@ class BallUnderLaw:
             return np.maximum(0.0, 3 * slack - gap) ** 2 / (16 * slack**2)
 
         edges = np.linspace(low, high, 65)  # the law is smooth, the integrand peaks between
-        square = self.law.expectation(worst, high, breaks=(low, self.threshold, *edges))
+        square = self.law.expectation(worst, high, breaks=(self.threshold, *edges))
         return Guarantee("l2", math.sqrt(square.upper))
 
     def size(self) -> Size:

@@ -37,7 +37,7 @@ def _carried(network: Network, depth: int) -> Network:
     if network.size.depth == 0:  # inputs have either sign: `deepen` splits them in two
         return network.deepen(depth)
     dtype = network.layers[-1].weight.dtype
-    carry = (np.eye(width, dtype=np.int64).astype(dtype), np.zeros(width, dtype=np.int64).astype(dtype))
+    carry = (np.eye(width, dtype=dtype), np.zeros(width, dtype=dtype))
     return Network([*network.layers[:-1], *[carry] * missing, network.layers[-1]])
 
 

@@ -66,8 +66,8 @@ def coordinates(corners: Sequence[Pair]) -> tuple[Pair, tuple[Pair, Pair], list[
     """
     first = corners[0]
     apart = [(x - first[0], y - first[1]) for x, y in corners]
-    # No corner is farther from the first than the second, nor farther from the line through both than the third.
-    far = max(apart, key=lambda step: step[0] ** 2 + step[1] ** 2)
+    # No corner is farther up or down from the first than `far`, nor farther from the line through both than `high`.
+    far = max(apart, key=lambda step: abs(step[1]))
     high = max(apart, key=lambda step: abs(cross(far, step)))
     u, v = (high[0] / 2, high[1] / 2), ((far[0] - high[0]) / 2, (far[1] - high[1]) / 2)
     origin = (first[0] + far[0] / 2, first[1] + far[1] / 2)
