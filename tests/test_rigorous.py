@@ -73,6 +73,25 @@ def test_what_is_not_finite_or_known_is_refused():
     )  # radii have 30 bits
 
 
+@pytest.mark.parametrize("number", [0, Fraction(1, 3), 2.5, 10**400, arb(1, 0.5)])
+def test_numbers_in_range_become_balls(number):
+    ball = rigorous.not_negative("radius", number)
+    assert holds(ball, number if isinstance(number, arb) else flint.fmpq(*Fraction(number).as_integer_ratio()))
+    if number:
+        assert meets(rigorous.positive("radius", number), ball)
+
+
+@pytest.mark.parametrize(
+    "number", [-1e-300, Fraction(-1, 10**400), math.nan, math.inf, arb("nan"), arb(0, 1), arb("inf")]
+)
+def test_numbers_out_of_range_are_refused(number):
+    with pytest.raises(ValueError, match="radius must be a finite number of at least 0, got"):
+        rigorous.not_negative("radius", number)
+    for other in (number, 0, arb(1, 1)):
+        with pytest.raises(ValueError, match="radius must be positive and finite, got"):
+            rigorous.positive("radius", other)
+
+
 def test_a_missing_package_is_one_sentence():
     code = "import sys; sys.modules['flint'] = None; import widththeory.bounds.rigorous_wave"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

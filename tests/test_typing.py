@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widththeory.typing import Certified, Size, check_positive, check_positive_int
+from widththeory.typing import Certified, Size, check_choice, check_not_negative, check_positive, check_positive_int
 
 numbers = st.floats(-1e300, 1e300)
 
@@ -46,9 +46,25 @@ def test_size_of_an_affine_map_and_of_a_deep_network():
 def test_check_positive():
     assert check_positive("hours", np.float32(0.5)) == 0.5
     assert type(check_positive("hours", 3)) is float
-    for value in (0, -1.0, np.nan, np.inf, True, "3", None):
+    assert check_positive("hours", Fraction(1, 10**400)) == 0.0  # positive, and no float
+    for value in (0, -1.0, np.nan, np.inf, True, "3", None, 1j, np.complex64(1)):
         with pytest.raises(ValueError, match="hours must be positive and finite, got"):
             check_positive("hours", value)
+
+
+def test_check_not_negative():
+    assert check_not_negative("across", np.int64(0)) == 0
+    assert type(check_not_negative("across", 3)) is float
+    for value in (-1e-300, Fraction(-1, 10**400), np.nan, np.inf, False, "3", None):
+        with pytest.raises(ValueError, match="across must be a finite number of at least 0, got"):
+            check_not_negative("across", value)
+
+
+def test_check_choice():
+    check_choice("norm", "l1", ("l2", "l1"))
+    for value in ("sup", None, 1):
+        with pytest.raises(ValueError, match=f"norm must be 'l2' or 'l1', got {value!r}"):
+            check_choice("norm", value, ("l2", "l1"))
 
 
 def test_check_positive_int():

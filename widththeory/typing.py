@@ -4,7 +4,6 @@ Shapes live in annotations and are checked under test (jaxtyping + beartype); do
 """
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -137,14 +136,14 @@ def check_positive_int(name: str, value: Any, *, at_least: int = 1) -> int:
 
 def check_positive(name: str, value: Any) -> float:
     """Return `value` as a float, or raise ValueError naming the argument, its value and what is allowed."""
-    if isinstance(value, bool) or not isinstance(value, _REAL) or not 0 < value <= sys.float_info.max:
+    if isinstance(value, bool) or not isinstance(value, _REAL) or not 0 < value < math.inf:
         raise ValueError(f"{name} must be positive and finite, got {value!r}")
     return float(value)
 
 
 def check_not_negative(name: str, value: Any) -> float:
     """Return `value` as a float, or raise ValueError naming the argument, its value and what is allowed."""
-    if isinstance(value, bool) or not isinstance(value, _REAL) or not 0 <= value <= sys.float_info.max:
+    if isinstance(value, bool) or not isinstance(value, _REAL) or not 0 <= value < math.inf:
         raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
     return float(value)
 

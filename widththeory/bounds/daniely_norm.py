@@ -5,7 +5,7 @@ import math
 import numpy as np
 import scipy.special as sp
 
-from widththeory.typing import Certified, check_positive_int
+from widththeory.typing import Certified, check_positive, check_positive_int
 
 # scipy's Bessel functions of real order are accurate to about 1e-13, absolutely where they oscillate and relatively
 # where they do not; ten times that is allowed for.
@@ -39,8 +39,7 @@ def harmonic_dimension(dim: int, degree: int) -> int:
 
 def _check(dim: int, frequency: float) -> None:
     check_positive_int("dim", dim, at_least=3)
-    if not (frequency > 0 and math.isfinite(frequency)):
-        raise ValueError(f"frequency must be positive and finite, got {frequency!r}")
+    check_positive("frequency", frequency)
 
 
 def odd_energies(dim: int, frequency: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 import math
 
 from widththeory.bounds.enclosure import at_least_zero
-from widththeory.typing import Certified, check_positive_int
+from widththeory.typing import Certified, check_not_negative, check_positive, check_positive_int
 
 
 def growing_box_floor(
@@ -37,12 +37,10 @@ def growing_box_floor(
     """
     check_positive_int("input_dim", input_dim, at_least=2)
     for name, number in (("radius", radius), ("box_radius", box_radius)):
-        if not (math.isfinite(number) and number > 0):
-            raise ValueError(f"{name} must be a positive finite number, got {number!r}")
+        check_positive(name, number)
     if not (l1_norm.upper >= 0 and math.isfinite(l1_norm.upper)):
         raise ValueError(f"l1_norm must be a finite number of at least 0, got {l1_norm!r}")
-    if not (math.isfinite(outside) and outside >= 0):
-        raise ValueError(f"outside must be a finite number of at least 0, got {outside!r}")
+    check_not_negative("outside", outside)
     if box_radius < 2 * radius or l1_norm.upper <= 2 * outside:
         return Certified(0.0, 0.0)
     value = l1_norm.value - 2 * outside

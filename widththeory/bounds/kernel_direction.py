@@ -12,7 +12,15 @@ from jaxtyping import Float
 from scipy.special import beta, betainc, gamma
 
 from widththeory.bounds.enclosure import at_least_zero
-from widththeory.typing import Certified, Points, Values, check_positive_int
+from widththeory.typing import (
+    Certified,
+    Points,
+    Values,
+    check_choice,
+    check_not_negative,
+    check_positive,
+    check_positive_int,
+)
 
 Vector = Float[np.ndarray, "_"]
 
@@ -54,10 +62,8 @@ def narrow_floor(
 
     Source: [lu2017] Theorem 3 (as recalled) asserts a positive floor; the certificate is derived for this project.
     """
-    if norm not in ("l2", "l1"):
-        raise ValueError(f"norm must be 'l2' or 'l1', got {norm!r}")
-    if not (np.isfinite(lipschitz) and lipschitz > 0):
-        raise ValueError(f"lipschitz must be a positive finite number, got {lipschitz!r}")
+    check_choice("norm", norm, ("l2", "l1"))
+    check_positive("lipschitz", lipschitz)
     check_positive_int("num_cells", num_cells, at_least=2)
     check_positive_int("num_angles", num_angles, at_least=4)
     check_positive_int("max_evaluations", max_evaluations, at_least=num_angles)
@@ -197,10 +203,8 @@ def radial_floor(
 
     Source: derived for this project.
     """
-    if norm not in ("l2", "l1"):
-        raise ValueError(f"norm must be 'l2' or 'l1', got {norm!r}")
-    if not (np.isfinite(lipschitz) and lipschitz >= 0):
-        raise ValueError(f"lipschitz must be a finite number of at least 0, got {lipschitz!r}")
+    check_choice("norm", norm, ("l2", "l1"))
+    check_not_negative("lipschitz", lipschitz)
     check_positive_int("input_dim", input_dim, at_least=2)
     check_positive_int("num_cells", num_cells, at_least=2)
     # polar angle a of the chord, r = sin a and half-length cos a: both are smooth up to the rim

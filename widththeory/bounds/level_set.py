@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from widththeory.typing import Certified, Points, Values, check_positive_int
+from widththeory.typing import Certified, Points, Values, check_not_negative, check_positive, check_positive_int
 
 Vector = Float[np.ndarray, "_"]
 
@@ -83,8 +83,7 @@ def radial_oscillation(
     """
     if not (0 <= low < high < np.inf):
         raise ValueError(f"low and high must be finite with 0 <= low < high, got {low!r} and {high!r}")
-    if not (np.isfinite(lipschitz) and lipschitz >= 0):
-        raise ValueError(f"lipschitz must be a finite number of at least 0, got {lipschitz!r}")
+    check_not_negative("lipschitz", lipschitz)
     check_positive_int("num_cells", num_cells)
     values = np.asarray(profile(np.linspace(low, high, num_cells + 1)), dtype=np.float64)
     if not np.all(np.isfinite(values)):
@@ -116,8 +115,7 @@ def cosines_floor(frequency: float, input_dim: int) -> Certified:
 
     Source: derived for this project, from `extremum_floor`.
     """
-    if not (np.isfinite(frequency) and frequency > 0):
-        raise ValueError(f"frequency must be a positive finite number, got {frequency!r}")
+    check_positive("frequency", frequency)
     check_positive_int("input_dim", input_dim)
     largest = np.pi if input_dim == 1 else np.pi / 2
     value = float(np.sin(0.5 * min(frequency, largest)) ** 2)  # (1 - cos) / 2 without cancellation
@@ -154,8 +152,7 @@ def box_floor(
     corners, tops, point = (np.asarray(part, dtype=np.float64) for part in (low, high, inside))
     if not (len(corners) == len(tops) == len(point) and np.all(corners < point) and np.all(point < tops)):
         raise ValueError(f"low, inside and high must have low < inside < high, got {low!r}, {inside!r} and {high!r}")
-    if not (np.isfinite(lipschitz) and lipschitz >= 0):
-        raise ValueError(f"lipschitz must be a finite number of at least 0, got {lipschitz!r}")
+    check_not_negative("lipschitz", lipschitz)
     check_positive_int("num_cells", num_cells)
     dim, sides = len(corners), tops - corners
     if 2 * dim * num_cells ** (dim - 1) > 10**7:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from widththeory.typing import Certified, check_positive_int
+from widththeory.typing import Certified, check_choice, check_positive_int
 
 Vector = Float[np.ndarray, "_"]
 Matrix = Float[np.ndarray, "rows columns"]
@@ -61,8 +61,7 @@ def product_floor(
 
     Source: derived for this project; that a floor exists is [lu2017] Theorem 3, as recalled.
     """
-    if norm not in ("l2", "l1"):
-        raise ValueError(f"norm must be 'l2' or 'l1', got {norm!r}")
+    check_choice("norm", norm, ("l2", "l1"))
     if len(factors) < 2 or len(lipschitz) != len(factors):
         raise ValueError(
             f"factors must be at least two, with a Lipschitz constant each, got {len(factors)} and {len(lipschitz)}"

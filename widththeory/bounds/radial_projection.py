@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from widththeory.bounds.enclosure import at_least_zero
 from widththeory.bounds.quadrature import panel_edges, panel_nodes, unresolved
-from widththeory.typing import Certified, check_narrow
+from widththeory.typing import Certified, check_narrow, check_positive
 
 Vector = Float[np.ndarray, "_"]
 
@@ -65,8 +65,7 @@ def radial_projection_floor(
         Derived for this project; that a floor exists is [lu2017] Theorem 3, as recalled.
     """
     check_narrow(width, input_dim)
-    if not (np.isfinite(support_end) and support_end > 0):
-        raise ValueError(f"support_end must be a positive finite number, got {support_end!r}")
+    check_positive("support_end", support_end)
     inner = [float(point) for point in breaks if 0 < point < support_end]
 
     shape, smallest = (width / 2, (input_dim - width) / 2), support_end * float(np.exp(-_SMALLEST))

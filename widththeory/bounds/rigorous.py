@@ -58,6 +58,32 @@ def rational(number: Fraction | int | float) -> flint.arb:
     return flint.arb(flint.fmpq(int(exact.numerator), int(exact.denominator)))  # NumPy's integers are not known to it
 
 
+def positive(name: str, number: Fraction | int | float | flint.arb) -> flint.arb:
+    """The number as a ball, or the ball itself, if it is positive and finite.
+
+    Raises:
+        ValueError: it is not; the argument is called `name`.
+
+    Source: derived for this project.
+    """
+    if not 0 < number < math.inf:
+        raise ValueError(f"{name} must be positive and finite, got {number!r}")
+    return number if isinstance(number, flint.arb) else rational(number)
+
+
+def not_negative(name: str, number: Fraction | int | float | flint.arb) -> flint.arb:
+    """The number as a ball, or the ball itself, if it is finite and at least 0.
+
+    Raises:
+        ValueError: it is not; the argument is called `name`.
+
+    Source: derived for this project.
+    """
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{name} must be a finite number of at least 0, got {number!r}")
+    return number if isinstance(number, flint.arb) else rational(number)
+
+
 def sawtooth_floor(num_folds: int, widths: Sequence[int], norm: str = "l1", *, precision: int = 128) -> flint.arb:
     """`affine_pieces.sawtooth_floor` as a ball: with missed = (1 - (P - 1) / 2^(k-1))_+ and P = prod(w_l + 1),
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TypeAlias
 
-from widththeory.bounds.rigorous import flint, rational
-from widththeory.typing import check_positive_int
+from widththeory.bounds.rigorous import flint, positive, rational
+from widththeory.typing import check_choice, check_positive_int
 
 Ball: TypeAlias = flint.arb
 Function: TypeAlias = Callable[[Sequence[flint.arb]], flint.arb]
@@ -173,10 +173,8 @@ def turned(
 
 
 def _check(lipschitz: int | float | Fraction, norm: str) -> None:
-    if norm not in ("l2", "l1"):
-        raise ValueError(f"norm must be 'l2' or 'l1', got {norm!r}")
-    if not 0 < lipschitz < float("inf"):
-        raise ValueError(f"lipschitz must be a positive finite number, got {lipschitz!r}")
+    check_choice("norm", norm, ("l2", "l1"))
+    positive("lipschitz", lipschitz)
 
 
 def _between(low: flint.arb, high: flint.arb) -> flint.arb:

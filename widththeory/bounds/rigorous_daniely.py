@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from widththeory.bounds.daniely_norm import harmonic_dimension
-from widththeory.bounds.rigorous import flint, rational
+from widththeory.bounds.rigorous import flint, not_negative, positive, rational
 from widththeory.typing import check_narrow, check_positive_int
 
 Ball = flint.arb
@@ -93,15 +93,14 @@ def error_floor(
 
     Source: [daniely2017] Theorem 3.
     """
-    if not (norm_sum >= 0 and math.isfinite(norm_sum)):
-        raise ValueError(f"norm_sum must be a finite number of at least 0, got {norm_sum!r}")
     with flint.ctx.workprec(_bits(precision)):
+        norms = not_negative("norm_sum", norm_sum)
         energies, best = _energies(dim, _key(frequency), precision), Ball(0)
         if not energies.whole > 0:  # a ball too wide to tell
             return Ball(0.5, 0.5)
         for n, squared in energies.pairs():
             distance = _distance(squared)
-            best = best.max(distance * (distance - 2 * rational(norm_sum) / _root(dim, n)) / energies.whole)
+            best = best.max(distance * (distance - 2 * norms / _root(dim, n)) / energies.whole)
         return best.min(Ball(1))
 
 
@@ -164,12 +163,9 @@ def _bits(precision: int) -> int:
 
 def _key(frequency: int | float | flint.arb) -> float | tuple[flint.fmpz, ...]:
     """Something hashable that says exactly which frequency."""
+    positive("frequency", frequency)
     if not isinstance(frequency, flint.arb):
-        if not (math.isfinite(frequency) and frequency > 0):
-            raise ValueError(f"frequency must be positive and finite, got {frequency!r}")
         return float(frequency)
-    if not (frequency > 0 and frequency.is_finite()):
-        raise ValueError(f"frequency must be positive and finite, got {frequency!r}")
     return (*frequency.mid().man_exp(), *frequency.rad().man_exp())
 
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import TypeAlias
 
-from widththeory.bounds.rigorous import flint, rational
-from widththeory.typing import check_positive_int
+from widththeory.bounds.rigorous import flint, positive, rational
+from widththeory.typing import check_choice, check_positive_int
 
 Profile: TypeAlias = Callable[[flint.acb, bool], flint.acb]
 
@@ -48,8 +48,7 @@ def radial_floor(profile: Profile, input_dim: int, norm: str = "l2", *, precisio
 
     Source: derived for this project; that a floor exists is [lu2017] Theorem 3, as recalled.
     """
-    if norm not in ("l2", "l1"):
-        raise ValueError(f"norm must be 'l2' or 'l1', got {norm!r}")
+    check_choice("norm", norm, ("l2", "l1"))
     check_positive_int("input_dim", input_dim, at_least=2)
     with flint.ctx.workprec(check_positive_int("precision", precision, at_least=16) + 16):
         tolerance = flint.arb(2) ** -precision
@@ -119,13 +118,10 @@ def growing_box_floor(
     Source: [lu2017] Theorem 2, as recalled, for R^n and width n; finite boxes are derived for this project.
     """
     check_positive_int("input_dim", input_dim, at_least=2)
-    for name, number in (("radius", radius), ("box_radius", box_radius)):
-        if not 0 < number < float("inf"):
-            raise ValueError(f"{name} must be a positive finite number, got {number!r}")
     outside = outside if isinstance(outside, flint.arb) else rational(outside)
     if l1_norm < 0 or outside < 0:
         raise ValueError(f"l1_norm and outside must be at least 0, got {l1_norm} and {outside}")
-    if rational(box_radius) < 2 * rational(radius):
+    if positive("box_radius", box_radius) < 2 * positive("radius", radius):
         return flint.arb(0)
     return (l1_norm - 2 * outside).max(flint.arb(0))
 

@@ -1,9 +1,7 @@
 """`random_features` as balls: lattice points are counted exactly, and everything else is a closed form."""
 
-import math
-
 from widththeory.bounds.random_features import lattice_points
-from widththeory.bounds.rigorous import flint, rational
+from widththeory.bounds.rigorous import flint, positive, rational
 from widththeory.typing import check_positive_int
 
 Ball = flint.arb
@@ -27,9 +25,9 @@ def law_exponent(input_dim: int, lipschitz: int | float, l2_error: int | float, 
 
     Source: [hsu2021], upper and lower bound.
     """
-    _check(input_dim, lipschitz=lipschitz, l2_error=l2_error)
+    check_positive_int("input_dim", input_dim)
     with flint.ctx.workprec(check_positive_int("precision", precision, at_least=2)):
-        ratio = (rational(lipschitz) / rational(l2_error)) ** 2
+        ratio = (positive("lipschitz", lipschitz) / positive("l2_error", l2_error)) ** 2
         return (ratio * (input_dim / ratio + 2).log()).min(input_dim * (ratio / input_dim + 2).log())
 
 
@@ -52,14 +50,14 @@ def random_feature_floor(
 
     Source: derived for this project, after the lower bound of [hsu2021].
     """
-    _check(input_dim, lipschitz=lipschitz)
+    check_positive_int("input_dim", input_dim)
     num_features = check_positive_int("num_features", num_features, at_least=0)
     with flint.ctx.workprec(check_positive_int("precision", precision, at_least=2)):
-        best = Ball(0)
+        scale, best = positive("lipschitz", lipschitz) / Ball.pi(), Ball(0)
         for m, count in _counts(input_dim, max_squared_radius):
             if count > num_features:
                 share = (rational(count - num_features) / (2 * m * count)).sqrt()
-                best = best.max(rational(lipschitz) / Ball.pi() * share)
+                best = best.max(scale * share)
         return best
 
 
@@ -89,11 +87,11 @@ def random_features_needed(
 
     Source: derived for this project, after the lower bound of [hsu2021].
     """
-    _check(input_dim, lipschitz=lipschitz, l2_error=l2_error)
+    check_positive_int("input_dim", input_dim)
     if not 0 <= failure < 1:
         raise ValueError(f"failure must lie in [0, 1), got {failure!r}")
     with flint.ctx.workprec(check_positive_int("precision", precision, at_least=2)):
-        scaled = 2 * (Ball.pi() * rational(l2_error) / rational(lipschitz)) ** 2
+        scaled = 2 * (Ball.pi() * positive("l2_error", l2_error) / positive("lipschitz", lipschitz)) ** 2
         best = Ball(0)
         for m, count in _counts(input_dim, max_squared_radius):
             best = best.max((1 - rational(failure)) * count * (1 - m * scaled))
@@ -105,10 +103,3 @@ def _counts(input_dim: int, last: int) -> list[tuple[int, int]]:
     check_positive_int("max_squared_radius", last)
     counts = [(m, lattice_points(input_dim, m)) for m in range(last + 1)]
     return [pair for before, pair in zip(counts, counts[1:], strict=False) if pair[1] > before[1]]
-
-
-def _check(input_dim: int, **numbers: float) -> None:
-    check_positive_int("input_dim", input_dim)
-    for name, number in numbers.items():
-        if not (math.isfinite(number) and number > 0):
-            raise ValueError(f"{name} must be a positive finite number, got {number!r}")

@@ -1,13 +1,12 @@
 """`sawtooth_gradient` as balls; the bound on a network's gradient from proven enclosures of spectral norms."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from widththeory.bounds.affine_pieces import max_affine_pieces
-from widththeory.bounds.rigorous import flint, rational
+from widththeory.bounds.rigorous import flint, not_negative, positive, rational
 from widththeory.typing import check_positive_int
 
 Ball = flint.arb
@@ -200,26 +199,17 @@ def printed_progress(
 
     Source: [malach2021] Theorem 7, read as in `sawtooth_gradient.printed_progress`.
     """
-    numbers = {"lipschitz": lipschitz, "initial_scale": initial_scale, "learning_rate": learning_rate, "alpha": alpha}
-    for name, number in numbers.items():
-        if not (math.isfinite(number) and number > 0):
-            raise ValueError(f"{name} must be a positive finite number, got {number!r}")
     input_dim = check_positive_int("input_dim", input_dim)
     num_params = check_positive_int("num_params", num_params)
     num_steps = check_positive_int("num_steps", num_steps, at_least=0)
     with flint.ctx.workprec(check_positive_int("precision", precision, at_least=2)):
-        largest_rate = (rational(learning_rate) ** 2).max(Ball(1))
-        constants = 21 * (rational(lipschitz) * rational(initial_scale)) ** 2 * largest_rate
-        return constants * Ball(input_dim).sqrt() * num_params * num_steps**2 / rational(alpha)
+        largest_rate = (positive("learning_rate", learning_rate) ** 2).max(Ball(1))
+        both = positive("lipschitz", lipschitz) * positive("initial_scale", initial_scale)
+        constants = 21 * both**2 * largest_rate
+        return constants * Ball(input_dim).sqrt() * num_params * num_steps**2 / positive("alpha", alpha)
 
 
 def _scaled(count: int, exponent: int, name: str, size: int | float | flint.arb, precision: int) -> flint.arb:
     """count * 2^-exponent * size."""
     with flint.ctx.workprec(check_positive_int("precision", precision, at_least=2)):
-        if not isinstance(size, Ball):
-            if not math.isfinite(size):
-                raise ValueError(f"{name} must be a finite number of at least 0, got {size!r}")
-            size = rational(size)
-        if not (size >= 0 and size.is_finite()):
-            raise ValueError(f"{name} must be a finite number of at least 0, got {size!r}")
-        return count * size / Ball(2) ** exponent
+        return count * not_negative(name, size) / Ball(2) ** exponent

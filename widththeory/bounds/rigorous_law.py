@@ -1,10 +1,9 @@
 """The radial law and the share of the sphere in a tube as balls: `radial_law` and `log_tube_fraction`, with proof."""
 
-import math
 from fractions import Fraction
 
 from widththeory.bounds.radial_law import RadialLaw
-from widththeory.bounds.rigorous import flint, rational
+from widththeory.bounds.rigorous import flint, positive
 from widththeory.typing import check_positive_int
 
 _MOST_BITS = 2**17  # for Bessel functions of arguments up to about 1e5
@@ -55,10 +54,8 @@ def density(law: RadialLaw, radius: float | Fraction, *, precision: int = 128) -
 
     Source: [eldanshamir2016] Section 2 for m = 0; m > 0 derived for this project.
     """
-    if not 0 < radius < math.inf:
-        raise ValueError(f"radius must be positive and finite, got {radius!r}")
     with flint.ctx.workprec(check_positive_int("precision", precision, at_least=2)):
-        t = rational(radius)
+        t = positive("radius", radius)
         return _squared(bessel(bessel_order(law), t)) / (t ** (1 + 2 * law.order) * normaliser(law))
 
 
@@ -74,10 +71,8 @@ def cdf(law: RadialLaw, radius: float | Fraction, *, precision: int = 128) -> fl
 
     Source: derived for this project, as `RadialLaw.cdf`.
     """
-    if not 0 < radius < math.inf:
-        raise ValueError(f"radius must be positive and finite, got {radius!r}")
     with flint.ctx.workprec(check_positive_int("precision", precision, at_least=2) + 32):
-        t, a = rational(radius), bessel_order(law)
+        t, a = positive("radius", radius), bessel_order(law)
         shift = max(1, int(radius) + 1)
         mass = _squared(bessel(a, t))
         for k in range(1, shift):

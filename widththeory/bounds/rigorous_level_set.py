@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 
-from widththeory.bounds.rigorous import flint, rational
+from widththeory.bounds.rigorous import flint, positive, rational
 from widththeory.typing import check_positive_int
 
 Ball = flint.arb
@@ -56,13 +56,7 @@ def cosines_floor(frequency: int | float | flint.arb, input_dim: int, *, precisi
     """
     check_positive_int("input_dim", input_dim)
     with flint.ctx.workprec(check_positive_int("precision", precision, at_least=2)):
-        if not isinstance(frequency, Ball):
-            if not (math.isfinite(frequency) and frequency > 0):
-                raise ValueError(f"frequency must be a positive finite number, got {frequency!r}")
-            frequency = rational(frequency)
-        if not (frequency > 0 and frequency.is_finite()):
-            raise ValueError(f"frequency must be a positive finite number, got {frequency!r}")
-        return (frequency.min(Ball.pi() / (1 if input_dim == 1 else 2)) / 2).sin() ** 2
+        return (positive("frequency", frequency).min(Ball.pi() / (1 if input_dim == 1 else 2)) / 2).sin() ** 2
 
 
 def radial_oscillation(

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from widththeory.bounds.rigorous import flint, rational
-from widththeory.typing import check_positive_int
+from widththeory.typing import check_choice, check_positive_int
 
 Ball: TypeAlias = flint.arb
 Steps: TypeAlias = list[flint.arb]
@@ -52,8 +52,7 @@ def product_floor(
 
     Source: derived for this project; that a floor exists is [lu2017] Theorem 3, as recalled.
     """
-    if norm not in ("l2", "l1"):
-        raise ValueError(f"norm must be 'l2' or 'l1', got {norm!r}")
+    check_choice("norm", norm, ("l2", "l1"))
     if len(factors) < 2 or len(lipschitz) != len(factors):
         raise ValueError(
             f"factors must be at least two, with a Lipschitz constant each, got {len(factors)} and {len(lipschitz)}"

@@ -16,9 +16,9 @@ from functools import cache
 from typing import TypeAlias
 
 from widththeory.bounds.affine_pieces import max_affine_pieces
-from widththeory.bounds.rigorous import flint, rational
+from widththeory.bounds.rigorous import flint, not_negative, rational
 from widththeory.bounds.rigorous_free_knot import free_knot_enclosure
-from widththeory.typing import check_positive_int
+from widththeory.typing import check_choice, check_positive_int
 
 Number: TypeAlias = Fraction | int | float
 Ball: TypeAlias = flint.arb
@@ -70,16 +70,15 @@ def sliced_floor(
     check_positive_int("num_lines", num_lines)
     check_positive_int("num_knots", num_knots, at_least=2)
     check_positive_int("num_cells", num_cells, at_least=2)
-    if axis not in (0, 1):
-        raise ValueError(f"axis must be 0 or 1, got {axis!r}")
+    check_choice("axis", axis, (0, 1))
     pieces = max_affine_pieces(widths)
     with flint.ctx.workprec(check_positive_int("precision", precision, at_least=2)):
-        bound, step = _bound("lipschitz", lipschitz), rational(Fraction(2, num_knots - 1))
+        bound, step = not_negative("lipschitz", lipschitz), rational(Fraction(2, num_knots - 1))
         # a larger bound is a bound too, and exact: a ball about 0 could not divide
-        slope = (Ball(2).sqrt() * bound if across is None else _bound("across", across)).upper()
+        slope = (Ball(2).sqrt() * bound if across is None else not_negative("across", across)).upper()
         beside = bound * step / Ball(12).sqrt()
         if curvature is not None:
-            beside = beside.min(_bound("curvature", curvature) * step**2 / Ball(120).sqrt())
+            beside = beside.min(not_negative("curvature", curvature) * step**2 / Ball(120).sqrt())
         knots = [Fraction(2 * index, num_knots - 1) - 1 for index in range(num_knots)]
 
         @cache
@@ -100,21 +99,11 @@ def sliced_floor(
         return low.nonnegative_part().sqrt().union(high.sqrt())
 
 
-def _is_finite(number: Number | Ball) -> bool:
-    return number.is_finite() if isinstance(number, Ball) else math.isfinite(number)
-
-
-def _bound(name: str, number: Number | Ball) -> Ball:
-    if not (_is_finite(number) and number >= 0):
-        raise ValueError(f"{name} must be a finite number of at least 0, got {number!r}")
-    return number if isinstance(number, Ball) else rational(number)
-
-
 def _exact(values: Sequence[Number | Ball], precision: int) -> tuple[list[Fraction], Ball]:
     """Rationals in place of the values, and a bound on how far they are from them."""
     exact, unknown = list[Fraction](), Ball(0)
     for value in values:
-        if not _is_finite(value):
+        if not -math.inf < value < math.inf:
             raise ValueError(f"function must have finite values, got {value}")
         if isinstance(value, Ball):
             mantissa, exponent = value.mid().man_exp()

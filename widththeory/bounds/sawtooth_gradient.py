@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from widththeory.bounds.affine_pieces import max_affine_pieces
 from widththeory.bounds.enclosure import at_least_zero
-from widththeory.typing import Certified, check_positive_int, to_fraction
+from widththeory.typing import Certified, check_not_negative, check_positive, check_positive_int, to_fraction
 
 
 def correlation_bound(num_folds: int, num_pieces: int, oscillation: float) -> Certified:
@@ -39,7 +39,7 @@ def correlation_bound(num_folds: int, num_pieces: int, oscillation: float) -> Ce
     """
     num_folds = check_positive_int("num_folds", num_folds)
     num_pieces = check_positive_int("num_pieces", num_pieces)
-    _check_size("oscillation", oscillation)
+    check_not_negative("oscillation", oscillation)
     return _scaled(min(num_pieces - 1, 2 ** (num_folds - 1)), num_folds + 2, oscillation)
 
 
@@ -61,7 +61,7 @@ def variation_bound(num_folds: int, total_variation: float) -> Certified:
     Source: derived for this project.
     """
     num_folds = check_positive_int("num_folds", num_folds)
-    _check_size("total_variation", total_variation)
+    check_not_negative("total_variation", total_variation)
     return _scaled(1, num_folds + 3, total_variation)
 
 
@@ -90,7 +90,7 @@ def gradient_bound(num_folds: int, widths: Sequence[int], largest: float) -> Cer
     Source: derived for this project, after [malach2021] Theorem 7, whose bound is `printed_progress`.
     """
     num_folds = check_positive_int("num_folds", num_folds)
-    _check_size("largest", largest)
+    check_not_negative("largest", largest)
     return _scaled(min(max_affine_pieces(widths) - 1, 2 ** (num_folds - 1)), num_folds, largest)
 
 
@@ -195,8 +195,7 @@ def printed_progress(
     """
     numbers = {"lipschitz": lipschitz, "initial_scale": initial_scale, "learning_rate": learning_rate, "alpha": alpha}
     for name, number in numbers.items():
-        if not (math.isfinite(number) and number > 0):
-            raise ValueError(f"{name} must be a positive finite number, got {number!r}")
+        check_positive(name, number)
     input_dim = check_positive_int("input_dim", input_dim)
     num_params = check_positive_int("num_params", num_params)
     num_steps = check_positive_int("num_steps", num_steps, at_least=0)
@@ -208,11 +207,6 @@ def printed_progress(
         raise ValueError("the bound must be below 2^1023; of a larger one `rigorous_gradient` has a ball")
     value = float(exact)
     return Certified(value, 2 * math.ulp(value))
-
-
-def _check_size(name: str, number: float) -> None:
-    if not (math.isfinite(number) and number >= 0):
-        raise ValueError(f"{name} must be a finite number of at least 0, got {number!r}")
 
 
 def _scaled(count: int, exponent: int, size: float) -> Certified:

@@ -6,7 +6,7 @@ import numpy as np
 
 from widththeory.bounds.free_knot import network_floor
 from widththeory.bounds.tabulated import tabulate
-from widththeory.typing import Certified, Points, Values, check_positive_int
+from widththeory.typing import Certified, Points, Values, check_choice, check_not_negative, check_positive_int
 
 
 def sliced_floor(
@@ -51,11 +51,10 @@ def sliced_floor(
     Source: derived for this project; the piece count is [serra2018] (as recalled).
     """
     check_positive_int("num_lines", num_lines)
-    if axis not in (0, 1):
-        raise ValueError(f"axis must be 0 or 1, got {axis!r}")
+    check_choice("axis", axis, (0, 1))
     for name, bound in (("lipschitz", lipschitz), ("curvature", curvature), ("across", across)):
-        if bound is not None and not (np.isfinite(bound) and bound >= 0):
-            raise ValueError(f"{name} must be a finite number of at least 0, got {bound!r}")
+        if bound is not None:
+            check_not_negative(name, bound)
     if across is None and (num_lines < 4 or num_lines % 2):
         raise ValueError(f"num_lines must be even and at least 4 for random lines, got {num_lines!r}")
     spacing = 2.0 / num_lines

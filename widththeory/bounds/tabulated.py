@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from widththeory.typing import check_positive_int
+from widththeory.typing import check_not_negative, check_positive_int
 
 Vector = Float[np.ndarray, "_"]
 
@@ -33,8 +33,7 @@ class Tabulated:
             raise ValueError(f"knots must be at least two, sorted, with one value each, got {self.knots!r}")
         if not (0 < self.length < np.inf and np.all(np.isfinite(self.knots)) and np.all(np.isfinite(self.values))):
             raise ValueError("knots and values must be finite, with knots[0] < knots[-1] and a finite length")
-        if not (np.isfinite(self.sup_error) and self.sup_error >= 0):
-            raise ValueError(f"sup_error must be a finite number of at least 0, got {self.sup_error!r}")
+        check_not_negative("sup_error", self.sup_error)
 
     @property
     def length(self) -> float:

@@ -1,7 +1,6 @@
 """Convex Lipschitz functions as maxima of supporting planes: width d + 1, error of the order of depth^(-2/d)."""
 
 import itertools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,7 +12,7 @@ from widththeory.constructions.arguments import BUILT, grid_size, keep_python_nu
 from widththeory.constructions.hanin import max_min_string
 from widththeory.exact.one_dim import Polynomial
 from widththeory.network import Network
-from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
+from widththeory.typing import Guarantee, Points, Size, Values, check_positive, check_positive_int
 
 Slopes = Float[np.ndarray, "num_planes input_dim"]
 Offsets = Float[np.ndarray, "num_planes"]
@@ -51,8 +50,7 @@ def supporting_planes(
     """
     check_positive_int("input_dim", input_dim)
     check_positive_int("planes_per_axis", planes_per_axis)
-    if not (lipschitz > 0 and math.isfinite(lipschitz)):
-        raise ValueError(f"lipschitz must be positive and finite, got {lipschitz!r}")
+    check_positive("lipschitz", lipschitz)
     grid_size(planes_per_axis, input_dim, BUILT)
     step = 1 / (2 * lipschitz)
     grid = 2 * (np.arange(planes_per_axis) + 0.5) / planes_per_axis - 0.5

@@ -10,7 +10,7 @@ import numpy as np
 from widththeory.constructions.arguments import check_built, keep_python_numbers
 from widththeory.constructions.interpolation import shallow_interpolation
 from widththeory.network import Network, compose
-from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
+from widththeory.typing import Guarantee, Points, Size, Values, check_positive, check_positive_int
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,7 @@ class InnerProductSine:
         check_positive_int("sphere_dim", self.sphere_dim, at_least=3)
         check_positive_int("square_pieces", self.square_pieces)
         check_positive_int("sine_pieces", self.sine_pieces)
-        if not (self.order > 0 and math.isfinite(self.order)):
-            raise ValueError(f"order must be positive and finite, got {self.order!r}")
+        check_positive("order", self.order)
 
     @property
     def input_dim(self) -> int:

@@ -1,4 +1,4 @@
-"""x^2 on [0, 1] by networks of any width and depth, as well as their affine pieces allow in sup or in L2."""
+"""x^2 on [0, 1] by networks of any width and depth, as near as functions with pieces of their length come."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 from widththeory.constructions.arguments import check_built, keep_python_numbers
 from widththeory.exact.one_dim import Polynomial
 from widththeory.network import Network
-from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int
+from widththeory.typing import Guarantee, Points, Size, Values, check_choice, check_positive_int
 
 _SHIFTS = {"sup": Fraction(1, 8), "l2": Fraction(1, 6)}  # half the largest gap below a chord of h = 1, and its mean
 
@@ -53,8 +53,7 @@ class FoldedSquare:
         keep_python_numbers(self)
         check_positive_int("depth", self.depth)
         check_positive_int("width", self.width, at_least=1 if self.depth == 1 else 3)
-        if self.norm not in _SHIFTS:
-            raise ValueError(f"norm must be 'sup' or 'l2', got {self.norm!r}")
+        check_choice("norm", self.norm, tuple(_SHIFTS))
 
     @property
     def input_dim(self) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from widththeory.constructions.arguments import COUNTED, keep_python_numbers
-from widththeory.typing import check_positive_int
+from widththeory.typing import check_choice, check_positive, check_positive_int
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,7 @@ class GaborBank:
             raise ValueError(f"size must be odd, got {self.size}")
         if not 0 < self.max_frequency <= math.pi:
             raise ValueError(f"max_frequency must be in (0, pi], got {self.max_frequency!r}")
-        if not (self.sigma > 0 and math.isfinite(self.sigma)):
-            raise ValueError(f"sigma must be positive and finite, got {self.sigma!r}")
+        check_positive("sigma", self.sigma)
 
     def wave_vectors(self) -> Float[np.ndarray, "num_filters 2"]:
         """(k_x, k_y) of each filter, scale by scale from the finest, orientations inside."""
@@ -87,8 +86,7 @@ class GaborBank:
         Raises:
             ValueError: num_phases is neither 2 nor 4.
         """
-        if num_phases not in (2, 4):
-            raise ValueError(f"num_phases must be 2 or 4, got {num_phases!r}")
+        check_choice("num_phases", num_phases, (2, 4))
         filters = self.filters()
         phases = [filters.real, filters.imag, -filters.real, -filters.imag]
         return np.concatenate(phases[:num_phases])

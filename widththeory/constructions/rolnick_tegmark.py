@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from widththeory.constructions.arguments import COUNTED, keep_python_numbers, shown
-from widththeory.typing import Guarantee, Points, Values, check_positive_int
+from widththeory.typing import Guarantee, Points, Values, check_positive, check_positive_int
 
 
 def _gate(factors: Any, exponents: tuple[int, ...], scale: Any, coefficient: Any, activation: Callable) -> Any:
@@ -71,7 +71,7 @@ class ShallowMonomial:
             raise ValueError("exponents must hold at least one integer, got ()")
         for index, exponent in enumerate(self.exponents):
             check_positive_int(f"exponents[{index}]", exponent)
-        _check_scale(self.scale)
+        check_positive("scale", self.scale)
 
     @property
     def input_dim(self) -> int:
@@ -142,7 +142,7 @@ class ProductTree:
         keep_python_numbers(self)
         check_positive_int("num_factors", self.num_factors, at_least=2)
         check_positive_int("arity", self.arity, at_least=2)
-        _check_scale(self.scale)
+        check_positive("scale", self.scale)
 
     @property
     def input_dim(self) -> int:
@@ -221,11 +221,6 @@ def _log_ratio(z: float) -> float:
 def _excess(logarithm: float) -> float:
     """exp(logarithm) - 1; no error that is positive is rounded to 0."""
     return max(math.expm1(logarithm), math.ulp(0.0)) if logarithm < 709 else math.inf
-
-
-def _check_scale(scale: float) -> None:
-    if not (scale > 0 and math.isfinite(scale)):
-        raise ValueError(f"scale must be positive and finite, got {scale!r}")
 
 
 EXAMPLES = (

@@ -9,7 +9,7 @@ import numpy as np
 from widththeory.constructions.arguments import keep_python_numbers
 from widththeory.exact.one_dim import Polynomial
 from widththeory.network import Network, compose, stack
-from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int, to_fraction
+from widththeory.typing import Guarantee, Points, Size, Values, check_positive, check_positive_int, to_fraction
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,7 @@ class Product:
     def __post_init__(self) -> None:
         keep_python_numbers(self)
         check_positive_int("order", self.order)
-        if not (self.radius > 0 and math.isfinite(self.radius)):
-            raise ValueError(f"radius must be positive and finite, got {self.radius!r}")
+        check_positive("radius", self.radius)
 
     @property
     def input_dim(self) -> int:
@@ -164,8 +163,7 @@ def order_for(sup_error: float, radius: float = 1.0) -> int:
         [yarotsky2017] Proposition 3, as recalled: a depth of O(ln(1/error) + ln M) suffices.
     """
     for name, number in (("sup_error", sup_error), ("radius", radius)):
-        if not 0 < number < math.inf:
-            raise ValueError(f"{name} must be positive and finite, got {number!r}")
+        check_positive(name, number)
     size, allowed, order = to_fraction(radius) ** 2, to_fraction(sup_error), 1
     while size / 4 ** (order + 1) > allowed:
         order += 1
