@@ -12,6 +12,7 @@ import scipy.special
 from widththeory.bounds.minimum_width import _IMPLIES, _SPACES, minimum_width
 from widththeory.bounds.minimum_width_results import ACTIVATIONS, CONFLICTS, RESULTS
 from widththeory.constructions.hanin import MaxAffine
+from widththeory.constructions.minimum_width_network import memorising_size
 
 CONTINUOUS = ("continuous", "sup", "cube")
 LP = ("lp", "lp", "compact")
@@ -262,6 +263,14 @@ def test_explicit_networks_respect_the_table():
     # maxima of affine functions are dense among convex functions, at the width that is exact for all scalar functions
     example = MaxAffine(((1, 0), (0, 1), (2, 1)), (0, 0, -1))
     assert example.size().width == minimum_width(*CONTINUOUS, "relu", 2, 1).upper == 3
+
+
+@pytest.mark.parametrize("narrowest", [False, True])
+def test_explicit_networks_have_no_more_layers_than_the_page_says(narrowest):
+    for n, m, cells, levels in itertools.product((1, 2, 3, 4), (1, 2, 3), (2, 3, 5, 9), (2, 8)):
+        depth = memorising_size(n, m, cells, levels, narrowest=narrowest).depth
+        assert depth <= 4 * cells**n + (2 * m * levels if m > 1 else 0)
+        assert depth >= cells**n - 1
 
 
 def test_bad_dimensions_raise():
