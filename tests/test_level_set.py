@@ -3,6 +3,7 @@
 import itertools
 from fractions import Fraction
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given
@@ -195,6 +196,52 @@ def test_a_profile_is_rounded_when_it_is_evaluated():
     assert Fraction(found.lower) <= Fraction(11, 10) ** 20 / 2 <= Fraction(found.upper)
 
 
+def test_oscillation_by_hand():
+    """r on [1, 3] in four cells: 1 between the ends, and up to a slope of 2 times half a cell more."""
+    seen = []
+    found = radial_oscillation(lambda r: seen.append(r) or r, 2.0, 1.0, 3.0, num_cells=4)
+    assert [*seen[0]] == [1, 1.5, 2, 2.5, 3]
+    assert (found.value, found.error) == pytest.approx((1.25, 0.25))
+    # a constant has a floor of 0, and rounding of its values is all that is unsure
+    for constant in (-2.0, 2.0):
+        still = radial_oscillation(lambda r, c=constant: np.full_like(r, c), 0.0, 1.0, 3.0)
+        assert still.lower == 0
+        assert 1.9e-14 < still.upper < 4e-14
+
+
+@pytest.mark.parametrize(("lipschitz", "ends"), [(2.0, (2.25, 2.75)), (4.0, (1.5, 2.75))])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_box_by_hand(lipschitz, ends, sign):
+    """x + 2 y on the boundary of (1, 3) x (2, 6) in two cells a side, and 20 inside, at (2, 3).
+
+    It is at most 14.5 where it is looked at on top, 1/2 from a corner, and 13 on the right, 1 from one.
+    """
+
+    def function(points):
+        return sign * np.where((points == [2, 3]).all(axis=1), 20.0, points @ [1.0, 2.0])
+
+    found = box_floor(function, lipschitz, (1.0, 2.0), (3.0, 6.0), (2.0, 3.0), num_cells=2)
+    assert (found.lower, found.upper) == pytest.approx(ends)
+
+
+def test_rounding_of_what_is_evaluated_on_a_box_is_counted():
+    """2 inside and 1 on the boundary, without slope: 1e-14 of both is unsure, and nothing else."""
+    inside = lambda p: 1.0 + (p == 0).all(axis=1)  # noqa: E731
+    found = box_floor(inside, 0.0, (-1.0, -1.0), (1.0, 1.0), (0.0, 0.0), num_cells=3)
+    assert 0.5 - 2e-14 < found.lower < 0.5 - 1.4e-14
+    assert 0.5 + 0.9e-14 < found.upper < 0.5 + 2e-14
+
+
+@pytest.mark.parametrize("frequency", [1e-6, 0.1, 0.7, 1.3, 1.57, 2.9])
+def test_rounding_of_the_cosines_is_in_their_error(frequency):
+    for input_dim in (1, 3):
+        found = cosines_floor(frequency, input_dim)
+        with mpmath.workdps(40):
+            exact = (1 - mpmath.cos(min(mpmath.mpf(frequency), mpmath.pi / min(input_dim, 2)))) / 2
+        assert found.lower <= exact <= found.upper
+        assert found.error < 1e-14 * found.value
+
+
 def test_uncertain_values_prove_less():
     certain = extremum_floor(exact(1.0), exact(0.0), exact(0.2))
     unsure = extremum_floor(Certified(1.0, 0.1), exact(0.0), Certified(0.2, 0.05))
@@ -209,12 +256,21 @@ def test_uncertain_values_prove_less():
     [
         (lambda: extremum_floor(exact(0.0), exact(1.0), exact(0.0)), "boundary_min must be"),
         (lambda: radial_oscillation(np.cos, 1.0, 1.0, 1.0), "low and high must be"),
+        (lambda: radial_oscillation(np.cos, 1.0, -0.5, 1.0), "low and high must be"),
+        (lambda: radial_oscillation(np.cos, 1.0, 0.0, np.inf), "low and high must be"),
+        (lambda: radial_oscillation(np.cos, 1.0, 0.0, 1.0, num_cells=0), "num_cells must be"),
         (lambda: radial_oscillation(np.cos, np.inf, 0.0, 1.0), "lipschitz must be"),
+        (lambda: radial_oscillation(lambda r: np.where(r == 0, np.nan, r), 1.0, 0.0, 1.0), "finite"),
         (lambda: radial_oscillation(lambda r: r * np.nan, 1.0, 0.0, 1.0), "finite"),
         (lambda: cosines_floor(0.0, 2), "frequency must be"),
         (lambda: cosines_floor(1.0, 0), "input_dim must be"),
         (lambda: box_floor(lambda x: x[:, 0], 1.0, [0.0], [1.0], [1.0]), "low < inside < high"),
+        (lambda: box_floor(lambda x: x[:, 0], 1.0, [0.0, 0.0], [1.0, 1.0], [0.5, 0.0]), "low < inside < high"),
+        (lambda: box_floor(lambda x: x[:, 0], 1.0, [0.0, 0.0], [1.0, 1.0], [0.5, 1.0]), "low < inside < high"),
+        (lambda: box_floor(lambda x: x[:, 0], 1.0, [0.0], [1.0], [0.5], num_cells=0), "num_cells must be"),
+        (lambda: box_floor(lambda x: x[:, 0], 1.0, [0.0] * 3, [1.0] * 3, [0.5] * 3, num_cells=1291), "at most 10"),
         (lambda: box_floor(lambda x: x[:, 0], -1.0, [0.0], [1.0], [0.5]), "lipschitz must be"),
+        (lambda: box_floor(lambda x: np.where(x[:, 0] == 0, np.nan, 1.0), 1.0, [0.0], [1.0], [0.5]), "finite"),
         (lambda: box_floor(lambda x: x[:, 0] * np.nan, 1.0, [0.0], [1.0], [0.5]), "finite"),
         (lambda: box_floor(lambda x: x[:, 0], 1.0, [0.0] * 5, [1.0] * 5, [0.5] * 5), "num_cells must give"),
     ],

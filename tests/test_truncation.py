@@ -1,7 +1,11 @@
 """The floor of one hidden layer on a ball: networks cut off outside, and what they err there by sampling."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from widththeory.bounds.radial_law import RadialLaw
 from widththeory.bounds.spectral import floor
@@ -69,6 +73,45 @@ def test_values_by_hand():
     points = np.array([[-3.0], [-1.0], [0.5], [1.0], [3.0]])
     np.testing.assert_array_equal(truncated_values(network, 1.0, points), [-0.5, -14.5, -8.5, -6.5, -0.5])
     assert truncated_supremum(network, 1.0) == pytest.approx(0.5 + 6 + 18, rel=1e-14)  # rounded up
+
+
+def test_a_neuron_without_values_adds_nothing():
+    """relu(x - 5) is 0 up to |x| = 1, however large its weight."""
+    network = Network([([[1.0], [1.0]], [-5.0, 2.0]), ([[7.0, 3.0]], [0.0])])
+    assert truncated_supremum(network, 1.0) == pytest.approx(9, rel=1e-13)  # rounded up
+
+
+def test_outside_error_by_hand():
+    """Variance 1/3 of four values, M = 2, log(4 / delta) = log 400."""
+    law, values = RadialLaw(3, 2), np.array([0.0, 1.0, 0.0, 1.0])
+    share, log_term = float(1 - law.cdf(np.array([2.0]))[0]), np.log(400)
+    found = outside_error(law, 2.0, values, 2.0, failure_probability=0.01)
+    assert found.value == share / 2
+    spread = np.sqrt(2 / 3 * log_term / 4) + 7 * 2 * log_term / 9
+    assert found.error == pytest.approx(share * spread + 1e-11 * (0.5 + spread), rel=1e-14)
+    assert outside_error(law, 2.0, values, 2.0) == outside_error(law, 2.0, values, 2.0, failure_probability=1e-6)
+    far = outside_error(law, 200.0, values, 2.0, failure_probability=0.01)  # where the share is 1e-11
+    share = float(1 - law.cdf(np.array([200.0]))[0])
+    assert far.error == pytest.approx(share * spread + 1e-11 * (0.5 + spread), rel=1e-14)
+    assert outside_error(law, 2.0, values, 1.0).error > 0  # the supremum may be attained
+    for probability in (0.0, 1.0):
+        with pytest.raises(ValueError, match="failure_probability must be"):
+            outside_error(law, 2.0, values, 2.0, failure_probability=probability)
+    for call in (truncated_values, truncated_supremum):
+        two = Network([(np.eye(2), np.zeros(2)), (np.eye(2), np.zeros(2))])
+        with pytest.raises(ValueError, match="one hidden layer and one output, got depth 1 and 2 outputs"):
+            call(two, 1.0, *([np.ones((1, 2))] if call is truncated_values else []))
+
+
+magnitudes = st.floats(0, 1e9)
+
+
+@given(magnitudes, magnitudes, magnitudes, magnitudes)
+def test_rounding_of_a_difference_is_in_its_error(one, other, error, more):
+    found = truncated_floor(Certified(one, error), Certified(other, more))
+    middle, spread = Fraction(one) - Fraction(other), Fraction(error) + Fraction(more)
+    assert abs(Fraction(found.value) - middle) + spread <= Fraction(found.error)
+    assert found.error <= (error + more) * (1 + 1e-14) + 1e-14 * abs(one - other)
 
 
 def test_errors_of_the_floor_and_of_what_is_outside_add_up():
