@@ -143,15 +143,14 @@ class _Fit:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All that changes while the fit runs."""
-        leaves, _ = jax.tree.flatten(jax.device_get(self.state))
+        leaves = jax.tree.leaves(jax.device_get(self.state))
         notes = {"step": np.array([self.step]), "spent": np.array([self.spent]), "curves": self.curves}
         return {f"state.{index:05}": np.asarray(leaf) for index, leaf in enumerate(leaves)} | notes
 
     def go_on(self, step: int, arrays: dict[str, np.ndarray]) -> None:
         """Take up what `arrays` gave at a step."""
-        _, tree = jax.tree.flatten(self.state)
         leaves = [array for name, array in sorted(arrays.items()) if name.startswith("state.")]
-        self.state = jax.tree.unflatten(tree, leaves)
+        self.state = jax.tree.unflatten(jax.tree.structure(self.state), leaves)
         self.step, self.spent, self.curves = step, float(arrays["spent"][0]), arrays["curves"]
 
     def results(self) -> Iterator[dict[str, float]]:

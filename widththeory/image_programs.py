@@ -1,5 +1,6 @@
 """From settings of image fits to a compiled program and its arguments: which program, what it takes step by step."""
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ from jaxtyping import Float
 
 from widththeory.augmentation import draw_steps
 from widththeory.classification import Classification
-from widththeory.compiled import Once
+from widththeory.compiled import Once, members_a_device
 from widththeory.image_training import Bytes, Program, Segment, State, evaluate, run
 from widththeory.models.functional import Functional
 from widththeory.optimizers import step_scalars
@@ -40,7 +41,7 @@ def choose_program(settings: Classification, chunk_size: int) -> Program:
     if on_cpu:
         ensemble = devices if chunk_size >= devices else 1
     else:
-        ensemble = -(-chunk_size // devices) * devices if chunk_size > 1 else 1
+        ensemble = members_a_device(chunk_size) if chunk_size > 1 else 1
     dtype = settings.compute_dtype
     network = Functional(
         settings.architecture,
@@ -66,10 +67,10 @@ def choose_program(settings: Classification, chunk_size: int) -> Program:
 def segment_lengths(settings: Classification, longest: int) -> list[int]:
     """Steps of each segment: at most `longest`, nearly equal, none across a check."""
     lengths: list[int] = []
-    for begin, end in zip((0, *settings.check_steps), settings.check_steps, strict=False):
+    for begin, end in itertools.pairwise((0, *settings.check_steps)):
         parts = -(-(end - begin) // longest)
         cuts = [(end - begin) * part // max(parts, 1) for part in range(parts + 1)]
-        lengths += [after - before for before, after in zip(cuts, cuts[1:], strict=False)]
+        lengths += [after - before for before, after in itertools.pairwise(cuts)]
     return lengths
 
 

@@ -48,10 +48,6 @@ class Estimate:
             compiling = sum(max(0.0, s - start - rate * c) for c, s in self._cold) / len(self._cold)
         return start * chunks + rate * cost + compiling * new_programs
 
-    def seen(self, program: str) -> bool:
-        """Whether a program has run here."""
-        return program in self._seen
-
 
 def _line(points: list[tuple[float, float]]) -> tuple[float, float] | None:
     """start, rate >= 0 with the least relative error of `start + rate * cost`."""

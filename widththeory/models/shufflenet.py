@@ -1,5 +1,6 @@
 """ShuffleNet v1: grouped 1x1 convolutions, between which channels are shuffled; the first layer is 24 filters wide."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +82,7 @@ class ShuffleNet(Architecture):
         check_widths("groups", (self.groups,))
         check_stem(self.stem)
         passed = (self.stem_width, *self.widths)
-        if any(after <= before for before, after in zip(passed, passed[1:], strict=False)):
+        if any(after <= before for before, after in itertools.pairwise(passed)):
             raise ValueError(f"stem_width and widths must rise, as a stage adds channels to those before, got {passed}")
         if any(width % (4 * self.groups) for width in self.widths) or self.stem_width % self.groups:
             raise ValueError(
