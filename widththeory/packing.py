@@ -9,7 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from widththeory import identity
 from widththeory.typing import check_positive_int
@@ -17,20 +17,6 @@ from widththeory.typing import check_positive_int
 DEFAULT_CHUNK_SIZE = 16
 
 ChunkSize = int | Callable[[Any], int] | None
-
-
-class Settings(Protocol):
-    """Settings of one fit: a frozen dataclass that also knows its program and its cost."""
-
-    @property
-    def program_key(self) -> Any:
-        """Equal for fits that may share one compiled program."""
-        ...
-
-    @property
-    def cost(self) -> float:
-        """Work of the fit, in any unit that grows like time."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -73,7 +59,8 @@ def pack(
     """Chunks of the cells that have no row yet.
 
     Args:
-        settings: the whole grid; equal cells count once.
+        settings: the whole grid; equal cells count once. Each has a `program_key`, equal for fits that may share one
+            compiled program, and a `cost`, its work in any unit that grows like time.
         statuses: status of each row in the ledger by its key.
         chunk_size: the most cells in a chunk, or a function that tells it from settings; default their own
             `chunk_size`, else 16. The cells of a program are spread evenly over as few chunks as that allows.
