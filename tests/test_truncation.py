@@ -3,10 +3,12 @@
 from fractions import Fraction
 
 import numpy as np
+import own_process
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from widththeory.bounds import random_features
 from widththeory.bounds.radial_law import RadialLaw
 from widththeory.bounds.spectral import floor
 from widththeory.bounds.truncation import outside_error, truncated_floor, truncated_supremum, truncated_values
@@ -101,6 +103,28 @@ def test_outside_error_by_hand():
         two = Network([(np.eye(2), np.zeros(2)), (np.eye(2), np.zeros(2))])
         with pytest.raises(ValueError, match="one hidden layer and one output, got depth 1 and 2 outputs"):
             call(two, 1.0, *([np.ones((1, 2))] if call is truncated_values else []))
+
+
+def other_with_fractions():
+    """Bounds that a Fraction changes: it is a number, and the nearest float is what they compute with."""
+
+    def numbers(x):
+        law, unit = RadialLaw(4), Network([([[3.0, 4.0]], [0.1]), ([[0.7]], [0.2])])
+        return {
+            "outside_error": outside_error(law, x, np.full(3, 0.2), x),
+            "truncated_supremum": truncated_supremum(unit, x),
+            "truncated_values": truncated_values(unit, x, np.ones((1, 2))).tolist(),
+            "random_feature_floor": random_features.random_feature_floor(3, x, 4),
+            "random_features_needed": random_features.random_features_needed(3, 9.0, x, x / 4),
+            "law_exponent": random_features.law_exponent(3, 9.0, x),
+        }
+
+    exact, rounded = numbers(Fraction(1, 3)), numbers(1 / 3)
+    return [name for name, number in exact.items() if number != rounded[name]]
+
+
+def test_fractions_are_numbers():
+    assert own_process.found(other_with_fractions) == []
 
 
 magnitudes = st.floats(0, 1e9)
