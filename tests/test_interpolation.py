@@ -33,8 +33,16 @@ def test_networks_equal_the_chords(data, width):
     assert network.size.widths == ((11,) if width is None else (width,) * -(-10 // (width - 1)))
 
 
-def test_a_line_takes_one_layer_and_sums_need_their_offset():
-    assert narrow_interpolation([1, 3], [2, -2], 2).exact([[1], [2], [3]])[:, 0].tolist() == [2, 0, -2]
+def test_few_pieces_take_few_layers():
+    for num_pieces, depths in ((1, (1, 1, 1)), (2, (1, 1, 1)), (3, (2, 1, 1)), (4, (3, 2, 1)), (5, (4, 2, 2))):
+        knots, values = range(num_pieces + 1), [(-2) ** k for k in range(num_pieces + 1)]
+        for width, depth in zip((2, 3, 4), depths, strict=True):
+            network = narrow_interpolation(knots, values, width)
+            assert network.size.widths == (width,) * depth
+            assert network.exact([[k] for k in knots])[:, 0].tolist() == values
+
+
+def test_sums_need_their_offset():
     falling = narrow_interpolation([0, 1, 2, 3], [0, -1, -1, -1])
     points = [[Fraction(i, 4)] for i in range(13)]
     assert falling.exact(points)[:, 0].tolist() == [-min(point, 1) for (point,) in points]

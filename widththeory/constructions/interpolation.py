@@ -66,8 +66,9 @@ def narrow_interpolation(knots: Any, values: Any, width: int = 2) -> Network:
     ts, vs, jumps = _slope_jumps(knots, values)
     zero, one = Fraction(0), Fraction(1)
     offset = sum((max(-jump, zero) * (ts[-1] - t) for t, jump in zip(ts, jumps, strict=False)), zero)  # keeps sums >= 0
-    idle = -(len(jumps) - 1) % (width - 1) if len(jumps) > 1 else width - 1
-    places, jumps = ts[:-1] + ts[-1:] * idle, jumps + [zero] * idle  # idle units fill the last layer
+    depth = max(1, math.ceil((len(jumps) - 1) / (width - 1)))
+    idle = 1 + depth * (width - 1) - len(jumps)  # these units fill the last layer
+    places, jumps = ts[:-1] + ts[-1:] * idle, jumps + [zero] * idle
     layers: list[tuple[Any, Any]] = [([[one]] * width, [-t for t in places[:width]])]
     reading, start = jumps[:width], offset
     for end in range(2 * width - 1, len(places) + 1, width - 1):
