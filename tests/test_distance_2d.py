@@ -32,6 +32,14 @@ def test_l1_distance_to_a_saddle_whose_chords_err_to_both_sides():
     assert found.l1 == pytest.approx(1 / 8, rel=1e-9)  # the tolerance; by chords alone it is 1/6
 
 
+def test_l1_tolerance_is_relative():
+    """A spike of size 1 and area 1e-4 beside 1e-4 (x² + y² − 1/2), of integral 2/3 + π/4; where both are, 1e-8."""
+    spike = rational(([[10_000, 0]], [-9_999]), ([[1]], [0]))
+    circle = PlanarPolynomial(((-HALF / 10_000, 0, 1e-4), (0, 0, 0), (1e-4, 0, 0)))
+    found = distance(spike, circle, SQUARE, tolerance=1e-3)
+    assert found.l1 == pytest.approx(1e-4 * (1 + 2 / 3 + np.pi / 4), rel=1.2e-3)
+
+
 def test_sup_distance_inside_a_face():
     # 1 − (x − 1/3)² − (y − 1/5)²: at a point that no halving of triangles meets
     cap = PlanarPolynomial(((1 - 1 / 9 - 1 / 25, 2 / 5, -1), (2 / 3, 0, 0), (-1, 0, 0)))

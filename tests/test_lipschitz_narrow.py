@@ -104,6 +104,7 @@ def test_network_is_exact_at_the_grid():
 def test_exact_target_is_the_target():
     example = DistanceToPoints(1, 2, num_centres=5)
     points = np.linspace(0, 1, 1025)  # dyadic, so that nothing is rounded
+    assert (example.exact_target.knots[0], example.exact_target.knots[-1]) == example.interval == (0, 1)
     np.testing.assert_array_equal(example.exact_target(points), example.target(points[:, None]))
     assert DistanceToPoints(2, 2).exact_target is None
 

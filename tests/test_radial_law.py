@@ -155,7 +155,8 @@ def test_samples_follow_the_law(dim, order):
         assert (abs(waves.mean()) < 5 * waves.std() / math.sqrt(number)) == vanishes
     again, alone = law.sample(50, np.random.default_rng(0)), law.sample_radii(50, np.random.default_rng(0))
     np.testing.assert_allclose(np.linalg.norm(again, axis=1) * law.scale, alone, rtol=1e-14)  # some ten roundings
-    assert law.sample(0, rng).shape == (0, dim)
+    for few in (0, 1):
+        assert law.sample(few, rng, above=1e4).shape == (few, dim)
     for start in (law.bessel_order, 10 * law.bessel_order + 30):  # in the table and in the tail
         beyond = np.sort(np.linalg.norm(law.sample(number, rng, above=start), axis=1)) * law.scale
         assert beyond[0] >= start * (1 - 1e-14)
