@@ -48,6 +48,7 @@ def test_error_bound_is_attained_in_one_dimension():
     cells = 8
     values = [abs(Fraction(i, cells) - Fraction(7, 16)) for i in range(cells + 1)]
     assert interpolating_network(values).exact([[Fraction(7, 16)]])[0, 0] == Fraction(1, 2 * cells)
+    assert DistanceToPoints(1, cells).error().bound == 1 / (2 * cells)
 
 
 @pytest.mark.parametrize(
