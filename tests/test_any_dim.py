@@ -6,6 +6,7 @@ from math import comb
 
 import numpy as np
 import pytest
+from planar_networks import random_network, rational
 
 from widththeory.exact.affine_maps import affine_maps, exact_affine_map
 from widththeory.exact.any_dim import activation_regions, count_regions, local_map
@@ -18,16 +19,6 @@ from widththeory.exact.two_dim import lipschitz_constant, subdivide
 from widththeory.network import Network
 
 SQUARE = box(Fraction(0), Fraction(1))
-
-
-def random_network(widths, seed, bias=0.3):
-    rng = np.random.default_rng(seed)
-    pairs = zip(widths, widths[1:], strict=False)
-    return Network([(rng.normal(size=(o, i)) * np.sqrt(2 / i), bias * rng.normal(size=o)) for i, o in pairs])
-
-
-def rational(*layers):
-    return Network([([list(map(Fraction, row)) for row in w], list(map(Fraction, b))) for w, b in layers])
 
 
 @pytest.mark.parametrize(("dim", "num_neurons"), [(1, 6), (2, 9), (3, 7), (4, 6), (5, 5)])

@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from planar_networks import random_network, rational
 
 from widththeory.exact import two_dim
 from widththeory.exact.distance_2d import distance
@@ -25,16 +26,6 @@ HALF = Fraction(1, 2)
 SQUARE = box(Fraction(-1), Fraction(1))
 UNIT_SQUARE = box(Fraction(0), Fraction(1))
 ARITHMETICS = ("filtered", "rational")
-
-
-def random_network(widths, seed, bias=0.3):
-    rng = np.random.default_rng(seed)
-    pairs = zip(widths, widths[1:], strict=False)
-    return Network([(rng.normal(size=(o, i)) * np.sqrt(2 / i), bias * rng.normal(size=o)) for i, o in pairs])
-
-
-def rational(*layers):
-    return Network([([list(map(Fraction, row)) for row in w], list(map(Fraction, b))) for w, b in layers])
 
 
 def test_level_sets():
