@@ -53,11 +53,22 @@ def test_floor_of_a_flat_spectrum_holds_mass_beyond_wherever_it_lies(count):
     assert found.lower <= inside + 0.5 * least <= inside + 0.5 <= found.upper
 
 
+def test_tubes_that_cover_all_that_was_computed_leave_what_is_beyond():
+    """cap(3) is above 1 / 40: mass beyond may lie at 3, without weight, or at infinity."""
+    found = floor(flat_spectrum(), 40)
+    assert (found.lower, found.upper) == (pytest.approx(0.0, abs=1e-12), pytest.approx(0.5, rel=1e-12))
+    assert found.lower <= 0
+    assert floor(flat_spectrum(), 10**400).error < 0.25 + 1e-12
+
+
 def test_floor_holds_what_was_cut_off_and_what_is_not_known():
     """By the triangle inequality the root of E_k moves by the norm that was cut off, at most, as does that of E g^2."""
     sure, cut = flat_spectrum(beyond=0.0), flat_spectrum(beyond=0.0, leftover=0.1)
     exact = floor(sure, 2).value
     assert floor(cut, 2).lower <= (math.sqrt(exact) - 0.1) ** 2 <= (math.sqrt(exact) + 0.1) ** 2 <= floor(cut, 2).upper
+    assert floor(cut, 2).upper == pytest.approx((math.sqrt(exact) + 0.1) ** 2, rel=1e-12)
+    more = floor(flat_spectrum(beyond=0.0, leftover=0.1, density_error=0.1), 2)
+    assert more.upper == pytest.approx((math.sqrt(exact + 0.1) + 0.1) ** 2, rel=1e-12)
     assert cut.second_moment.upper >= (math.sqrt(2.0) + 0.1) ** 2
     assert cut.second_moment.lower <= (math.sqrt(2.0) - 0.1) ** 2
     both = flat_spectrum(beyond=0.0, leftover=0.1, moment_error=0.1).second_moment
@@ -114,3 +125,9 @@ def test_shares_above_a_frequency_count_what_is_beyond_the_last(frequency, mass)
     assert flat_spectrum().above(frequency) == pytest.approx(mass / 2.5, rel=1e-13)
     with pytest.raises(ValueError, match="frequency must be at least 0, got -1"):
         flat_spectrum().above(-1)
+
+
+@pytest.mark.parametrize("level", [-0.1, 0.0, 1.0, 1.5, math.nan])
+def test_levels_lie_between_nothing_and_the_whole(level):
+    with pytest.raises(ValueError, match="relative_error must lie strictly between 0 and 1, got"):
+        neurons_needed(flat_spectrum(), level)
