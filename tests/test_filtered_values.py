@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from planar_networks import errors_hold, rational, same_combinatorics
 
 from widththeory.exact import filtered_values, two_dim, vertex_ancestry
 from widththeory.exact.polygons import box
@@ -14,20 +15,11 @@ HALF = Fraction(1, 2)
 SQUARE = box(Fraction(-1), Fraction(1))
 
 
-def rational(*layers):
-    return Network([([list(map(Fraction, row)) for row in w], list(map(Fraction, b))) for w, b in layers])
-
-
 def check_against_rationals(network, polygon=SQUARE) -> PolygonalComplex:
     """The filtered complex: that of rationals, numbers as near as it says."""
     filtered, exact = subdivide(network, polygon), subdivide(network, polygon, "rational")
-    for name in ("edges", "edge_faces", "edge_neurons", "offsets", "cycles", "patterns"):
-        assert np.array_equal(getattr(filtered, name), getattr(exact, name))
-    for found, wanted, errors in (
-        (filtered.vertices, exact.vertices, filtered.vertex_errors),
-        (filtered.values, exact.values, filtered.value_errors),
-    ):
-        assert np.all(abs(wanted - np.vectorize(Fraction)(found)) <= np.vectorize(Fraction)(errors))
+    assert same_combinatorics(filtered, exact)
+    assert errors_hold(filtered, exact)
     assert exact.vertex_errors.max() == exact.value_errors.max() == 0
     return filtered
 

@@ -6,6 +6,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from planar_networks import errors_hold, same_combinatorics
 
 from widththeory.exact.any_dim import count_regions
 from widththeory.exact.distance_2d import exact_distance
@@ -49,12 +50,11 @@ def same_function_and_regions(one, other):
 @given(networks())
 def test_filtered_arithmetic_decides_like_rational(network):
     exact, filtered = subdivide(network, SQUARE, "rational"), subdivide(network, SQUARE)
-    for name in ("edges", "edge_faces", "edge_neurons", "offsets", "cycles", "patterns"):
-        assert np.array_equal(getattr(exact, name), getattr(filtered, name))
+    assert same_combinatorics(exact, filtered)
+    assert errors_hold(filtered, exact)
     assert np.array_equal(linear_regions(exact), linear_regions(filtered))
     assert exact.areas.sum() == 16
     assert np.array_equal(exact.values, network.exact(exact.vertices))
-    assert np.all(abs(filtered.values - exact.values.astype(float)) <= filtered.value_errors + 1e-300)
 
 
 @settings(max_examples=25)
