@@ -9,7 +9,7 @@ import numpy as np
 
 from widththeory.constructions.arguments import check_built, keep_python_numbers
 from widththeory.network import Network
-from widththeory.typing import Guarantee, Points, Size, Values, check_positive_int, to_fraction
+from widththeory.typing import Guarantee, Points, Size, Values, check_positive, check_positive_int, to_fraction
 
 
 def _slope_jumps(knots: Any, values: Any) -> tuple[list[Fraction], list[Fraction], list[Fraction]]:
@@ -109,8 +109,7 @@ class SineInterpolation:
     def __post_init__(self) -> None:
         keep_python_numbers(self)
         check_positive_int("num_pieces", self.num_pieces)
-        if not (self.frequency > 0 and math.isfinite(self.frequency)):
-            raise ValueError(f"frequency must be positive and finite, got {self.frequency!r}")
+        check_positive("frequency", self.frequency)
         if self.width is not None:
             check_positive_int("width", self.width, at_least=2)
 
