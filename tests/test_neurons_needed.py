@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from widththeory.bounds import spectral
 from widththeory.bounds.quadrature import panel_nodes
 from widththeory.bounds.spectral import Spectrum, floor, neurons_needed, relative_floor
 from widththeory.typing import Certified
@@ -104,6 +105,17 @@ def test_counts_are_where_the_ends_of_the_floor_cross_the_level():
         assert (needed.value, needed.error) == ((lowest + highest) / 2, (highest - lowest) / 2)
         assert highest > lowest
     assert neurons_needed(found, 0.999) == Certified(1.0, 0.0)
+
+
+@pytest.mark.parametrize("power", [60, 500, 1000])
+def test_rounding_of_the_logarithm_of_a_count_is_in_its_error(monkeypatch, power):
+    """A floor without error that falls along the logarithm of k, through a half at a power of 2."""
+    found = Spectrum(3, np.array([0.0, 1.0, 1e200]), np.zeros((2, 12)), Certified(1.0, 0.0), 0.0)
+    half = power * math.log(2)
+    monkeypatch.setattr(spectral, "_floor", lambda _, log_count: Certified(1 - log_count / (2 * half), 0.0))
+    needed = neurons_needed(found, 0.5)
+    assert abs(Fraction(needed.value) - 2**power - 1) <= Fraction(needed.error)
+    assert 2.0**-52 * half < needed.error / needed.value < 1e-14 * (4 + half)
 
 
 def test_a_count_that_mass_beyond_leaves_open_has_its_lower_end():
