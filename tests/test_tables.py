@@ -14,7 +14,7 @@ from fake_ledger import FIT, METRICS, rows, same
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widththeory import identity, tables
+from widththeory import identity, replacement, tables
 from widththeory.experiment import Flags, fit_table
 from widththeory.ledger import Ledger, LedgerError, Row
 
@@ -68,15 +68,25 @@ def test_other_numbers_replace_a_table_of_one_size_and_date(tmp_path, monkeypatc
         assert kept[-2:] == [path.stat().st_ino, tmp_path.stat().st_ino]  # the rename survives a power cut too
 
 
-def test_what_a_killed_process_left_of_a_table_is_removed(tmp_path):
+def test_what_a_killed_process_left_of_a_table_is_removed(tmp_path, monkeypatch):
+    path = tmp_path / "claim.csv"
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    left, kept = (tmp_path / f".claim.csv.{number}.part" for number in (ended.pid, os.getppid()))
-    for path in (left, kept):
-        path.touch()
-    tables.replace_file(tmp_path / "claim.csv", ["a"])
+
+    def unfinished(pid):
+        with replacement.replacement(path) as part:
+            left = part.with_name(f"{part.name.rsplit('.', 2)[0]}.{pid}.part")
+        left.touch()
+        return left
+
+    left, kept = (unfinished(pid) for pid in (ended.pid, os.getppid()))
+    with monkeypatch.context() as elsewhere:  # where that number is, or was, another process's
+        elsewhere.setattr(replacement, "host", lambda: "another")
+        foreign = unfinished(ended.pid)
+    tables.replace_file(path, ["a"])
     assert not left.exists()
     assert kept.exists()  # its process may be writing it
+    assert foreign.exists()
 
 
 def test_rows_are_sorted_by_settings_of_whatever_kind(ledger):
