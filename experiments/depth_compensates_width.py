@@ -15,14 +15,14 @@ Certain:  proven: the explicit exchange, at a depth polynomial in the target's w
           are statistical: means over random lines, with their standard errors).
           Measured: the exponent between them, from the best of a few trained networks a size, with its interval.
 Command:  python experiments/depth_compensates_width.py            (smoke: --scale smoke, seconds)
-Time:     about 3 minutes on 2 cores at laptop scale; --scale paper is made for a GPU.
+Time:     about 3 minutes on 2 cores at laptop scale, some hours at paper scale.
 Result:   results/<scale>/depth_compensates_width.csv, a row a fit; .floor.csv, a row a target, width and depth: the
           floor no network of that size can beat (n = 1 certified, n = 2 estimated), and the depth at which an explicit
           network is exact;
           .recalled.csv, the paper's table.
 Figure:   paper_figures/depth_compensates_width.py
 Expected: between floor and exact exchange the depth needed falls with the width, about as steeply as a power between
-          -1 and -1.5; where the exact network exists and the trained one has an error, that is an optimisation gap.
+          -1 and -2; where the exact network exists and the trained one has an error, that is an optimisation gap.
 """
 
 from collections.abc import Iterator
