@@ -169,15 +169,19 @@ def xla_options() -> dict[str, str | bool]:
     return {"xla_cpu_multi_thread_eigen": False} if jax.default_backend() == "cpu" else {}
 
 
+def compile_for(
+    function: Any, program: Any, arguments: Sequence[Any], x64: bool, donate: tuple[int, ...] = (), options: Any = None
+) -> Any:
+    """`function` with `program`, its first argument, fixed, compiled for `arguments`, which need only be abstract."""
+    with jax.enable_x64(x64):
+        lowered = jax.jit(function, static_argnums=0, donate_argnums=donate).lower(program, *arguments)
+        return lowered.compile(compiler_options=xla_options() if options is None else options)
+
+
 @Once
 def compiled(program: Program) -> Callable[..., State]:
     """`run` with its first argument fixed, compiled once a process and kept by JAX's cache for the next process."""
-    with jax.enable_x64(program.dtype == "float64"):
-        return (
-            jax.jit(run, static_argnums=0, donate_argnums=1)
-            .lower(program, *_abstract(program, _mesh()))
-            .compile(compiler_options=xla_options())
-        )
+    return compile_for(run, program, _abstract(program, _mesh()), x64=program.dtype == "float64", donate=(1,))
 
 
 def place_resident(program: Program, resident: Resident) -> Resident:
@@ -189,26 +193,19 @@ def place_resident(program: Program, resident: Resident) -> Resident:
 @Once
 def compiled_resident(program: Program, num_train: int, num_targets: int) -> Callable[..., State]:
     """`run_resident` for so many training points and distinct targets, compiled once a process."""
-    shapes = _abstract_resident(program, num_train, num_targets, _mesh())
-    with jax.enable_x64(program.dtype == "float64"):
-        return (
-            jax.jit(run_resident, static_argnums=0, donate_argnums=1)
-            .lower(program, *shapes)
-            .compile(compiler_options=xla_options())
-        )
+    arguments = _abstract_resident(program, num_train, num_targets, _mesh())
+    return compile_for(run_resident, program, arguments, x64=program.dtype == "float64", donate=(1,))
 
 
 @Once
 def compiled_residuals(program: Program, blocks: int, size: int, num_targets: int) -> Callable[..., Moments]:
     """`squared_residuals` for so many blocks of points and distinct targets, compiled once a process."""
     mesh = _mesh()
-    shapes = (
+    arguments = (
         _abstract_weights(program, mesh),
         _array((blocks, program.input_dim, size), np.float64, mesh, None),
         _array((blocks, num_targets, size), np.float64, mesh, None),
         _array((program.ensemble,), np.int32, mesh, 0),
         _array((), np.int32, mesh, None),
     )
-    with jax.enable_x64(True):
-        lowered = jax.jit(squared_residuals, static_argnums=0).lower(program, *shapes)
-        return lowered.compile(compiler_options=xla_options())
+    return compile_for(squared_residuals, program, arguments, x64=True)

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from widththeory.augmentation import draw_steps
 from widththeory.classification import Classification
-from widththeory.compiled import Once, members_a_device
+from widththeory.compiled import Once, compile_for, members_a_device
 from widththeory.image_training import Bytes, Program, Segment, State, evaluate, run
 from widththeory.models.functional import Functional
 from widththeory.optimizers import step_scalars
@@ -147,9 +147,9 @@ def _compiled(function: Any, program: Program, *arguments: Any, donate: tuple[in
     options = _OPTIONS.get(jax.default_backend(), {})
     # On a GPU the default would round the factors of float32 products to ten bits.
     precision = None if program.network.dtype == "bfloat16" else "highest"
-    with jax.enable_x64(program.network.param_dtype == "float64"), jax.default_matmul_precision(precision):
-        lowered = jax.jit(function, static_argnums=0, donate_argnums=donate).lower(program, *arguments)
-        return lowered.compile(compiler_options=dict(options))
+    x64 = program.network.param_dtype == "float64"
+    with jax.default_matmul_precision(precision):
+        return compile_for(function, program, arguments, x64=x64, donate=donate, options=dict(options))
 
 
 def _mesh(program: Program) -> Any:
