@@ -78,16 +78,7 @@ def pair(
         easy, hard = (Path(folder).resolve() for folder in folders)
         if easy.name == hard.name:
             raise ValueError(f"folders must have two different names, got {easy.name} twice")
-        return tuple(  # type: ignore[return-value]
-            Task(
-                path.name,
-                ImageFolder(str(path), image_size=image_size),
-                "image_folder.ImageFolder",
-                (("image_size", image_size), ("path", str(path))),
-                "crop_flip",
-            )
-            for path in (easy, hard)
-        )
+        return _folder(easy, image_size), _folder(hard, image_size)
     if kind == "cifar10":
         return _cifar("easy4", "easy", num_train, num_test), _cifar("hard4", "hard", num_train, num_test)
     return _texture("easy", image_size, num_train, num_test), _texture("hard", image_size, num_train, num_test)
@@ -98,16 +89,22 @@ def all_classes() -> Task:
     return _cifar("all", "all", 50_000, 10_000)
 
 
+def _folder(path: Path, image_size: int) -> Task:
+    return _task(path.name, ImageFolder, "crop_flip", path=str(path), image_size=image_size)
+
+
 def _texture(difficulty: str, image_size: int, num_train: int, num_test: int) -> Task:
-    arguments = {"difficulty": difficulty, "image_size": image_size, "num_test": num_test, "num_train": num_train}
-    source = Textures(difficulty, image_size=image_size, num_train=num_train, num_test=num_test)
-    return Task(difficulty, source, "textures.Textures", tuple(sorted(arguments.items())))
+    sizes = {"image_size": image_size, "num_train": num_train, "num_test": num_test}
+    return _task(difficulty, Textures, "none", difficulty=difficulty, **sizes)
 
 
 def _cifar(subset: str, name: str, num_train: int, num_test: int) -> Task:
-    arguments = {"num_test": num_test, "num_train": num_train, "subset": subset}
-    source = CIFAR10(subset, num_train=num_train, num_test=num_test)
-    return Task(name, source, "cifar10.CIFAR10", tuple(sorted(arguments.items())), "crop_flip")
+    return _task(name, CIFAR10, "crop_flip", subset=subset, num_train=num_train, num_test=num_test)
+
+
+def _task(name: str, kind: type[Textures | CIFAR10 | ImageFolder], augment: str, **arguments: Any) -> Task:
+    module = f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}"
+    return Task(name, kind(**arguments), module, tuple(sorted(arguments.items())), augment)
 
 
 def chosen(names: tuple[str, ...], known: tuple[str, ...], flag: str) -> tuple[str, ...]:
