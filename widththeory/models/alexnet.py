@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from widththeory.models.convolution import output_size
-from widththeory.models.cost import Cost, conv_cost, dense_cost
+from widththeory.models.cost import Cost, conv_cost, head_cost
 from widththeory.models.layers import Architecture, Flatten, Layers, MaxPool, check_stem, check_widths
 
 STEM_KERNELS = {"imagenet": (11, 4, 2), "cifar": (5, 1, 2)}  # kernel_size, strides, padding
@@ -87,10 +87,7 @@ class AlexNet(Architecture):
             features = width * self.growth
         layers.append(Flatten())
         features *= self._sizes()[1] ** 2
-        for width in self.dense_widths:
-            layers += [make.dense(features, width), make.act()]
-            features = width * self.growth
-        return nnx.Sequential(*layers, make.dense(features, self.num_classes))
+        return nnx.Sequential(*layers, *make.head(features, self.dense_widths, self.num_classes))
 
     def cost(self) -> Cost:
         """Parameters and multiply-adds by formula."""
@@ -101,10 +98,7 @@ class AlexNet(Architecture):
             total += conv_cost(features, width, kernel, size, groups=groups, use_bias=True)
             features = width * self.growth
         features *= last**2
-        for width in self.dense_widths:
-            total += dense_cost(features, width)
-            features = width * self.growth
-        return total + dense_cost(features, self.num_classes)
+        return total + head_cost(features, self.dense_widths, self.num_classes, self.growth)
 
 
 EXAMPLES = (

@@ -1,5 +1,6 @@
 """Work and size of networks by formula. A compiler's own count is no use here: it counts the body of a loop once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from widththeory.typing import Size
@@ -52,6 +53,15 @@ def dense_cost(in_features: int, out_features: int, *, use_bias: bool = True) ->
     """A dense layer: in_features * out_features weights, each used once."""
     weights = in_features * out_features
     return Cost(weights + use_bias * out_features, weights)
+
+
+def head_cost(in_features: int, widths: Sequence[int], num_classes: int, growth: int) -> Cost:
+    """Dense layers as `Layers.head` makes them, with an activation that multiplies the units by `growth`."""
+    total = Cost()
+    for width in widths:
+        total += dense_cost(in_features, width)
+        in_features = width * growth
+    return total + dense_cost(in_features, num_classes)
 
 
 def norm_cost(features: int) -> Cost:

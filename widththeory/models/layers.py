@@ -123,6 +123,14 @@ class Layers:
             rngs=self.rngs,
         )
 
+    def head(self, in_features: int, widths: Sequence[int], num_classes: int) -> list:
+        """Hidden dense layers of these widths, each with its activation, and the dense layer of the logits."""
+        layers: list[Any] = []
+        for width in widths:
+            layers += [self.dense(in_features, width), self.act()]
+            in_features = width * growth(self.activation)
+        return [*layers, self.dense(in_features, num_classes)]
+
 
 @dataclass(frozen=True)
 class Architecture(ABC):

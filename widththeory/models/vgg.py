@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 
-from widththeory.models.cost import Cost, conv_cost, dense_cost, norm_cost
+from widththeory.models.cost import Cost, conv_cost, head_cost, norm_cost
 from widththeory.models.layers import Architecture, Flatten, Layers, MaxPool, check_widths, scaled
 
 LENGTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -83,10 +83,7 @@ class VGG(Architecture):
             size //= 2
         layers.append(Flatten())
         features *= size**2
-        for width in self.dense_widths:
-            layers += [make.dense(features, width), make.act()]
-            features = width * self.growth
-        return nnx.Sequential(*layers, make.dense(features, self.num_classes))
+        return nnx.Sequential(*layers, *make.head(features, self.dense_widths, self.num_classes))
 
     def cost(self) -> Cost:
         """Parameters and multiply-adds by formula."""
@@ -97,10 +94,7 @@ class VGG(Architecture):
             total += norm_cost(width) if self.batch_norm else Cost()
             features = width * self.growth
         features *= (self.image_size // 2 ** len(self.lengths)) ** 2
-        for width in self.dense_widths:
-            total += dense_cost(features, width)
-            features = width * self.growth
-        return total + dense_cost(features, self.num_classes)
+        return total + head_cost(features, self.dense_widths, self.num_classes, self.growth)
 
 
 EXAMPLES = (
