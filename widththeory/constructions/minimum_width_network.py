@@ -216,7 +216,7 @@ class DistanceMap:
     Error: `lp_error`. A cell's value is taken at its centre, within |x - centre|, whose L^p norm is
         (d / (d + p))^(1/p) / (2 M); rounding to levels adds 1 / (2 Q) if d_y > 1; windows are the fraction
         `lost` <= d 2^(-q) of the cube, on which the error is at most 1.
-    Size: `memorising_size`: about M^d_x hidden layers. Windows cost no layers.
+    Size: `memorising_size`: at most 4 M^d_x + 2 d_y Q hidden layers. Windows cost no layers.
 
     Raises:
         ValueError: outside these ranges.

@@ -31,7 +31,7 @@ def exchange_size(input_dim: int, widths: Sequence[int], width: int) -> Size:
         width: width to reach, at least n + 2 for one hidden layer and n + 3 for two.
 
     Raises: ValueError outside these ranges.
-    Source: derived for this project; compare [vardi2022] Theorem 7, exact on all of R^n at width 2 (n + L - 1).
+    Source: derived for this project; compare [vardi2022] Theorem 7: on all of R^n at width 2 (n + H), H hidden layers.
     """
     dim = check_positive_int("input_dim", input_dim)
     if len(widths) not in (1, 2):
@@ -77,7 +77,7 @@ def serialise(network: Network, width: int, low: Number = -1, high: Number = 1) 
     Error: exact; a network of Fractions gives one of Fractions, and floats a roundoff of some 1e-16 times the offsets.
     Size: `exchange_size`. A width that holds all layers gives the network itself, with idle units.
     Raises: ValueError outside these ranges.
-    Source: derived for this project; compare [vardi2022] Theorem 7, exact on all of R^n at width 2 (n + L - 1).
+    Source: derived for this project; compare [vardi2022] Theorem 7: on all of R^n at width 2 (n + H), H hidden layers.
     """
     if network.output_dim != 1:
         raise ValueError(f"network must have one output, got {network.output_dim}")
