@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import flint
 import numpy as np
+import own_process
 import pytest
 from balls import holds, meets
 from hypothesis import given, settings
@@ -90,6 +91,30 @@ def test_numbers_out_of_range_are_refused(number):
     for other in (number, 0, arb(1, 1)):
         with pytest.raises(ValueError, match="radius must be positive and finite, got"):
             rigorous.positive("radius", other)
+
+
+def odd_numbers_without_their_sentence():
+    """What annotations keep out where they are checked; NumPy's numbers are numbers all the same."""
+    wrong = []
+    for check, allowed in (
+        (rigorous.positive, "positive and finite"),
+        (rigorous.not_negative, "a finite number of at"),
+    ):
+        for number in (True, np.True_, "3", None, 1j, np.array([1.0, 2.0])):
+            try:
+                check("radius", number)
+            except ValueError as error:
+                if str(error).startswith(f"radius must be {allowed}"):
+                    continue
+            wrong.append(f"{check.__name__} of {number!r}")
+        for number in (np.float32(0.1), np.int64(2)):
+            if float(check("radius", number)) != number:
+                wrong.append(f"{check.__name__} of {number!r}")
+    return wrong
+
+
+def test_what_is_no_number_is_refused():
+    assert own_process.found(odd_numbers_without_their_sentence) == []
 
 
 def test_a_missing_package_is_one_sentence():

@@ -47,7 +47,7 @@ def test_check_positive():
     assert check_positive("hours", np.float32(0.5)) == 0.5
     assert type(check_positive("hours", 3)) is float
     assert check_positive("hours", Fraction(1, 10**400)) == 0.0  # positive, and no float
-    for value in (0, -1.0, np.nan, np.inf, True, "3", None, 1j, np.complex64(1)):
+    for value in (0, -1.0, np.nan, np.inf, True, np.True_, "3", None, 1j, np.complex64(1), 10**400, Fraction(10**400)):
         with pytest.raises(ValueError, match="hours must be positive and finite, got"):
             check_positive("hours", value)
 
@@ -55,7 +55,7 @@ def test_check_positive():
 def test_check_not_negative():
     assert check_not_negative("across", np.int64(0)) == 0
     assert type(check_not_negative("across", 3)) is float
-    for value in (-1e-300, Fraction(-1, 10**400), np.nan, np.inf, False, "3", None):
+    for value in (-1e-300, Fraction(-1, 10**400), np.nan, np.inf, False, "3", None, 10**400, Fraction(10**400)):
         with pytest.raises(ValueError, match="across must be a finite number of at least 0, got"):
             check_not_negative("across", value)
 

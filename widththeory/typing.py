@@ -19,8 +19,6 @@ Rationals = Shaped[np.ndarray, "num_points output_dim"]  # dtype object, entries
 
 Norm = Literal["sup", "l1", "l2"]
 
-_REAL = (int, float, Fraction, np.integer, np.floating)
-
 
 @dataclass(frozen=True)
 class Certified:
@@ -127,6 +125,18 @@ def as_tuples(value: Any) -> Any:
     return tuple(as_tuples(item) for item in value) if isinstance(value, (list, tuple)) else value
 
 
+def is_real(value: Any) -> bool:
+    """Whether it is a number of Python or NumPy on the real line, NaN and infinities too; truth values are none."""
+    return isinstance(value, (int, float, Fraction, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def _is_float(value: Any) -> bool:
+    try:
+        return is_real(value) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def check_positive_int(name: str, value: Any, *, at_least: int = 1) -> int:
     """Return `value` as an int, or raise ValueError naming the argument, its value and what is allowed."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < at_least:
@@ -136,14 +146,14 @@ def check_positive_int(name: str, value: Any, *, at_least: int = 1) -> int:
 
 def check_positive(name: str, value: Any) -> float:
     """Return `value` as a float, or raise ValueError naming the argument, its value and what is allowed."""
-    if isinstance(value, bool) or not isinstance(value, _REAL) or not 0 < value < math.inf:
+    if not (_is_float(value) and value > 0):
         raise ValueError(f"{name} must be positive and finite, got {value!r}")
     return float(value)
 
 
 def check_not_negative(name: str, value: Any) -> float:
     """Return `value` as a float, or raise ValueError naming the argument, its value and what is allowed."""
-    if isinstance(value, bool) or not isinstance(value, _REAL) or not 0 <= value < math.inf:
+    if not (_is_float(value) and value >= 0):
         raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
     return float(value)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from widththeory.bounds.affine_pieces import max_affine_pieces
-from widththeory.typing import Certified, check_positive_int
+from widththeory.typing import Certified, check_positive_int, is_real, to_fraction
 
 try:
     import flint
@@ -54,8 +54,12 @@ def rational(number: Fraction | int | float) -> flint.arb:
 
     Source: derived for this project.
     """
-    exact = Fraction(number)
-    return flint.arb(flint.fmpq(int(exact.numerator), int(exact.denominator)))  # NumPy's integers are not known to it
+    exact = to_fraction(number)
+    return flint.arb(flint.fmpq(exact.numerator, exact.denominator))
+
+
+def _is_number(number: object) -> bool:
+    return is_real(number) or isinstance(number, flint.arb)
 
 
 def positive(name: str, number: Fraction | int | float | flint.arb) -> flint.arb:
@@ -66,7 +70,7 @@ def positive(name: str, number: Fraction | int | float | flint.arb) -> flint.arb
 
     Source: derived for this project.
     """
-    if not 0 < number < math.inf:
+    if not (_is_number(number) and 0 < number < math.inf):
         raise ValueError(f"{name} must be positive and finite, got {number!r}")
     return number if isinstance(number, flint.arb) else rational(number)
 
@@ -79,7 +83,7 @@ def not_negative(name: str, number: Fraction | int | float | flint.arb) -> flint
 
     Source: derived for this project.
     """
-    if not 0 <= number < math.inf:
+    if not (_is_number(number) and 0 <= number < math.inf):
         raise ValueError(f"{name} must be a finite number of at least 0, got {number!r}")
     return number if isinstance(number, flint.arb) else rational(number)
 
