@@ -74,7 +74,7 @@ def serialise(network: Network, width: int, low: Number = -1, high: Number = 1) 
         low, high: sides of the box, low < high.
 
     Domain: [low, high]^n.
-    Error: exact; a network of Fractions gives one of Fractions, and floats a roundoff of some 1e-16 times the offsets.
+    Error: exact; a network of Fractions gives one of Fractions, and floats a roundoff in proportion to the offsets.
     Size: `exchange_size`. A width that holds all layers gives the network itself, with idle units.
     Raises: ValueError outside these ranges.
     Source: derived for this project; compare [vardi2022] Theorem 7: on all of R^n at width 2 (n + H), H hidden layers.
@@ -175,7 +175,7 @@ class SerialisedWideNetwork:
         width: at least input_dim + 3.
 
     Domain: [-1, 1]^n, uniform law.
-    Error: exact; in floating point some 1e-16 times the offsets of the running sums.
+    Error: exact; in floating point a roundoff in proportion to the offsets of the running sums.
     Size: `exchange_size` of (2 k^2, 2 k^2).
     Raises: ValueError outside these ranges.
     Source:

@@ -46,7 +46,7 @@ class SerialisedPath:
         low, high: ends of the interval, low < high. Knots outside it take no units.
 
     Domain: [low, high], uniform law.
-    Error: exact; in floating point some 1e-16 times the offset of the running sum.
+    Error: exact; in floating point a roundoff in proportion to the offset of the running sum.
     Size: `path_size` of the number of knots inside the interval.
     Raises: ValueError outside these ranges.
     Source: derived for this project; compare [vardi2022] Theorem 7.
