@@ -4,6 +4,7 @@ import importlib
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from scripts import EXPERIMENTS, FIGURES, ROOT, load
 
@@ -132,3 +133,14 @@ def test_times_are_measured():
     times = re.findall(r"about (\S+) minutes", TEXT)
     assert len(times) == 2
     assert all(re.fullmatch(r"\d+|[a-z]+", time) for time in times)
+
+
+def test_exponents_are_those_of_the_rows_at_paper_scale():
+    """To two digits, as the caption has them, which is computed from the tables."""
+    figure = load(ROOT / "paper_figures" / "depth_compensates_width.py")
+    names = ("", ".floor", ".recalled")
+    tables = [pd.read_csv(ROOT / f"results/paper/depth_compensates_width{name}.csv") for name in names]
+    found = re.findall(r"(-\d\.\d\d) \[(-\d\.\d\d), (-\d\.\d\d)\] for n = [12]", figure.caption(*tables))
+    told = re.findall(r"width\^(-\d\.\d\d) \((?:95 %: )?(-\d\.\d\d) to\s+(-\d\.\d\d)\)", TEXT)
+    assert len(told) == 2
+    assert told == found
